@@ -1,0 +1,41 @@
+"""Every error of the kiosk.
+
+StileError
+├── ConfigError        the configuration cannot be used; exit code 2
+├── CameraError        the camera cannot be opened
+├── PairingError       central refused to pair this kiosk
+├── StoreError         the kiosk's own database cannot be used
+└── FixtureError       a recording or a folder of images cannot be replayed
+
+What is expected to happen (no match, a stale cache, a gate at fault) is a value, not an error.
+"""
+
+from __future__ import annotations
+
+
+class StileError(Exception):
+    """Anything that goes wrong at a kiosk; its message says what to do."""
+
+
+class ConfigError(StileError):
+    """A configuration that cannot be used, with the option and the bound it broke."""
+
+    def __init__(self, option: str, value: object, wanted: str) -> None:
+        super().__init__(f"{option} = {value!r}: {wanted}")
+        self.option, self.value, self.wanted = option, value, wanted
+
+
+class CameraError(StileError):
+    """A camera that cannot be opened or read."""
+
+
+class PairingError(StileError):
+    """Central refused to pair this kiosk, or could not be asked."""
+
+
+class StoreError(StileError):
+    """The kiosk's database cannot be opened, read or written."""
+
+
+class FixtureError(StileError):
+    """A recording, a folder of images or a claims file that cannot be replayed."""

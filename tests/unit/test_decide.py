@@ -1,0 +1,198 @@
+"""The decision table, over its whole input product."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from pathlib import Path
+
+import pytest
+
+from edge.decide.verdict import (
+    Age,
+    Circumstances,
+    ContestCode,
+    Deny,
+    Elsewhere,
+    GateState,
+    Grant,
+    Identification,
+    Lane,
+    Liveness,
+    Membership,
+    Payment,
+    Reason,
+    Refer,
+    RestrictionState,
+    SecondFactor,
+    StepUp,
+    Tier,
+    decide,
+)
+
+PRODUCT = [
+    Circumstances(*row, restriction_reason="barred", contest_code=ContestCode("C-1"))
+    for row in itertools.product(
+        (False, True), GateState, Membership, Identification, Liveness, RestrictionState,
+        Age, Tier, SecondFactor, Payment, (False, True),
+    )
+]  # fmt: skip
+USUAL = Circumstances(
+    emergency=False,
+    gate=GateState.READY,
+    membership=Membership.ACTIVE,
+    identification=Identification.MATCH,
+    liveness=Liveness.NOT_ASKED,
+    restriction=RestrictionState.NONE,
+    age=Age.FRESH,
+    tier=Tier.STANDARD,
+    second_factor=SecondFactor.NOT_GIVEN,
+    payment=Payment.NONE,
+    central_answers=True,
+)
+IDENTIFIED = {Identification.MATCH, Identification.OTHER_WAY}
+
+
+def given(**changes: object) -> Circumstances:
+    fields = {name: getattr(USUAL, name) for name in USUAL.__dataclass_fields__}
+    return Circumstances(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> list[tuple[Circumstances, object]]:
+    return [(c, decide(c)) for c in PRODUCT]
+
+
+def test_the_product_is_the_whole_input_space() -> None:
+    assert len(PRODUCT) == 2 * 3 * 2 * 5 * 4 * 4 * 5 * 4 * 3 * 3 * 2 == len(set(PRODUCT))
+
+
+def test_deny_needs_a_verified_restriction_on_a_fresh_standing_whatever_the_tier(verdicts) -> None:
+    denied = [c for c, verdict in verdicts if isinstance(verdict, Deny)]
+    assert denied
+    assert {c.restriction for c in denied} == {RestrictionState.VERIFIED}
+    assert {c.age for c in denied} == {Age.FRESH}
+    assert {c.tier for c in denied} == set(Tier)
+
+
+def test_no_row_grants_with_a_verified_restriction(verdicts) -> None:
+    granted = {c.restriction for c, verdict in verdicts if isinstance(verdict, Grant)}
+    assert granted == set(RestrictionState) - {RestrictionState.VERIFIED}
+
+
+def test_a_grant_needs_an_identified_active_member_a_working_gate_and_no_attack(verdicts) -> None:
+    granted = [c for c, verdict in verdicts if isinstance(verdict, Grant)]
+    assert {c.identification for c in granted} == IDENTIFIED
+    assert {c.membership for c in granted} == {Membership.ACTIVE}
+    assert {c.gate for c in granted} == {GateState.READY}
+    assert Liveness.ATTACK not in {c.liveness for c in granted}
+    assert not any(c.emergency for c in granted)
+
+
+def test_an_unknown_standing_never_grants_without_the_second_factor_nor_with_credit(verdicts) -> None:
+    for c, verdict in verdicts:
+        if isinstance(verdict, Grant) and c.age in {Age.ABSENT, Age.BEYOND_GRACE, Age.CLOCK_UNSURE}:
+            assert c.second_factor is SecondFactor.GOOD
+            assert (verdict.lane, verdict.credit, c.payment) == (Lane.STANDARD, False, Payment.NONE)
+
+
+def test_a_payment_above_the_limit_is_never_granted_while_central_is_silent(verdicts) -> None:
+    assert not [
+        c
+        for c, verdict in verdicts
+        if isinstance(verdict, Grant) and c.payment is Payment.ABOVE and not c.central_answers
+    ]
+
+
+def test_a_good_second_factor_is_never_asked_for_again(verdicts) -> None:
+    assert not [
+        c for c, verdict in verdicts if isinstance(verdict, StepUp) and c.second_factor is SecondFactor.GOOD
+    ]
+
+
+def test_every_verdict_says_why_and_every_denial_can_be_contested(verdicts) -> None:
+    assert all(verdict.reasons for _, verdict in verdicts)
+    assert {(v.restriction_reason, v.contest_code) for _, v in verdicts if isinstance(v, Deny)} == {
+        ("barred", "C-1")
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"emergency": True}, Refer(Elsewhere.FREE_GATE, (Reason.EMERGENCY,))),
+        ({"gate": GateState.FAULT}, Refer(Elsewhere.STAFF, (Reason.GATE_FAULT,))),
+        (
+            {"gate": GateState.NO_PASSAGE_REPORT},
+            Refer(Elsewhere.STAFF, (Reason.GATE_FAULT, Reason.NO_PASSAGE_REPORT)),
+        ),
+        ({"membership": Membership.WITHDRAWN}, Refer(Elsewhere.STAFF, (Reason.WITHDRAWN,))),
+        ({"liveness": Liveness.ATTACK}, Refer(Elsewhere.STAFF, (Reason.ATTACK,))),
+        ({"identification": Identification.NO_MATCH}, Refer(Elsewhere.OTHER_WAY, (Reason.NO_MATCH,))),
+        ({"identification": Identification.AMBIGUOUS}, Refer(Elsewhere.OTHER_WAY, (Reason.AMBIGUOUS,))),
+        (
+            {"identification": Identification.FAILURE_TO_ACQUIRE},
+            Refer(Elsewhere.OTHER_WAY, (Reason.FAILURE_TO_ACQUIRE,)),
+        ),
+        (
+            {"second_factor": SecondFactor.EXHAUSTED},
+            Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_EXHAUSTED,)),
+        ),
+        ({"liveness": Liveness.UNDETERMINED}, StepUp((Reason.LIVENESS_UNDETERMINED,))),
+        (
+            {"restriction": RestrictionState.VERIFIED, "restriction_reason": "r", "contest_code": "c"},
+            Deny("r", ContestCode("c"), (Reason.RESTRICTION,)),
+        ),
+        (
+            {"restriction": RestrictionState.VERIFIED, "age": Age.STALE},
+            Refer(Elsewhere.STAFF, (Reason.RESTRICTION_UNCONFIRMED, Reason.STANDING_STALE)),
+        ),
+        (
+            {"restriction": RestrictionState.EXPIRED},
+            Grant(Lane.STANDARD, True, (Reason.TIER_STANDARD, Reason.RESTRICTION_EXPIRED)),
+        ),
+        ({"age": Age.ABSENT}, StepUp((Reason.STANDING_ABSENT,))),
+        ({"age": Age.BEYOND_GRACE}, StepUp((Reason.STANDING_BEYOND_GRACE,))),
+        ({"age": Age.CLOCK_UNSURE}, StepUp((Reason.CLOCK_UNSURE,))),
+        (
+            {"age": Age.ABSENT, "second_factor": SecondFactor.GOOD},
+            Grant(Lane.STANDARD, False, (Reason.STANDING_ABSENT, Reason.SECOND_FACTOR_GOOD)),
+        ),
+        (
+            {"age": Age.ABSENT, "second_factor": SecondFactor.GOOD, "payment": Payment.WITHIN},
+            Refer(Elsewhere.OTHER_PAYMENT, (Reason.STANDING_ABSENT, Reason.SECOND_FACTOR_GOOD)),
+        ),
+        ({"age": Age.STALE}, Grant(Lane.STANDARD, True, (Reason.STANDING_STALE,))),
+        (
+            {"age": Age.STALE, "tier": Tier.PRIORITY, "payment": Payment.WITHIN},
+            Grant(Lane.STANDARD, True, (Reason.STANDING_STALE,)),
+        ),
+        ({"payment": Payment.ABOVE}, StepUp((Reason.ABOVE_LIMIT,))),
+        (
+            {"payment": Payment.ABOVE, "central_answers": False},
+            Refer(Elsewhere.OTHER_PAYMENT, (Reason.ABOVE_LIMIT, Reason.CENTRAL_SILENT)),
+        ),
+        ({"tier": Tier.ASSISTED}, StepUp((Reason.TIER_ASSISTED,))),
+        ({"tier": Tier.UNKNOWN}, StepUp((Reason.TIER_UNKNOWN,))),
+        (
+            {"tier": Tier.ASSISTED, "second_factor": SecondFactor.GOOD},
+            Grant(Lane.STANDARD, True, (Reason.TIER_ASSISTED, Reason.SECOND_FACTOR_GOOD)),
+        ),
+        ({}, Grant(Lane.STANDARD, True, (Reason.TIER_STANDARD,))),
+        ({"tier": Tier.PRIORITY}, Grant(Lane.PRIORITY, True, (Reason.TIER_PRIORITY,))),
+    ],
+)
+def test_each_row_of_the_table_leads_to_its_verdict(changes: dict[str, object], verdict: object) -> None:
+    assert decide(given(**changes)) == verdict
+
+
+def test_there_is_one_door_to_grant_and_one_to_deny() -> None:
+    doors = [
+        (path.name, node.func.id)
+        for path in sorted(Path("edge").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"Grant", "Deny"}
+    ]
+    assert sorted(doors) == [("verdict.py", "Deny"), ("verdict.py", "Grant")]
