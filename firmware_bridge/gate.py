@@ -1,0 +1,274 @@
+"""What a kiosk needs of a gate: one small Protocol, and the values that cross it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from firmware_bridge.messages import Cause, Direction, Fault, Mode, Nonce, PassageId
+
+__all__ = [
+    "Accepted",
+    "Cause",
+    "Direction",
+    "EmergencyReleased",
+    "Fault",
+    "FaultLatched",
+    "FireReleased",
+    "Forced",
+    "FreeEnded",
+    "Gate",
+    "GateCapabilities",
+    "GateEvent",
+    "GateInputs",
+    "GateRelease",
+    "GateState",
+    "HeldOpen",
+    "Interrupted",
+    "LinkLost",
+    "LinkStatus",
+    "LinkUp",
+    "Mode",
+    "Nonce",
+    "PassageId",
+    "Passed",
+    "Refused",
+    "RefusedBecause",
+    "ReleaseOutcome",
+    "Tailgated",
+    "TimedOut",
+    "Unanswered",
+    "WrongWay",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GateRelease:
+    """One bounded unlocking, for one person, one way."""
+
+    passage_id: PassageId
+    """16 bytes, not all zero."""
+    nonce: Nonce
+    """8 random bytes, never used before."""
+    direction: Direction
+    not_after_ms: int
+    """Last instant at which the gate may still open, on the clock the driver was opened with (ms)."""
+    open_ms: int
+    """How long the gate waits for the person (ms); the controller clamps it to its own bounds."""
+
+
+class RefusedBecause(StrEnum):
+    """Why a gate did not open; each has a line in PROTOCOL.md or is decided on the host."""
+
+    LATE = "late"
+    REPEATED = "repeated"
+    BUSY = "busy"
+    FREE = "free"
+    SAFE = "safe"
+    FAULT = "fault"
+    TOO_FAR_AHEAD = "too_far_ahead"
+    EVENTS_FULL = "events_full"
+    NONCES_FULL = "nonces_full"
+    MALFORMED = "malformed"
+    LINK_DOWN = "link_down"
+    CLOCK_UNSURE = "clock_unsure"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The controller opened; exactly one of Passed, TimedOut or Interrupted follows for the passage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The controller did not open and will not open for this release."""
+
+    reason: RefusedBecause
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Sent, but no answer came: the gate may have opened, and only a later event can tell."""
+
+
+ReleaseOutcome = Accepted | Refused | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A person went through; `passage_id` is None when no release was open (exit request, free gate)."""
+
+    passage_id: PassageId | None
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The release ended with nobody through."""
+
+    passage_id: PassageId
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The release ended early, so that a passage can no longer be told from others."""
+
+    passage_id: PassageId
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Tailgated:
+    """A second person followed on one release."""
+
+    passage_id: PassageId | None
+
+
+@dataclass(frozen=True, slots=True)
+class WrongWay:
+    """Somebody went through against the direction of the open release."""
+
+    passage_id: PassageId
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """The gate was opened or passed while locked."""
+
+    direction: Direction | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOpen:
+    """The door is still open long after the gate locked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLatched:
+    """The first hardware fault since boot; releases are refused until the next boot."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class FireReleased:
+    """The fire input freed the gate in the controller."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyReleased:
+    """The emergency button freed the gate in the controller."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreeEnded:
+    """Fire input and emergency button are both off again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The controller answered with the right protocol and keys."""
+
+    boot_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """The controller cannot be reached; `why` is a sentence a technician can act on."""
+
+    why: str
+
+
+GateEvent = (
+    Passed
+    | TimedOut
+    | Interrupted
+    | Tailgated
+    | WrongWay
+    | Forced
+    | HeldOpen
+    | FaultLatched
+    | FireReleased
+    | EmergencyReleased
+    | FreeEnded
+    | LinkUp
+    | LinkLost
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GateCapabilities:
+    """What a driver can guarantee; the kiosk refuses settings the gate cannot keep."""
+
+    reports_passage: bool
+    """Tells Passed from TimedOut, so that a fare may depend on it."""
+    authenticated: bool
+    """A device on the line cannot forge or replay a release or an event."""
+    expires_commands: bool
+    """A late or repeated release is refused by the gate itself."""
+    life_safety_in_firmware: bool
+    """Fire and emergency free the gate with the host dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateInputs:
+    """The controller's inputs as last reported."""
+
+    beam_a: bool = False
+    beam_b: bool = False
+    door_open: bool = False
+    request_to_exit: bool = False
+    fire: bool = False
+    emergency: bool = False
+    tamper: bool = False
+    fail_open_jumper: bool = False
+
+
+class LinkStatus(StrEnum):
+    """How the host stands with the controller."""
+
+    NO_PORT = "no_port"
+    GREETING = "greeting"
+    UP = "up"
+    MISMATCHED = "mismatched"
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """The gate as last heard; `mode`, `inputs` and `fault` are None unless the link is up."""
+
+    capabilities: GateCapabilities
+    link: LinkStatus
+    trouble: str | None
+    """What is wrong and what to do about it, or None."""
+    mode: Mode | None
+    fault: Fault | None
+    inputs: GateInputs | None
+    entry_unlocked: bool | None
+    exit_unlocked: bool | None
+    boot_id: int | None
+    uptime_ms: int | None
+    ignored: dict[str, int]
+    """Frames ignored so far by reason, `host_` counted here and `gate_` by the controller."""
+
+
+class Gate(Protocol):
+    """A gate as its kiosk sees it; one consumer, one event loop."""
+
+    async def release(self, release: GateRelease) -> ReleaseOutcome:
+        """Open once for one person; answers before `not_after_ms` and a short grace, never raises on a bad line."""
+
+    def events(self) -> AsyncIterator[GateEvent]:
+        """Events in order; asking for the next one acknowledges the last, so commit first. One reader only.
+
+        An event whose acknowledgement was lost with this process comes again in the next: be idempotent by id.
+        """
+
+    def state(self) -> GateState:
+        """The gate as last heard, at once."""
+
+    async def close(self) -> None:
+        """Stop talking; the controller goes to its safe state by itself."""
