@@ -33,8 +33,8 @@ class Prompt(StrEnum):
 class Display:
     """One state of the screen; a field that does not apply is empty.
 
-    `hint` is why the last frame could not be used; `lane` is shown with WELCOME, `tries_left` with ENTER_PIN after a wrong PIN, `restriction_reason` and
-    `contest_code` with DENIED.
+    `hint` is why the last frame could not be used; `lane` is shown with WELCOME, `tries_left` with ENTER_PIN
+    after a wrong PIN, `restriction_reason` and `contest_code` with DENIED.
     """
 
     prompt: Prompt
