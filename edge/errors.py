@@ -5,6 +5,7 @@ StileError
 ├── CameraError        the camera cannot be opened
 ├── PairingError       central refused to pair this kiosk
 ├── StoreError         the kiosk's own database cannot be used
+├── TemplateError      templates that cannot be compared were put together
 └── FixtureError       a recording or a folder of images cannot be replayed
 
 What is expected to happen (no match, a stale cache, a gate at fault) is a value, not an error.
@@ -35,6 +36,10 @@ class PairingError(StileError):
 
 class StoreError(StileError):
     """The kiosk's database cannot be opened, read or written."""
+
+
+class TemplateError(StileError):
+    """A template or probe of another recipe, or a subject twice in a gallery."""
 
 
 class FixtureError(StileError):

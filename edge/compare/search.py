@@ -1,0 +1,89 @@
+"""Probe against template (one to one), or against the gallery (one to many), at an operating point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.capture.embedding import similarity
+from edge.capture.sample import Probe
+from edge.compare.gallery import Gallery, Template, require_recipe
+from models.manifest import OperatingPoint
+from models.rates import rate_upper_bound
+from wire.ids import SubjectId
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The subject's template is alike enough; `margin` is the lead over the next subject, where known."""
+
+    subject: SubjectId
+    similarity: float
+    margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """Nobody is alike enough; it names no subject, as a record of it must not."""
+
+    similarity: float | None
+    margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Alike enough, but another subject is as alike or nearly: relatives, or a template mixed up."""
+
+    similarity: float
+    margin: float
+
+
+Comparison = Match | NoMatch | Ambiguous
+
+
+def verify(
+    probe: Probe, template: Template, point: OperatingPoint, gallery: Gallery | None = None
+) -> Comparison:
+    """One to one: is the probe of the claimed subject? A gallery adds the check for a rival.
+
+    Raises `TemplateError` across recipes. Without a gallery no other member's template is touched.
+    """
+    require_recipe(template.recipe_digest, probe.recipe_digest, f"the template of {template.subject}")
+    alike = similarity(probe.vector, template.vector)
+    margin = None if gallery is None else margin_over_others(probe, template.subject, alike, gallery)
+    return _judge(template.subject, alike, margin, point)
+
+
+def search(probe: Probe, gallery: Gallery, point: OperatingPoint) -> Comparison:
+    """One to many: the most alike subject, if alike enough and clearly ahead of the next one."""
+    require_recipe(gallery.recipe_digest, probe.recipe_digest, "the gallery")
+    if not len(gallery):
+        return NoMatch(None, None)
+    alikes = gallery.matrix @ probe.vector
+    best = int(np.argmax(alikes))
+    subject = gallery.templates[best].subject
+    margin = margin_over_others(probe, subject, float(alikes[best]), gallery)
+    return _judge(subject, float(alikes[best]), margin, point)
+
+
+def margin_over_others(probe: Probe, subject: SubjectId, alike: float, gallery: Gallery) -> float | None:
+    """`alike` less the greatest similarity of any other subject; None if there is no other."""
+    require_recipe(gallery.recipe_digest, probe.recipe_digest, "the gallery")
+    alikes = gallery.matrix @ probe.vector if len(gallery) else np.zeros(0, np.float32)
+    others = np.delete(alikes, gallery.index[subject]) if subject in gallery.index else alikes
+    return float(alike - others.max()) if others.size else None
+
+
+def _judge(subject: SubjectId, alike: float, margin: float | None, point: OperatingPoint) -> Comparison:
+    if alike < point.threshold:
+        return NoMatch(alike, margin)
+    if margin is not None and margin < point.clash_margin:
+        return Ambiguous(alike, margin)
+    return Match(subject, alike, margin)
+
+
+def fpir_upper_bound(point: OperatingPoint, subjects: int) -> float:
+    """Upper bound on the false-positive identification rate of a search among `subjects`, 0 to 1."""
+    false_matches = round(point.fmr * point.non_mated)
+    return min(1.0, subjects * rate_upper_bound(false_matches, point.non_mated))
