@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edge.capture.sample import Box, Face, FailureToAcquire, FtaReason, Image, Inference, Tensor
+from edge.capture.sample import Box, Face, FailureToAcquire, Obstacle, Image, Inference, Tensor
 from edge.capture.tensors import to_tensor
 from models.manifest import Detector, Preprocessing
 
@@ -179,19 +179,19 @@ def detect(
 def in_zone(faces: tuple[Face, ...], image: Image, zone: ZoneConfig) -> Face | FailureToAcquire:
     """The one face in the zone. A queue further back is smaller and ignored; a second near face is not."""
     if not faces:
-        return FailureToAcquire(FtaReason.NO_FACE)
+        return FailureToAcquire(Obstacle.NO_FACE)
     height, width = image.shape[:2]
     polygon = np.array([(x * width, y * height) for x, y in zone.polygon], np.float32)
     inside = sorted(
         (face for face in faces if _inside(polygon, face.box.centre)), key=lambda face: -face.box.height
     )
     if not inside:
-        return FailureToAcquire(FtaReason.OUTSIDE_ZONE)
+        return FailureToAcquire(Obstacle.OUTSIDE_ZONE)
     nearest = inside[0]
     if nearest.box.height < zone.min_face_height_px:
-        return FailureToAcquire(FtaReason.TOO_SMALL)
+        return FailureToAcquire(Obstacle.TOO_SMALL)
     if len(inside) > 1 and inside[1].box.height >= zone.rival_height_fraction * nearest.box.height:
-        return FailureToAcquire(FtaReason.SEVERAL_FACES)
+        return FailureToAcquire(Obstacle.SEVERAL_FACES)
     return nearest
 
 

@@ -8,7 +8,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from edge.capture.sample import HINTS, AlignedFace, FailureToAcquire, FtaReason, Points, Quality
+from edge.capture.sample import HINTS, AlignedFace, FailureToAcquire, Obstacle, Points, Quality
 
 Luminance: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=255.0)]
 
@@ -63,17 +63,17 @@ def assess(
 ) -> Quality | FailureToAcquire:
     """The quality of one face, or the first floor it is under. `points`: mesh, pixels of the frame."""
     if presence < config.min_presence:
-        return FailureToAcquire(FtaReason.NO_FACE)
+        return FailureToAcquire(Obstacle.NO_FACE)
     eye_span_px = float(np.linalg.norm(points[EYE_OUTER_RIGHT] - points[EYE_OUTER_LEFT]))
     yaw, grey, sharpness = yaw_of(points), _grey(chip), sharpness_of(chip)
     luminance, contrast = float(grey.mean()), float(grey.std())
     floors = (
-        (eye_span_px < config.min_eye_span_px, FtaReason.TOO_SMALL),
-        (abs(yaw) > config.max_yaw, FtaReason.TURNED),
-        (luminance < config.min_luminance, FtaReason.TOO_DARK),
-        (luminance > config.max_luminance, FtaReason.TOO_BRIGHT),
-        (contrast < config.min_contrast, FtaReason.LOW_CONTRAST),
-        (sharpness < config.min_sharpness, FtaReason.BLURRED),
+        (eye_span_px < config.min_eye_span_px, Obstacle.TOO_SMALL),
+        (abs(yaw) > config.max_yaw, Obstacle.TURNED),
+        (luminance < config.min_luminance, Obstacle.TOO_DARK),
+        (luminance > config.max_luminance, Obstacle.TOO_BRIGHT),
+        (contrast < config.min_contrast, Obstacle.LOW_CONTRAST),
+        (sharpness < config.min_sharpness, Obstacle.BLURRED),
     )
     for under, reason in floors:
         if under:
@@ -81,18 +81,18 @@ def assess(
     darkness = _ramp(luminance, config.min_luminance, config.good_luminance_from)
     glare = _ramp(-luminance, -config.max_luminance, -config.good_luminance_to)
     components = {
-        FtaReason.TOO_SMALL: _ramp(eye_span_px, config.min_eye_span_px, config.good_eye_span_px),
-        FtaReason.TOO_DARK: darkness,
-        FtaReason.TOO_BRIGHT: glare,
-        FtaReason.BLURRED: _ramp(sharpness, config.min_sharpness, config.good_sharpness),
-        FtaReason.TURNED: _ramp(-abs(yaw), -config.max_yaw, -config.good_yaw),
+        Obstacle.TOO_SMALL: _ramp(eye_span_px, config.min_eye_span_px, config.good_eye_span_px),
+        Obstacle.TOO_DARK: darkness,
+        Obstacle.TOO_BRIGHT: glare,
+        Obstacle.BLURRED: _ramp(sharpness, config.min_sharpness, config.good_sharpness),
+        Obstacle.TURNED: _ramp(-abs(yaw), -config.max_yaw, -config.good_yaw),
     }
     worst = min(components, key=components.__getitem__)
     return Quality(
-        size=components[FtaReason.TOO_SMALL],
+        size=components[Obstacle.TOO_SMALL],
         exposure=min(darkness, glare),
-        sharpness=components[FtaReason.BLURRED],
-        pose=components[FtaReason.TURNED],
+        sharpness=components[Obstacle.BLURRED],
+        pose=components[Obstacle.TURNED],
         eye_span_px=eye_span_px,
         luminance=luminance,
         yaw=yaw,

@@ -86,7 +86,7 @@ class AlignedFace:
     recipe: str
 
 
-class FtaReason(StrEnum):
+class Obstacle(StrEnum):
     """Why no probe could be made of a frame; closed."""
 
     NO_FACE = "no_face"
@@ -100,16 +100,16 @@ class FtaReason(StrEnum):
     TURNED = "turned"
 
 
-HINTS: dict[FtaReason, str] = {
-    FtaReason.NO_FACE: "look at the camera",
-    FtaReason.OUTSIDE_ZONE: "stand in front of the kiosk",
-    FtaReason.SEVERAL_FACES: "one person at a time",
-    FtaReason.TOO_SMALL: "come closer",
-    FtaReason.TOO_DARK: "more light on the face",
-    FtaReason.TOO_BRIGHT: "less light on the face",
-    FtaReason.LOW_CONTRAST: "step out of the glare",
-    FtaReason.BLURRED: "hold still",
-    FtaReason.TURNED: "face the camera",
+HINTS: dict[Obstacle, str] = {
+    Obstacle.NO_FACE: "look at the camera",
+    Obstacle.OUTSIDE_ZONE: "stand in front of the kiosk",
+    Obstacle.SEVERAL_FACES: "one person at a time",
+    Obstacle.TOO_SMALL: "come closer",
+    Obstacle.TOO_DARK: "more light on the face",
+    Obstacle.TOO_BRIGHT: "less light on the face",
+    Obstacle.LOW_CONTRAST: "step out of the glare",
+    Obstacle.BLURRED: "hold still",
+    Obstacle.TURNED: "face the camera",
 }
 
 
@@ -117,7 +117,7 @@ HINTS: dict[FtaReason, str] = {
 class FailureToAcquire:
     """No probe from this frame, and the one thing the person can do about it."""
 
-    reason: FtaReason
+    reason: Obstacle
 
     @property
     def hint(self) -> str:

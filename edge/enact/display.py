@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from edge.capture.sample import Reason as Obstacle
+from edge.capture.sample import Obstacle
 from edge.decide.verdict import Lane, Reason
 
 
