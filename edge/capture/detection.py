@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edge.capture.sample import Box, Face, FailureToAcquire, Obstacle, Image, Inference, Tensor
+from edge.capture.sample import Box, Face, FailureToAcquire, Image, Inference, Obstacle, Tensor
 from edge.capture.tensors import to_tensor
 from models.manifest import Detector, Preprocessing
 

@@ -1,0 +1,135 @@
+"""Frame in, probe out: the first five steps of a pass, in order, each callable by itself.
+
+`find` and `observe` describe a face without recognising it. Only `embed` makes what can be compared,
+so that a kiosk calls it for the one face in the zone, once an interaction has begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from edge.capture.alignment import align, locate
+from edge.capture.detection import ZoneConfig, detect, in_zone
+from edge.capture.embedding import embed
+from edge.capture.quality import QualityConfig, assess
+from edge.capture.sample import AlignedFace, Face, FailureToAcquire, Frame, Inference, Points, Probe, Quality
+from models.manifest import Manifest, RecipeDigest
+
+Clock = Callable[[], float]
+"""Milliseconds from any zero; only differences are used, and nothing is decided by them."""
+Laps = dict[str, float]
+"""Stage to the milliseconds it took."""
+
+STAGES = ("detect", "landmarks", "align", "quality", "embed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """A face that can be compared, not yet compared: mesh points in pixels of the frame, chips, quality."""
+
+    frame: Frame
+    face: Face
+    points: Points
+    aligned: tuple[AlignedFace, ...]
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acquisition:
+    """All that one frame gave: a probe, or the obstacle; `face` is there once one stood in the zone."""
+
+    probe: Probe | FailureToAcquire
+    face: Face | None = None
+    observation: Observation | None = None
+    laps_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+class Pipeline:
+    """The pack's networks in the order of a pass. Holds no state between frames."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        recipe_digest: RecipeDigest,
+        networks: Mapping[str, Inference],
+        *,
+        detector: str | None,
+        zone: ZoneConfig,
+        quality: QualityConfig,
+        clock_ms: Clock,
+    ) -> None:
+        """`networks` by the manifest's file names; `detector` by name, None for the pack's default."""
+        self.manifest, self.recipe_digest = manifest, recipe_digest
+        self._detector = manifest.default_detector() if detector is None else manifest.detector(detector)
+        self._networks = networks
+        self._embedders = tuple(
+            (embedder, manifest.file(embedder.file).preprocessing, networks[embedder.file])
+            for embedder in manifest.embedders
+        )
+        # One chip per distinct recipe that an embedder uses, however many share it.
+        self._recipes = tuple(
+            recipe
+            for recipe in manifest.alignments
+            if recipe.name in {embedder.alignment for embedder in manifest.embedders}
+        )
+        self._zone, self._quality, self._clock_ms = zone, quality, clock_ms
+
+    def detect(self, frame: Frame) -> tuple[Face, ...]:
+        """Every face, best first, for a screen that draws boxes; recognises no one."""
+        file = self._detector.file
+        return detect(
+            frame.image, self._networks[file], self._detector, self.manifest.file(file).preprocessing
+        )
+
+    def find(self, frame: Frame) -> Face | FailureToAcquire:
+        """The one face in the zone."""
+        return in_zone(self.detect(frame), frame.image, self._zone)
+
+    def observe(
+        self, frame: Frame, face: Face, laps_ms: Laps | None = None
+    ) -> Observation | FailureToAcquire:
+        """Landmarks, chips and quality of a face; the obstacle if it is under a floor."""
+        laps_ms = {} if laps_ms is None else laps_ms
+        started = self._clock_ms()
+        landmarks = self.manifest.landmarks
+        mesh = locate(
+            frame.image,
+            face,
+            self._networks[landmarks.file],
+            landmarks,
+            self.manifest.file(landmarks.file).preprocessing,
+        )
+        located = self._lap(laps_ms, "landmarks", started)
+        aligned = align(frame.image, mesh.points, self._recipes)
+        chipped = self._lap(laps_ms, "align", located)
+        quality = assess(mesh.points, mesh.presence, aligned[0], self._quality)
+        self._lap(laps_ms, "quality", chipped)
+        if isinstance(quality, FailureToAcquire):
+            return quality
+        return Observation(frame, face, mesh.points, aligned, quality)
+
+    def embed(self, observation: Observation) -> Probe:
+        """The probe of an observation. Call it only within an interaction."""
+        return embed(observation.aligned, self._embedders, self.recipe_digest)
+
+    def acquire(self, frame: Frame) -> Acquisition:
+        """All steps for one frame whose person wants to be recognised or enrolled."""
+        laps_ms: Laps = {}
+        started = self._clock_ms()
+        face = self.find(frame)
+        self._lap(laps_ms, "detect", started)
+        if isinstance(face, FailureToAcquire):
+            return Acquisition(face, laps_ms=laps_ms)
+        observation = self.observe(frame, face, laps_ms)
+        if isinstance(observation, FailureToAcquire):
+            return Acquisition(observation, face, laps_ms=laps_ms)
+        observed = self._clock_ms()
+        probe = self.embed(observation)
+        self._lap(laps_ms, "embed", observed)
+        return Acquisition(probe, face, observation, laps_ms)
+
+    def _lap(self, laps_ms: Laps, stage: str, started: float) -> float:
+        now = self._clock_ms()
+        laps_ms[stage] = now - started
+        return now
