@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 
 import cv2
+import numpy as np
 import zxingcpp
 
 from edge.capture.sample import Frame, Image
 from edge.compare.claim import Claim, parse_qr
 
 MAX_PAYLOAD_BYTES = 64
-"""A claim is 38 bytes (`edge.compare.claim.qr_text`); anything longer is not ours and is never made into text."""
+"""A claim is 38 bytes (`edge.compare.claim.qr_text`); anything longer is not ours and never becomes text."""
 MAX_SIDE_PX = 960
-"""Longer side that is searched: 1.4 ms of one x86-64 core at worst (noise) at 640 x 480, 10 ms at 1920 x 1080."""
+"""Longer side that is searched. Noise, the worst picture, costs 1.4 ms at 640 x 480 and 10 ms at 1920 x 1080
+on one x86-64 core; an ordinary one .3 ms at 640 x 480."""
 
 
 class QrReader:
@@ -56,5 +58,7 @@ def _grey(image: Image) -> Image:
     longer = max(image.shape[:2])
     if longer > MAX_SIDE_PX:
         scale = MAX_SIDE_PX / longer
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = np.asarray(
+            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+        )
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
