@@ -1,0 +1,54 @@
+"""Errors of the wire: what a caller did wrong. Hostile bytes are never an exception, see `codec.Rejected`.
+
+WireError
+├── MalformedIdError      a text is not an id of the named kind
+├── MalformedKeyError     key bytes of the wrong length or form
+├── TooLargeError         a message does not fit its topic
+└── SealBrokenError       a sealed value does not open with the keys at hand
+"""
+
+from __future__ import annotations
+
+
+class WireError(Exception):
+    """Root of what `wire` raises."""
+
+
+class MalformedIdError(WireError):
+    """A text is not an id of its kind."""
+
+    def __init__(self, kind: str, text: str, rule: str) -> None:
+        super().__init__(f"{text[:80]!r} is not a valid {kind}: use {rule}")
+        self.kind = kind
+        self.text = text
+        self.rule = rule
+
+
+class MalformedKeyError(WireError):
+    """Key bytes have the wrong length or form."""
+
+    def __init__(self, name: str, expected_bytes: int, found_bytes: int) -> None:
+        super().__init__(f"{name} must be {expected_bytes} bytes, found {found_bytes}: check the key file")
+        self.name = name
+        self.expected_bytes = expected_bytes
+        self.found_bytes = found_bytes
+
+
+class TooLargeError(WireError):
+    """A message does not fit the size its topic allows."""
+
+    def __init__(self, topic: str, max_bytes: int, found_bytes: int) -> None:
+        super().__init__(f"{topic}: {found_bytes} bytes, at most {max_bytes}: split it before sending")
+        self.topic = topic
+        self.max_bytes = max_bytes
+        self.found_bytes = found_bytes
+
+
+class SealBrokenError(WireError):
+    """A sealed value does not open: wrong key, wrong owner, or changed on the way."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} does not open: the key is not the one it was sealed with, or it was changed"
+        )
+        self.what = what

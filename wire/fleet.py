@@ -1,0 +1,157 @@
+"""What kiosks say of themselves, what central tells them, and the heads and deltas of the feeds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from wire import fields as f
+from wire.values import GalleryEntry, StandingEntry
+
+CACHES_MAX = 8
+COUNTERS_MAX = 32
+NOTES_MAX = 16
+METRICS_MAX = 64
+SETTINGS_MAX = 48  # 48 x (64 + 64 characters) stay within the shadow's 8 KB
+CHUNKS_MAX = 8192  # chunk digests of one head: 256 KiB
+DELTA_MAX_ROWS = 1024
+
+
+class Presence(StrEnum):
+    """Where a kiosk is in its life; `lost` is said by its will alone."""
+
+    INIT = "init"
+    READY = "ready"
+    ALERT = "alert"
+    DISCONNECTED = "disconnected"
+    LOST = "lost"
+
+
+class CacheAge(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One cache: its last verified head, the age of that, and what the age means here."""
+
+    name: f.Slug
+    epoch: f.Count
+    version: f.Count
+    age_ms: f.SpanMs | None
+    freshness: f.Code
+
+
+class Counter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How often something was ignored, by reason."""
+
+    reason: f.Code
+    count: f.Count
+
+
+class KioskState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="kiosk_state"):
+    """A kiosk's birth, change or death. A will carries the boot id of the life that ended."""
+
+    kiosk: f.Kiosk
+    presence: Presence
+    boot_id: f.Boot
+    issued_at_ms: f.InstantMs
+    clock_sure: bool
+    software: f.VersionText
+    pack_digest: f.HexDigest | None
+    recipe_digest: f.HexDigest | None
+    caches: Annotated[tuple[CacheAge, ...], Meta(max_length=CACHES_MAX)] = ()
+    ignored: Annotated[tuple[Counter, ...], Meta(max_length=COUNTERS_MAX)] = ()
+    notes: Annotated[tuple[f.Code, ...], Meta(max_length=NOTES_MAX)] = ()
+    roll_call: f.NonceBytes | None = None
+
+
+class Metric(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One measured number; its name ends in its unit."""
+
+    name: f.Code
+    value: float
+
+
+class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="health"):
+    """Metrics, every 10 s; lost ones do not matter."""
+
+    kiosk: f.Kiosk
+    boot_id: f.Boot
+    issued_at_ms: f.InstantMs
+    metrics: Annotated[tuple[Metric, ...], Meta(max_length=METRICS_MAX)]
+
+
+class CommandAction(StrEnum):
+    """What staff may order from afar."""
+
+    RELEASE_ENTRY = "release_entry"
+    RELEASE_EXIT = "release_exit"
+    CLOSE_LANE = "close_lane"
+    OPEN_LANE = "open_lane"
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="command"):
+    """An order that expires: late, repeated, retained or foreign ones do nothing."""
+
+    nonce: f.NonceBytes
+    issued_at_ms: f.InstantMs
+    not_after_ms: f.InstantMs
+    action: CommandAction
+    gate: f.Gate
+    staff: f.Slug
+
+
+class Setting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One entry of the shadow; a key of `match`, `search`, `confirm`, `gate` or `keys` does not decode."""
+
+    key: f.SettingKey
+    value: f.SettingText
+
+
+class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="desired"):
+    """The configuration central would like a kiosk to have."""
+
+    version: f.Count
+    settings: Annotated[tuple[Setting, ...], Meta(max_length=SETTINGS_MAX)]
+
+
+class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reported"):
+    """The configuration a kiosk has, and the version of the wish it comes from."""
+
+    version: f.Count
+    settings: Annotated[tuple[Setting, ...], Meta(max_length=SETTINGS_MAX)]
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="head"):
+    """What a feed holds at `issued_at_ms`, signed again every 60 s; later means larger (epoch, version)."""
+
+    name: f.Slug
+    epoch: f.Count
+    version: f.Count
+    issued_at_ms: f.InstantMs
+    count: f.Count
+    chunk_digests: Annotated[tuple[f.DigestBytes, ...], Meta(max_length=CHUNKS_MAX)]
+
+
+class StandingDelta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="standing_delta"):
+    """The standings that changed from `version` - 1 to `version`, tombstones included."""
+
+    epoch: f.Count
+    version: f.Count
+    issued_at_ms: f.InstantMs
+    rows: Annotated[tuple[StandingEntry, ...], Meta(max_length=DELTA_MAX_ROWS)]
+
+
+class GalleryDelta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_delta"):
+    """The gallery entries that changed from `version` - 1 to `version`, tombstones included."""
+
+    epoch: f.Count
+    version: f.Count
+    issued_at_ms: f.InstantMs
+    rows: Annotated[tuple[GalleryEntry, ...], Meta(max_length=DELTA_MAX_ROWS)]
+
+
+class RollCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="roll_call"):
+    """Central is here: each kiosk answers with its state within 5 s, with jitter, quoting the nonce."""
+
+    nonce: f.NonceBytes
+    issued_at_ms: f.InstantMs

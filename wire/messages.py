@@ -1,0 +1,149 @@
+"""Every message of the wire under one name, and the schema version they share."""
+
+from __future__ import annotations
+
+from wire.fleet import (
+    CacheAge,
+    Command,
+    CommandAction,
+    Counter,
+    Desired,
+    GalleryDelta,
+    Head,
+    Health,
+    KioskState,
+    Metric,
+    Presence,
+    Reported,
+    RollCall,
+    Setting,
+    StandingDelta,
+)
+from wire.records import (
+    ChainHead,
+    Comparison,
+    GateOutcome,
+    IdentifiedBy,
+    PassRecord,
+    Receipt,
+    RecordBatch,
+    RecordBody,
+    RecordedCircumstances,
+    RecordFault,
+    SequencedRecord,
+    StandingUsed,
+)
+from wire.requests import (
+    ChargeReply,
+    ChargeRequest,
+    ClaimReply,
+    ClaimRequest,
+    GalleryChunk,
+    GalleryChunkRequest,
+    GalleryKeyReply,
+    GalleryKeyRequest,
+    PinOutcome,
+    PinReply,
+    PinRequest,
+    Refusal,
+    Refused,
+    Reply,
+    Request,
+    SnapshotChunkRequest,
+    StandingChunk,
+    StandingReply,
+    StandingRequest,
+)
+from wire.values import (
+    Certificate,
+    Factor,
+    GalleryEntry,
+    GalleryRow,
+    Limits,
+    Restriction,
+    Role,
+    Standing,
+    StandingEntry,
+    Tier,
+    Tombstone,
+)
+
+SCHEMA_VERSION = 1  # raised when a message changes so that an older reader would misread it
+
+Message = (
+    KioskState
+    | Health
+    | RecordBatch
+    | Receipt
+    | Request
+    | Reply
+    | Command
+    | Desired
+    | Reported
+    | Head
+    | StandingDelta
+    | GalleryDelta
+    | RollCall
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CacheAge",
+    "Certificate",
+    "ChainHead",
+    "ChargeReply",
+    "ChargeRequest",
+    "ClaimReply",
+    "ClaimRequest",
+    "Command",
+    "CommandAction",
+    "Comparison",
+    "Counter",
+    "Desired",
+    "Factor",
+    "GalleryChunk",
+    "GalleryChunkRequest",
+    "GalleryDelta",
+    "GalleryEntry",
+    "GalleryKeyReply",
+    "GalleryKeyRequest",
+    "GalleryRow",
+    "GateOutcome",
+    "Head",
+    "Health",
+    "IdentifiedBy",
+    "KioskState",
+    "Limits",
+    "Message",
+    "Metric",
+    "PassRecord",
+    "PinOutcome",
+    "PinReply",
+    "PinRequest",
+    "Presence",
+    "Receipt",
+    "RecordBatch",
+    "RecordBody",
+    "RecordFault",
+    "RecordedCircumstances",
+    "Refusal",
+    "Refused",
+    "Reply",
+    "Reported",
+    "Request",
+    "Restriction",
+    "Role",
+    "RollCall",
+    "SequencedRecord",
+    "Setting",
+    "SnapshotChunkRequest",
+    "Standing",
+    "StandingChunk",
+    "StandingDelta",
+    "StandingEntry",
+    "StandingReply",
+    "StandingRequest",
+    "StandingUsed",
+    "Tier",
+    "Tombstone",
+]

@@ -1,0 +1,170 @@
+"""What a kiosk records, how it is chained, and what central acknowledges.
+
+A record holds all that is needed to replay its decision, and nothing a face could be rebuilt from.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from wire import fields as f
+
+REASONS_MAX = 16  # ordered reasons of one verdict
+BATCH_MAX_RECORDS = 128  # 128 x 1 KiB records stay within the topic's size
+BODY_MAX_BYTES = 4096  # one record
+
+
+class IdentifiedBy(StrEnum):
+    """The way a member was identified; every way runs the same decision rows."""
+
+    FACE = "face"
+    CLAIM_PIN = "claim+pin"
+    CARD_PIN = "card+pin"
+    STAFF = "staff"
+
+
+class GateOutcome(StrEnum):
+    """What the gate did."""
+
+    PASSED = "passed"
+    TIMED_OUT = "timed_out"
+    TAILGATED = "tailgated"
+    FAULT = "fault"
+    NOT_RELEASED = "not_released"
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Numbers of a comparison: cosine similarity, threshold, margin to the next subject (1:N), its floor."""
+
+    similarity: f.Similarity
+    threshold: f.Similarity
+    pack_digest: f.HexDigest
+    recipe_digest: f.HexDigest
+    margin: Annotated[float, Meta(ge=0, le=2.002)] | None = None
+    margin_floor: Annotated[float, Meta(ge=0, le=2.002)] | None = None
+    agreeing_frames: Annotated[int, Meta(ge=0, le=1000)] = 0
+
+
+class StandingUsed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The cached standing a decision rested on, its age then, and when its verified head was issued."""
+
+    epoch: f.Count
+    version: f.Count
+    issued_at_ms: f.InstantMs
+    expires_at_ms: f.InstantMs
+    age_ms: f.SpanMs
+    score: f.Score
+    limit_minor: f.AmountMinor
+    offline_allowance_minor: f.AmountMinor
+    offline_spent_minor: f.AmountMinor
+
+
+class RecordedCircumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The decision table's inputs, as `edge.decide` names them: replaying them gives the verdict."""
+
+    emergency: bool
+    gate: f.Code
+    membership: f.Code
+    identification: f.Code
+    liveness: f.Code
+    restriction: f.Code
+    age: f.Code
+    tier: f.Code
+    second_factor: f.Code
+    payment: f.Code
+    central_answers: bool
+
+
+class PassRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pass"):
+    """One passage, from start to settled. Without an identification it names no subject."""
+
+    record_id: f.Record
+    passage: f.Passage
+    kiosk: f.Kiosk
+    gate: f.Gate | None
+    purpose: f.ForPurpose
+    boot_id: f.Boot
+    started_at_ms: f.InstantMs
+    decided_at_ms: f.InstantMs
+    settled_at_ms: f.InstantMs
+    clock_sure: bool
+    identified_by: IdentifiedBy | None
+    subject: f.Subject | None
+    verdict: Annotated[str, Meta(pattern=r"^(grant|step_up|refer|deny)\Z", max_length=8)]
+    reasons: Annotated[tuple[f.Code, ...], Meta(max_length=REASONS_MAX)]
+    circumstances: RecordedCircumstances
+    gate_outcome: GateOutcome
+    lane: f.Code | None = None
+    refer_to: f.Code | None = None
+    comparison: Comparison | None = None
+    standing: StandingUsed | None = None
+    restriction: f.RestrictionToken | None = None
+    restriction_reason: f.Code | None = None
+    contest_code: f.Contest | None = None
+    amount_minor: f.AmountMinor | None = None
+    currency: f.Currency | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a record that names a person nobody identified."""
+        if (self.identified_by is None) != (self.subject is None):
+            raise ValueError("a subject is recorded exactly when it was identified")
+        if self.subject is None and (self.standing is not None or self.restriction is not None):
+            raise ValueError("without a subject there is no standing and no restriction to record")
+        if self.identified_by is IdentifiedBy.FACE and self.comparison is None:
+            raise ValueError("identified by face needs the comparison's numbers")
+
+
+RecordBody = PassRecord  # a union once other kinds of record exist; each is tagged
+
+
+class SequencedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A record at its place in the kiosk's chain: link = H(previous link, sequence, commitment).
+
+    `body` stays the exact bytes that were committed to; `codec` admits only a RecordBody of up to 4 KiB.
+    """
+
+    sequence: f.Count
+    record_id: f.Record
+    salt: f.SaltBytes
+    body: msgspec.Raw
+    link: f.DigestBytes
+
+
+class ChainHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The kiosk's signature over its chain up to a sequence; verifiable offline, long after."""
+
+    kiosk: f.Kiosk
+    sequence: f.Count
+    link: f.DigestBytes
+    signature: f.SignatureBytes
+
+
+class RecordBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="record_batch"):
+    """Consecutive records, lowest sequence first (a kiosk begins at 1). `head` is at the last one."""
+
+    kiosk: f.Kiosk
+    previous_link: f.DigestBytes
+    records: Annotated[tuple[SequencedRecord, ...], Meta(min_length=1, max_length=BATCH_MAX_RECORDS)]
+    head: ChainHead
+
+
+class RecordFault(StrEnum):
+    """Why central did not take a batch whole; the kiosk rewinds, or goes to `alert`."""
+
+    GAP = "gap"  # the batch begins past what is committed: send from receipt.sequence + 1
+    BROKEN_LINK = "broken_link"  # the chain does not join
+    CONFLICT = "conflict"  # another record is already committed at that sequence, or under that record id
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="receipt"):
+    """Highest contiguous sequence central has committed, and the link there; 0 and genesis at first."""
+
+    kiosk: f.Kiosk
+    sequence: f.Count
+    link: f.DigestBytes
+    issued_at_ms: f.InstantMs
+    fault: RecordFault | None = None

@@ -1,0 +1,198 @@
+"""What a kiosk asks central, and the replies, each bound to its request's nonce.
+
+A reply past its request's `not_after_ms` is ignored; so is one whose nonce nobody waits for.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from wire import fields as f
+from wire.values import GalleryEntry, StandingEntry
+
+CHUNK_MAX_ROWS = 1024  # rows of one snapshot chunk
+CHUNK_MAX_BYTES = 192 * 1024  # encoded rows of one chunk: fits the reply topic with its envelope
+PIN_MAX_DIGITS = 12
+
+
+class StandingRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="standing_request"):
+    """A subject's standing for the envelope's purpose, on a miss."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    subject: f.Subject
+
+
+class SnapshotChunkRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="snapshot_request"):
+    """One chunk of the standings that a head described."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    epoch: f.Count
+    version: f.Count
+    index: f.Count
+
+
+class GalleryChunkRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_request"):
+    """One chunk of the gallery that a head described."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    gallery: f.Gallery
+    epoch: f.Count
+    version: f.Count
+    index: f.Count
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="claim_request"):
+    """The gallery entry behind a claim the kiosk does not know; only the keyed digest travels."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    gallery: f.Gallery
+    claim_digest: f.ClaimDigestBytes
+
+
+class PinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pin_request"):
+    """Is this the subject's PIN? Sealed to central's box key, with the nonce as associated bytes."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    subject: f.Subject
+    sealed_pin: f.SealedSmallBytes
+
+
+class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="charge_request"):
+    """Charge a subject once per idempotency key."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    idempotency_key: f.Record
+    subject: f.Subject
+    passage: f.Passage
+    amount_minor: f.AmountMinor
+    currency: f.Currency
+    reference: f.Text
+
+
+class GalleryKeyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_key_request"):
+    """The site's gallery keys, wrapped anew: after a row was sealed under a version the kiosk has not got."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+
+
+class StandingReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="standing_reply"):
+    """Central's answer at `issued_at_ms`; None when the subject has no standing for this purpose."""
+
+    nonce: f.NonceBytes
+    issued_at_ms: f.InstantMs
+    epoch: f.Count
+    version: f.Count
+    entry: StandingEntry | None
+
+
+class StandingChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="standing_chunk"):
+    """Rows of chunk `index`; their digest is the one the head gave for it."""
+
+    nonce: f.NonceBytes
+    epoch: f.Count
+    version: f.Count
+    index: f.Count
+    rows: Annotated[tuple[StandingEntry, ...], Meta(max_length=CHUNK_MAX_ROWS)]
+
+
+class GalleryChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_chunk"):
+    """Rows of chunk `index`; their digest is the one the head gave for it."""
+
+    nonce: f.NonceBytes
+    gallery: f.Gallery
+    epoch: f.Count
+    version: f.Count
+    index: f.Count
+    rows: Annotated[tuple[GalleryEntry, ...], Meta(max_length=CHUNK_MAX_ROWS)]
+
+
+class ClaimReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="claim_reply"):
+    """The entry behind a claim: a row (see its `revoked_digests`), a tombstone, or None when unknown."""
+
+    nonce: f.NonceBytes
+    issued_at_ms: f.InstantMs
+    entry: GalleryEntry | None
+
+
+class PinOutcome(StrEnum):
+    """What became of a PIN."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    LOCKED = "locked"  # five wrong ones: staff unlock it
+    WAIT = "wait"  # too soon after a wrong one: see retry_after_ms
+    NO_PIN = "no_pin"
+
+
+class PinReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pin_reply"):
+    """Whether the PIN was right, and how many tries are left."""
+
+    nonce: f.NonceBytes
+    outcome: PinOutcome
+    tries_left: f.Count
+    retry_after_ms: f.SpanMs
+
+
+class ChargeReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="charge_reply"):
+    """Whether the charge stands; the same key gives the same reply."""
+
+    nonce: f.NonceBytes
+    idempotency_key: f.Record
+    accepted: bool
+    reason: f.Code
+
+
+class GalleryKeyReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_key_reply"):
+    """`pairing.SiteSecrets`, sealed to the kiosk's box key with the nonce as associated bytes."""
+
+    nonce: f.NonceBytes
+    sealed_secrets: f.SealedSmallBytes
+
+
+class Refusal(StrEnum):
+    """Why central does not answer a request."""
+
+    SUPERSEDED = "superseded"  # the snapshot has moved on: take the newest head
+    UNKNOWN_FEED = "unknown_feed"  # no such purpose, gallery or chunk here
+    TOO_LATE = "too_late"
+    NOT_OFFERED = "not_offered"  # this central does not do that
+    BAD_SEAL = "bad_seal"
+
+
+class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="refused"):
+    """Central's no to a request, with its reason."""
+
+    nonce: f.NonceBytes
+    reason: Refusal
+
+
+Request = (
+    StandingRequest
+    | SnapshotChunkRequest
+    | GalleryChunkRequest
+    | ClaimRequest
+    | PinRequest
+    | ChargeRequest
+    | GalleryKeyRequest
+)
+Reply = (
+    StandingReply
+    | StandingChunk
+    | GalleryChunk
+    | ClaimReply
+    | PinReply
+    | ChargeReply
+    | GalleryKeyReply
+    | Refused
+)

@@ -1,0 +1,122 @@
+"""Values that messages carry and caches keep: standing, restriction, gallery row, tombstone, certificate."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from wire import fields as f
+
+FACTORS_MAX = 12  # factors named in one standing
+RESTRICTIONS_MAX = 4  # restrictions of one subject for one purpose
+CLAIMS_MAX = 8  # claims of one subject: QR codes, cards, phone digits
+IMAGES_MAX = 16  # images behind one template
+
+
+class Tier(StrEnum):
+    """The lane a score leads to; a kiosk treats any other text as unknown."""
+
+    PRIORITY = "priority"
+    STANDARD = "standard"
+    ASSISTED = "assisted"
+
+
+class Role(StrEnum):
+    """What a key may sign."""
+
+    ROOT = "root"
+    CENTRAL = "central"
+    KIOSK = "kiosk"
+    REVIEWER = "reviewer"
+
+
+class Factor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One reason behind a score: kind of event, points it gave, sentence a member can read."""
+
+    kind: f.Code
+    points: f.Points
+    text: f.Text
+
+
+class Limits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What may be charged: per payment while fresh, and in sum per kiosk while central is silent."""
+
+    amount_minor: f.AmountMinor
+    offline_allowance_minor: f.AmountMinor
+    currency: f.Currency
+
+
+class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The operator root's word that a key belongs to a name in a role, at one site or (empty) all of them."""
+
+    operator: f.Operator
+    role: Role
+    name: f.Slug
+    site: Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?\Z", max_length=32)]
+    public_key: f.PublicKeyBytes
+    not_before_ms: f.InstantMs
+    not_after_ms: f.InstantMs
+    signature: f.SignatureBytes
+
+
+class Restriction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A reviewer's signed word that a subject is refused: why, until when, and how to contest it."""
+
+    restriction_id: f.RestrictionToken
+    subject: f.Subject
+    operator: f.Operator
+    purpose: f.ForPurpose
+    reason: f.Code
+    reason_text: f.Text
+    contest_code: f.Contest
+    issued_at_ms: f.InstantMs
+    expires_at_ms: f.InstantMs
+    reviewer: f.Reviewer
+    certificate: Certificate
+    signature: f.SignatureBytes
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="standing"):
+    """Central's record for a subject, one purpose and one operator. `tier` is open: see Tier."""
+
+    subject: f.Subject
+    operator: f.Operator
+    purpose: f.ForPurpose
+    score: f.Score
+    tier: f.Code
+    factors: Annotated[tuple[Factor, ...], Meta(max_length=FACTORS_MAX)]
+    limits: Limits
+    restrictions: Annotated[tuple[Restriction, ...], Meta(max_length=RESTRICTIONS_MAX)]
+    issued_at_ms: f.InstantMs
+    expires_at_ms: f.InstantMs
+
+
+class Tombstone(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="tombstone"):
+    """A subject who withdrew: nothing of them is left but this, and their claims say so (gallery only)."""
+
+    subject: f.Subject
+    withdrawn_at_ms: f.InstantMs
+    claim_digests: Annotated[tuple[f.ClaimDigestBytes, ...], Meta(max_length=CLAIMS_MAX)] = ()
+
+
+class GalleryRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="row"):
+    """A subject's sealed template and claim digests. `pin_verifier` only where PINs work offline.
+
+    Templates are comparable within one `recipe_digest`, and sealed under gallery key `key_version`.
+    """
+
+    subject: f.Subject
+    claim_digests: Annotated[tuple[f.ClaimDigestBytes, ...], Meta(max_length=CLAIMS_MAX)]
+    revoked_digests: Annotated[tuple[f.ClaimDigestBytes, ...], Meta(max_length=CLAIMS_MAX)]
+    sealed_template: f.SealedTemplateBytes
+    key_version: f.Count
+    recipe_digest: f.HexDigest
+    images: Annotated[int, Meta(ge=1, le=IMAGES_MAX)]
+    pin_verifier: f.SealedSmallBytes | None = None
+
+
+StandingEntry = Standing | Tombstone
+GalleryEntry = GalleryRow | Tombstone
