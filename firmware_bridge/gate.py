@@ -259,12 +259,12 @@ class Gate(Protocol):
     """A gate as its kiosk sees it; one consumer, one event loop."""
 
     async def release(self, release: GateRelease) -> ReleaseOutcome:
-        """Open once for one person; answers before `not_after_ms` and a short grace, never raises on a bad line."""
+        """Open once for one person; answers by `not_after_ms` and a short grace; a bad line is a value."""
 
     def events(self) -> AsyncIterator[GateEvent]:
         """Events in order; asking for the next one acknowledges the last, so commit first. One reader only.
 
-        An event whose acknowledgement was lost with this process comes again in the next: be idempotent by id.
+        What this process took but did not acknowledge comes again in the next: be idempotent by passage id.
         """
 
     def state(self) -> GateState:
