@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from edge.adapters.fixtures import Playable, open_playable
+from edge.adapters.fixtures import open_playable
 from edge.adapters.onnx import load_networks
 from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import Clock, Pipeline
 from edge.capture.quality import QualityConfig
+from edge.capture.recording import Recording
 from edge.errors import ConfigError
 from models.registry import Pack
 
@@ -50,6 +51,6 @@ def open_pipeline(
     )
 
 
-def open_recording(source: Path, border_fraction: float = 0.0) -> Playable:
+def open_recording(source: Path, border_fraction: float = 0.0) -> Recording:
     """A video file or a folder of images on a virtual clock; raises `FixtureError` if there is nothing."""
     return open_playable(source, border_fraction)

@@ -6,14 +6,13 @@ What cannot be shown (a broken image, a video that ends early) is a value with i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.capture.recording import Flaw, Note, Shown, Spoilt
 from edge.capture.sample import Frame, Image
 from edge.errors import FixtureError
 
@@ -29,41 +28,6 @@ DEFAULT_FRAMES_PER_S = 30.0
 SHORTFALL_FRACTION = 0.02
 """Containers estimate their frame count; fewer than this many missing is not called truncated."""
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-
-
-class Flaw(StrEnum):
-    """Why something in a recording could not be shown."""
-
-    EMPTY = "empty"
-    UNREADABLE = "unreadable"
-    NOT_AN_IMAGE = "not_an_image"
-    TOO_LARGE = "too_large"
-    TRUNCATED = "truncated"
-
-
-class Note(StrEnum):
-    """What was made of an unusual image before it was shown."""
-
-    GREY = "grey"  # three equal channels
-    ALPHA = "alpha"  # transparency dropped
-    DEEP = "deep"  # 16 bits a channel, reduced to 8
-    ROTATED = "rotated"  # set upright by its EXIF orientation
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """A frame of the recording; `source` of the frame is its path inside the recording."""
-
-    frame: Frame
-    notes: tuple[Note, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Spoilt:
-    """A part of the recording that could not be shown."""
-
-    source: str
-    flaw: Flaw
 
 
 class Playable:

@@ -9,8 +9,8 @@ import numpy as np
 from edge.capture.embedding import similarity
 from edge.capture.sample import Probe
 from edge.compare.gallery import Gallery, Template, require_recipe
-from models.manifest import OperatingPoint
-from models.rates import rate_upper_bound
+from models.manifest import Manifest, MaxFmr, OperatingPoint, RecipeDigest
+from models.rates import find_operating_point, rate_upper_bound
 from wire.ids import SubjectId
 
 
@@ -87,3 +87,19 @@ def fpir_upper_bound(point: OperatingPoint, subjects: int) -> float:
     """Upper bound on the false-positive identification rate of a search among `subjects`, 0 to 1."""
     false_matches = round(point.fmr * point.non_mated)
     return min(1.0, subjects * rate_upper_bound(false_matches, point.non_mated))
+
+
+def choose_point(
+    manifest: Manifest, recipe: RecipeDigest, images: int, frames: int, max_fmr: MaxFmr
+) -> OperatingPoint:
+    """The point measured for this template and probe, or else the strictest one measured at the same rate.
+
+    Raises `OperatingPointError` when nothing was measured at that rate for this recipe.
+    """
+    measured = [p for p in manifest.operating_points if (p.recipe_digest, p.max_fmr) == (recipe, max_fmr)]
+    exact = [p for p in measured if (p.images_per_template, p.frames_per_probe) == (images, frames)]
+    if not measured:
+        # It names what was measured, and raises.
+        return find_operating_point(manifest, recipe, images, frames, max_fmr)
+    # Averaging raises mated and non-mated similarities alike: a point for more images is the stricter one.
+    return max(exact or measured, key=lambda point: point.threshold)
