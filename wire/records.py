@@ -33,7 +33,10 @@ class GateOutcome(StrEnum):
     PASSED = "passed"
     TIMED_OUT = "timed_out"
     TAILGATED = "tailgated"
-    FAULT = "fault"
+    INTERRUPTED = "interrupted"  # ended early: whoever passed then cannot be told from others
+    REFUSED = "refused"  # the gate did not open
+    UNKNOWN = "unknown"  # the gate did not say, or this kiosk died before it could
+    AWAITED = "awaited"  # kept by the kiosk only, until the gate says
     NOT_RELEASED = "not_released"
 
 
@@ -44,7 +47,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: f.Similarity
     pack_digest: f.HexDigest
     recipe_digest: f.HexDigest
-    margin: Annotated[float, Meta(ge=0, le=2.002)] | None = None
+    margin: Annotated[float, Meta(ge=-2.002, le=2.002)] | None = None
     margin_floor: Annotated[float, Meta(ge=0, le=2.002)] | None = None
     agreeing_frames: Annotated[int, Meta(ge=0, le=1000)] = 0
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from wire import fields as f
+from wire.fleet import Head
 from wire.values import GalleryEntry, StandingEntry
 
 CHUNK_MAX_ROWS = 1024  # rows of one snapshot chunk
@@ -66,6 +67,14 @@ class PinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="p
     sealed_pin: f.SealedSmallBytes
 
 
+class HeadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="head_request"):
+    """The newest head of a gallery, or (None) of the envelope's purpose; nobody relies on retained ones."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    gallery: f.Gallery | None = None
+
+
 class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="charge_request"):
     """Charge a subject once per idempotency key."""
 
@@ -115,6 +124,13 @@ class GalleryChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
     version: f.Count
     index: f.Count
     rows: Annotated[tuple[GalleryEntry, ...], Meta(max_length=CHUNK_MAX_ROWS)]
+
+
+class HeadReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="head_reply"):
+    """The head asked for, as it would be published now."""
+
+    nonce: f.NonceBytes
+    head: Head
 
 
 class ClaimReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="claim_reply"):
@@ -185,6 +201,7 @@ Request = (
     | PinRequest
     | ChargeRequest
     | GalleryKeyRequest
+    | HeadRequest
 )
 Reply = (
     StandingReply
@@ -194,5 +211,6 @@ Reply = (
     | PinReply
     | ChargeReply
     | GalleryKeyReply
+    | HeadReply
     | Refused
 )
