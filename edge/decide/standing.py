@@ -17,14 +17,15 @@ VerifyRestriction = Callable[[Restriction], bool]
 """Whether the signature is the reviewer's own and the reviewer's certificate chains to the operator root."""
 
 AHEAD_MAX_MS = 120_000
-"""A head signed this far in the future is a clock that cannot be trusted, not a fresh cache; NTP keeps well within."""
+"""A head signed this far in the future means a wrong clock, not a fresh cache; NTP keeps well within."""
 
 
 class StandingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section `standing`: what this kiosk uses standings for, and how old they may be.
 
-    `fresh_s`: no older than this is fresh (heads are signed again every 60 s). `grace_s`: no older than this is
-    stale but usable. `miss_deadline_ms`: how long central may take to answer for a standing that is not cached.
+    `fresh_s`: no older than this is fresh (heads are signed again every 60 s).
+    `grace_s`: no older than this is stale but usable.
+    `miss_deadline_ms`: how long central may take to answer for what is not cached.
     """
 
     fresh_s: Annotated[int, Meta(ge=60, le=86_400)] = 300
@@ -70,7 +71,7 @@ def assess(
     config: StandingConfig,
     verify: VerifyRestriction,
 ) -> StandingView:
-    """The view at `now_ms` (UTC, None while the clock is unsure); another purpose's or operator's is absent."""
+    """The view at `now_ms` (UTC; None: clock unsure); one of another purpose or operator is absent."""
     if cached is None or cached.entry is None:
         return ABSENT
     if isinstance(cached.entry, Tombstone):
@@ -118,7 +119,7 @@ def _restriction(
         elif now_ms is not None and now_ms >= restriction.expires_at_ms:
             this = RestrictionState.EXPIRED
         else:
-            # With an unsure clock it is not known to have expired; the age then keeps it from refusing anyone.
+            # Under an unsure clock it is not known to have expired; the age keeps it from refusing anyone.
             return RestrictionState.VERIFIED, restriction
         if found is None:
             state, found = this, restriction

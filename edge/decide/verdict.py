@@ -30,7 +30,7 @@ class Membership(StrEnum):
 
 
 class Identification(StrEnum):
-    """How the attempt to identify the member ended; `OTHER_WAY` is a good claim + PIN, card + PIN or staff."""
+    """How identifying the member ended; `OTHER_WAY` is a good claim + PIN, card + PIN, or staff."""
 
     MATCH = "match"
     OTHER_WAY = "other_way"
@@ -82,6 +82,7 @@ class SecondFactor(StrEnum):
     NOT_GIVEN = "not_given"
     GOOD = "good"
     EXHAUSTED = "exhausted"  # no tries left
+    UNAVAILABLE = "unavailable"  # it cannot be checked here and now
 
 
 class Payment(StrEnum):
@@ -120,6 +121,7 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"
     FAILURE_TO_ACQUIRE = "failure_to_acquire"
     SECOND_FACTOR_EXHAUSTED = "second_factor_exhausted"
+    SECOND_FACTOR_UNAVAILABLE = "second_factor_unavailable"
     LIVENESS_UNDETERMINED = "liveness_undetermined"
     RESTRICTION = "restriction"
     RESTRICTION_UNCONFIRMED = "restriction_unconfirmed"
@@ -212,6 +214,10 @@ _IDENTIFICATION_REASON = {
     Identification.AMBIGUOUS: Reason.AMBIGUOUS,
     Identification.FAILURE_TO_ACQUIRE: Reason.FAILURE_TO_ACQUIRE,
 }
+_NO_SECOND_FACTOR = {
+    SecondFactor.EXHAUSTED: Reason.SECOND_FACTOR_EXHAUSTED,
+    SecondFactor.UNAVAILABLE: Reason.SECOND_FACTOR_UNAVAILABLE,
+}
 _TIER_REASON = {
     Tier.PRIORITY: Reason.TIER_PRIORITY,
     Tier.STANDARD: Reason.TIER_STANDARD,
@@ -275,12 +281,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(lambda c: c.liveness is Liveness.ATTACK, lambda c: _refer(c, Elsewhere.STAFF, Reason.ATTACK)),
     Row(
-        lambda c: c.identification in _IDENTIFICATION_REASON,
-        lambda c: _refer(c, Elsewhere.OTHER_WAY, _IDENTIFICATION_REASON[c.identification]),
+        lambda c: c.second_factor in _NO_SECOND_FACTOR,
+        lambda c: _refer(c, Elsewhere.STAFF, _NO_SECOND_FACTOR[c.second_factor]),
     ),
     Row(
-        lambda c: c.second_factor is SecondFactor.EXHAUSTED,
-        lambda c: _refer(c, Elsewhere.STAFF, Reason.SECOND_FACTOR_EXHAUSTED),
+        lambda c: c.identification in _IDENTIFICATION_REASON,
+        lambda c: _refer(c, Elsewhere.OTHER_WAY, _IDENTIFICATION_REASON[c.identification]),
     ),
     Row(
         lambda c: c.liveness is Liveness.UNDETERMINED and _unproven(c),

@@ -64,7 +64,7 @@ def verdicts() -> list[tuple[Circumstances, object]]:
 
 
 def test_the_product_is_the_whole_input_space() -> None:
-    assert len(PRODUCT) == 2 * 3 * 2 * 5 * 4 * 4 * 5 * 4 * 3 * 3 * 2 == len(set(PRODUCT))
+    assert len(PRODUCT) == 2 * 3 * 2 * 5 * 4 * 4 * 5 * 4 * 4 * 3 * 2 == len(set(PRODUCT))
 
 
 def test_deny_needs_a_verified_restriction_on_a_fresh_standing_whatever_the_tier(verdicts) -> None:
@@ -137,6 +137,10 @@ def test_every_verdict_says_why_and_every_denial_can_be_contested(verdicts) -> N
         (
             {"second_factor": SecondFactor.EXHAUSTED},
             Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_EXHAUSTED,)),
+        ),
+        (
+            {"second_factor": SecondFactor.UNAVAILABLE, "identification": Identification.NO_MATCH},
+            Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_UNAVAILABLE,)),
         ),
         ({"liveness": Liveness.UNDETERMINED}, StepUp((Reason.LIVENESS_UNDETERMINED,))),
         (

@@ -1,0 +1,1 @@
+"""One attempt to pass, from start to settled."""

@@ -1,0 +1,287 @@
+"""`advance` is the one table of what follows from what in a passage.
+
+    WAITING --claim--> IDENTIFYING --match, standing--> RELEASING --gate--> SETTLED
+                          |    |                            ^                  ^
+                          |    `--step up--> SECOND_FACTOR --PIN               |
+                          `--no match, no face, referral, refusal--------------'
+
+The core decides and returns effects; the kiosk performs them, in order, and reports back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge.compare.claim import Claim
+from edge.compare.search import Ambiguous, Comparison, Match, verify
+from edge.confirm.liveness import Window, agreed, gather
+from edge.decide.standing import ABSENT
+from edge.decide.verdict import (
+    Circumstances,
+    ContestCode,
+    Deny,
+    GateState,
+    Grant,
+    Identification,
+    Membership,
+    Payment,
+    Refer,
+    SecondFactor,
+    StepUp,
+    decide,
+)
+from edge.enact.display import HelpAsked, NotMe, OtherWayAsked, PinEntered
+from edge.enact.release import GATE_ANSWER_MS, make_release
+from edge.passage.effects import Begin, CheckPin, Effect, FetchStanding, OpenGate, ResolveClaim, Settle
+from edge.passage.observations import (
+    ClaimKnown,
+    ClaimSeen,
+    ClaimUnknown,
+    ClaimWithdrawn,
+    FaceMissed,
+    FaceSeen,
+    GateAnswered,
+    Observation,
+    PinJudged,
+    PinOutcome,
+    StandingSeen,
+    Surroundings,
+    Tick,
+)
+from edge.passage.state import IDENTIFIED, Passage, Phase, Rules, account, wants_face
+from wire.messages import GateOutcome
+
+RECLAIM_MS = 1_500
+"""A code held up all the while is one claim: it must be out of sight this long before it counts again."""
+
+Step = tuple[Passage, tuple[Effect, ...]]
+
+
+def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rules) -> Step:
+    """What follows from `observation` at `now_ms`; what is not in the table changes nothing."""
+    match passage.phase, observation:
+        case _, Surroundings():
+            return _surrounded(passage, observation, now_ms, rules)
+        case Phase.WAITING, ClaimSeen(claim):
+            return _claimed(passage, claim, now_ms, rules)
+        case Phase.WAITING, OtherWayAsked():
+            return _without_face(passage, now_ms, rules), ()
+        case Phase.WAITING, NotMe():
+            return replace(passage, without_face=False), ()
+        case Phase.WAITING, Tick() if now_ms >= passage.deadline_ms:
+            return replace(passage, without_face=False), ()
+        case Phase.SETTLED, ClaimSeen(claim):
+            held = claim == passage.claim
+            return replace(passage, claim_seen_ms=now_ms) if held else replace(
+                passage, deadline_ms=now_ms
+            ), ()
+        case Phase.SETTLED, OtherWayAsked():
+            return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
+        case Phase.IDENTIFYING, ClaimKnown(subject, template):
+            known = replace(passage, subject=subject, template=template)
+            return _compare(known, now_ms, rules, (FetchStanding(subject),))
+        case Phase.IDENTIFYING, ClaimWithdrawn():
+            gone = replace(passage, membership=Membership.WITHDRAWN)
+            return _decide(gone, Identification.NO_MATCH, now_ms, rules)
+        case Phase.IDENTIFYING, ClaimUnknown():
+            return _decide(passage, Identification.NO_MATCH, now_ms, rules)
+        case Phase.IDENTIFYING, StandingSeen(view):
+            seen = replace(passage, view=view, membership=view.membership)
+            return _decide_when_ready(seen, now_ms, rules)
+        case Phase.IDENTIFYING, FaceSeen(track, probe, captured_ms) if wants_face(passage):
+            window = gather(passage.window, track, probe, rules.confirm.frames)
+            seen_face = replace(passage, window=window, obstacle=None, evidence_ms=captured_ms)
+            return _compare(seen_face, now_ms, rules, ())
+        case Phase.IDENTIFYING, FaceMissed(failure):
+            return replace(passage, obstacle=failure.reason), ()
+        case Phase.IDENTIFYING, OtherWayAsked() if not passage.without_face:
+            return _without_face(passage, now_ms, rules), ()
+        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinEntered()):
+            return _pin_entered(passage, observation)
+        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinJudged(outcome, tries_left)):
+            return _pin_judged(passage, outcome, tries_left, now_ms, rules)
+        case ((Phase.WAITING | Phase.IDENTIFYING | Phase.SECOND_FACTOR), HelpAsked()):
+            return _settle(replace(passage, help_asked=True), now_ms, rules)
+        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), NotMe()):
+            return _settle(passage, now_ms, rules)
+        case Phase.RELEASING, GateAnswered(outcome):
+            return _settle(replace(passage, gate_outcome=outcome), now_ms, rules)
+        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR | Phase.RELEASING), Tick()) if (
+            now_ms >= passage.deadline_ms
+        ):
+            return _timed_out(passage, now_ms, rules)
+        case _:
+            return passage, ()
+
+
+def _surrounded(passage: Passage, found: Surroundings, now_ms: int, rules: Rules) -> Step:
+    changed = replace(passage, surroundings=found)
+    free_or_stuck = found.emergency or found.gate is not GateState.READY
+    if passage.phase in {Phase.IDENTIFYING, Phase.SECOND_FACTOR} and free_or_stuck:
+        return _decide(changed, passage.identification or Identification.FAILURE_TO_ACQUIRE, now_ms, rules)
+    return changed, ()
+
+
+def _claimed(passage: Passage, claim: Claim, now_ms: int, rules: Rules) -> Step:
+    held = claim == passage.claim and now_ms - passage.claim_seen_ms < RECLAIM_MS
+    if held and not passage.without_face:
+        return replace(passage, claim_seen_ms=now_ms), ()
+    started = replace(
+        passage,
+        phase=Phase.IDENTIFYING,
+        claim=claim,
+        claim_seen_ms=now_ms,
+        started_ms=now_ms,
+        deadline_ms=now_ms + (rules.confirm.pin_ms if passage.without_face else rules.confirm.acquire_ms),
+    )
+    if passage.surroundings.emergency or passage.surroundings.gate is not GateState.READY:
+        return _decide(started, Identification.FAILURE_TO_ACQUIRE, now_ms, rules)
+    return started, (ResolveClaim(claim),)
+
+
+def _compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, ...]) -> Step:
+    """Compare the window once it is whole and the template is there; `first` is done in any case."""
+    template = passage.template
+    if template is None:
+        return passage, first
+    point = rules.point(template)
+    probe = agreed(passage.window, rules.confirm.frames, point.threshold)
+    if probe is None:
+        return passage, first
+    compared = replace(
+        passage,
+        comparison=verify(probe, template, point),
+        windows_compared=passage.windows_compared + 1,
+        window=Window(),
+    )
+    if not isinstance(compared.comparison, Match) and compared.windows_compared < rules.confirm.attempts:
+        return compared, first
+    after, effects = _decide_when_ready(
+        replace(compared, identification=_identification(compared.comparison)), now_ms, rules
+    )
+    return after, (*first, *effects)
+
+
+def _identification(comparison: Comparison | None) -> Identification:
+    match comparison:
+        case None:
+            return Identification.FAILURE_TO_ACQUIRE
+        case Match():
+            return Identification.MATCH
+        case Ambiguous():
+            return Identification.AMBIGUOUS
+        case _:
+            return Identification.NO_MATCH
+
+
+def _without_face(passage: Passage, now_ms: int, rules: Rules) -> Passage:
+    return replace(
+        passage,
+        without_face=True,
+        window=Window(),
+        obstacle=None,
+        deadline_ms=now_ms + rules.confirm.pin_ms,
+    )
+
+
+def _pin_entered(passage: Passage, pin: PinEntered) -> Step:
+    """A PIN counts once asked for: as the other way, or as the second factor; one at a time."""
+    asked = passage.without_face or passage.phase is Phase.SECOND_FACTOR
+    if not asked or passage.checking_pin or passage.subject is None:
+        return passage, ()
+    return replace(passage, checking_pin=True), (CheckPin(passage.subject, pin),)
+
+
+def _pin_judged(passage: Passage, outcome: PinOutcome, tries_left: int, now_ms: int, rules: Rules) -> Step:
+    judged = replace(passage, checking_pin=False, tries_left=tries_left)
+    found = passage.identification
+    match outcome:
+        case PinOutcome.WRONG:
+            return replace(judged, deadline_ms=now_ms + rules.confirm.pin_ms), ()
+        case PinOutcome.RIGHT:
+            judged = replace(judged, second_factor=SecondFactor.GOOD, evidence_ms=now_ms)
+            return _decide_when_ready(
+                replace(judged, identification=found or Identification.OTHER_WAY), now_ms, rules
+            )
+        case PinOutcome.EXHAUSTED:
+            judged = replace(judged, second_factor=SecondFactor.EXHAUSTED)
+        case PinOutcome.UNAVAILABLE:
+            judged = replace(judged, second_factor=SecondFactor.UNAVAILABLE)
+    return _decide(judged, found or Identification.NO_MATCH, now_ms, rules)
+
+
+def _decide_when_ready(passage: Passage, now_ms: int, rules: Rules) -> Step:
+    """A decision needs an identification, and for somebody identified their standing."""
+    found = passage.identification
+    if found is None or (found in IDENTIFIED and passage.view is None):
+        return passage, ()
+    return _decide(passage, found, now_ms, rules)
+
+
+def _decide(passage: Passage, found: Identification, now_ms: int, rules: Rules) -> Step:
+    view = passage.view or ABSENT
+    around = passage.surroundings
+    restriction = view.restriction
+    circumstances = Circumstances(
+        emergency=around.emergency,
+        gate=around.gate,
+        membership=passage.membership,
+        identification=found,
+        liveness=passage.liveness,
+        restriction=view.restriction_state,
+        age=view.age,
+        tier=view.tier,
+        second_factor=passage.second_factor,
+        payment=Payment.NONE,  # a turnstile asks for none: its fare is charged on passage
+        central_answers=around.central_answers,
+        restriction_reason=restriction.reason if restriction else "",
+        contest_code=ContestCode(restriction.contest_code if restriction else ""),
+    )
+    verdict = decide(circumstances)
+    decided = replace(
+        passage,
+        identification=found,
+        circumstances=circumstances,
+        verdict=verdict,
+        decided_ms=now_ms,
+        window=Window(),
+    )
+    match verdict:
+        case Grant():
+            release = make_release(passage.passage_id, passage.nonce, passage.evidence_ms, rules.release)
+            opening = replace(
+                decided,
+                phase=Phase.RELEASING,
+                gate_outcome=GateOutcome.AWAITED,
+                deadline_ms=now_ms + rules.release.ttl_ms + rules.release.open_ms + GATE_ANSWER_MS,
+            )
+            kept = account(opening, rules, settled_ms=now_ms)
+            return opening, (*((Begin(kept),) if kept else ()), OpenGate(release))
+        case StepUp():
+            return (
+                replace(decided, phase=Phase.SECOND_FACTOR, deadline_ms=now_ms + rules.confirm.pin_ms),
+                (),
+            )
+        case Refer() | Deny():
+            return _settle(decided, now_ms, rules)
+
+
+def _timed_out(passage: Passage, now_ms: int, rules: Rules) -> Step:
+    match passage.phase:
+        case Phase.IDENTIFYING:
+            found = passage.identification or _identification(passage.comparison)
+            return _decide(passage, found, now_ms, rules)
+        case Phase.RELEASING:
+            return _settle(replace(passage, gate_outcome=GateOutcome.UNKNOWN), now_ms, rules)
+        case _:
+            return _settle(passage, now_ms, rules)
+
+
+def _settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
+    """The passage is over; one that reached a verdict is recorded, one called off before is not."""
+    told = account(passage, rules, settled_ms=now_ms)
+    # The template goes with the passage: nobody's is kept in memory for longer than they stand here.
+    settled = replace(
+        passage, phase=Phase.SETTLED, deadline_ms=now_ms + rules.release.linger_ms, template=None
+    )
+    return settled, () if told is None else (Settle(told),)

@@ -1,0 +1,74 @@
+"""What the screen shows of a passage."""
+
+from __future__ import annotations
+
+from edge.decide.verdict import Deny, Elsewhere, GateState, Grant, Reason, Refer, StepUp
+from edge.enact.display import Display, Prompt
+from edge.passage.state import Passage, Phase
+from wire.messages import GateOutcome
+
+_REFERRED = {
+    Elsewhere.STAFF: Prompt.STAFF,
+    Elsewhere.OTHER_WAY: Prompt.OTHER_WAY,
+    Elsewhere.OTHER_PAYMENT: Prompt.OTHER_PAYMENT,
+    Elsewhere.FREE_GATE: Prompt.GATE_FREE,
+}
+_ENDED = {
+    GateOutcome.PASSED: Prompt.THANKS,
+    GateOutcome.TAILGATED: Prompt.THANKS,
+    GateOutcome.TIMED_OUT: Prompt.SHOW_CLAIM,
+}
+
+
+def display(passage: Passage) -> Display:
+    """The one thing to show now; an emergency or a gate fault shows whatever the passage is at."""
+    match passage.phase:
+        case Phase.WAITING:
+            return _waiting(passage)
+        case Phase.IDENTIFYING:
+            return _identifying(passage)
+        case Phase.SECOND_FACTOR:
+            reasons = passage.verdict.reasons if passage.verdict else ()
+            prompt = Prompt.CHECKING if passage.checking_pin else Prompt.ENTER_PIN
+            return Display(prompt, reasons=reasons, tries_left=passage.tries_left)
+        case Phase.RELEASING | Phase.SETTLED:
+            return _decided(passage)
+
+
+def _waiting(passage: Passage) -> Display:
+    if passage.surroundings.emergency:
+        return Display(Prompt.GATE_FREE, reasons=(Reason.EMERGENCY,))
+    if passage.surroundings.gate is not GateState.READY:
+        return Display(Prompt.GATE_FAULT, reasons=(Reason.GATE_FAULT,))
+    return Display(Prompt.ENTER_CLAIM if passage.without_face else Prompt.SHOW_CLAIM)
+
+
+def _identifying(passage: Passage) -> Display:
+    if passage.without_face:
+        checking = passage.checking_pin or passage.subject is None
+        return Display(Prompt.CHECKING if checking else Prompt.ENTER_PIN, tries_left=passage.tries_left)
+    if passage.identification is not None:
+        return Display(Prompt.CHECKING)
+    if passage.obstacle is not None:
+        return Display(Prompt.LOOK_HERE, hint=passage.obstacle)
+    return Display(Prompt.HOLD_STILL)
+
+
+def _decided(passage: Passage) -> Display:
+    if passage.help_asked:
+        return Display(Prompt.STAFF)
+    match passage.verdict:
+        case Grant(lane=lane, reasons=reasons):
+            if passage.phase is Phase.RELEASING:
+                return Display(Prompt.WELCOME, lane=lane, reasons=reasons)
+            return Display(_ENDED.get(passage.gate_outcome, Prompt.STAFF))
+        case StepUp(reasons=reasons):
+            return Display(Prompt.OTHER_WAY, reasons=reasons)
+        case Refer(to=to, reasons=reasons):
+            return Display(
+                Prompt.GATE_FAULT if Reason.GATE_FAULT in reasons else _REFERRED[to], reasons=reasons
+            )
+        case Deny(restriction_reason=why, contest_code=code, reasons=reasons):
+            return Display(Prompt.DENIED, reasons=reasons, restriction_reason=why, contest_code=code)
+        case None:
+            return Display(Prompt.SHOW_CLAIM)

@@ -1,0 +1,57 @@
+"""What a passage asks of the kiosk, to be done in the order given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.compare.claim import Claim
+from edge.enact.display import PinEntered
+from edge.enact.record import Account
+from firmware_bridge.gate import GateRelease
+from wire.ids import SubjectId
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveClaim:
+    """Find out whose claim it is; answer with ClaimKnown, ClaimWithdrawn or ClaimUnknown."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class FetchStanding:
+    """Look the standing up; answer with StandingSeen."""
+
+    subject: SubjectId
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPin:
+    """Judge a PIN; answer with PinJudged."""
+
+    subject: SubjectId
+    pin: PinEntered
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Keep the decision durably before the gate opens on it."""
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGate:
+    """Release the gate; answer with GateAnswered once it has ended."""
+
+    release: GateRelease
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Put the final record into the outbox."""
+
+    account: Account
+
+
+Effect = ResolveClaim | FetchStanding | CheckPin | Begin | OpenGate | Settle

@@ -1,0 +1,124 @@
+"""What the kiosk reports to a passage: a closed set of things that were seen, answered or touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.capture.sample import FailureToAcquire, Probe
+from edge.capture.tracking import TrackId
+from edge.compare.claim import Claim
+from edge.compare.gallery import Template
+from edge.decide.standing import StandingView
+from edge.decide.verdict import GateState
+from edge.enact.display import HelpAsked, NotMe, OtherWayAsked, PinEntered
+from wire.ids import SubjectId
+from wire.messages import GateOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What holds whoever stands there: the gate's state, an emergency, whether central answers."""
+
+    gate: GateState = GateState.READY
+    emergency: bool = False
+    central_answers: bool = False
+
+
+UNDISTURBED = Surroundings()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSeen:
+    """A claim was read from a code in the picture, or entered on the screen."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimKnown:
+    """Whose claim it is; no template where theirs cannot be compared here."""
+
+    subject: SubjectId
+    template: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimWithdrawn:
+    """The claim or its subject was withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimUnknown:
+    """Nobody knows this claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandingSeen:
+    """The standing of the claimed subject, as far as it is known now."""
+
+    view: StandingView
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceSeen:
+    """A probe of the face in the zone, and which track it is of."""
+
+    track: TrackId
+    probe: Probe
+    captured_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaceMissed:
+    """A frame that gave no probe, and why."""
+
+    failure: FailureToAcquire
+
+
+class PinOutcome(StrEnum):
+    """What became of a PIN."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    EXHAUSTED = "exhausted"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class PinJudged:
+    """The outcome of `CheckPin`."""
+
+    outcome: PinOutcome
+    tries_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateAnswered:
+    """How the release of this passage went or ended."""
+
+    outcome: GateOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Observation = (
+    Surroundings
+    | ClaimSeen
+    | ClaimKnown
+    | ClaimWithdrawn
+    | ClaimUnknown
+    | StandingSeen
+    | FaceSeen
+    | FaceMissed
+    | PinEntered
+    | PinJudged
+    | OtherWayAsked
+    | NotMe
+    | HelpAsked
+    | GateAnswered
+    | Tick
+)
