@@ -300,8 +300,6 @@ def test_help_is_shown_at_once() -> None:
 
 
 def test_a_withdrawn_standing_is_referred_to_staff() -> None:
-    view = msgspec.structs.replace if False else None
-    assert view is None
     gone = StandingView(Age.ABSENT, Tier.UNKNOWN, Membership.WITHDRAWN, RestrictionState.NONE)
     attempt = claimed(gone).tell(face(), face(), face())
     assert attempt.passage.verdict == Refer(Elsewhere.STAFF, (Reason.WITHDRAWN,))
