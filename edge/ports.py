@@ -5,17 +5,50 @@ The gate's own Protocol is `firmware_bridge.gate.Gate`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
+from edge.capture.pipeline import Acquisition
 from edge.capture.sample import Frame
 from edge.compare.claim import Claim
-from edge.compare.gallery import Template
+from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
+from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import StandingView
 from edge.enact.display import Display, Notice, Touch
 from wire.ids import SubjectId
 from wire.messages import PassRecord
+
+__all__ = [
+    "Camera",
+    "ClaimReader",
+    "Clock",
+    "KnownMember",
+    "Members",
+    "PinJudgement",
+    "PinOutcome",
+    "Pins",
+    "Recogniser",
+    "Records",
+    "Resolution",
+    "Screen",
+    "UnknownMember",
+    "WithdrawnMember",
+]
+
+
+class Clock(Protocol):
+    """The host's two clocks."""
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds since some start; never goes back."""
+        ...
+
+    def now_ms(self) -> int | None:
+        """UTC milliseconds, or None while the clock is unsure."""
+        ...
+
+    def best_ms(self) -> int:
+        """UTC milliseconds as well as they are known, for records made while the clock is unsure."""
+        ...
 
 
 class Camera(Protocol):
@@ -42,6 +75,14 @@ class ClaimReader(Protocol):
         ...
 
 
+class Recogniser(Protocol):
+    """The pack at work; `edge.capture.pipeline.Pipeline` is one."""
+
+    def acquire(self, frame: Frame) -> Acquisition:
+        """A probe of the one face in the zone, or what was in the way; called only within an interaction."""
+        ...
+
+
 class Screen(Protocol):
     """What a person sees and touches."""
 
@@ -54,27 +95,6 @@ class Screen(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class KnownMember:
-    """Who a claim belongs to; `template` is None where theirs belongs to another recipe or cannot be opened."""
-
-    subject: SubjectId
-    template: Template | None
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawnMember:
-    """The claim or its subject was withdrawn or revoked."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownMember:
-    """Neither the cache nor, in time, central knows the claim."""
-
-
-Resolution = KnownMember | WithdrawnMember | UnknownMember
-
-
 class Members(Protocol):
     """The cached gallery and standings, and central behind them for what is not cached."""
 
@@ -85,25 +105,6 @@ class Members(Protocol):
     async def standing(self, subject: SubjectId) -> StandingView:
         """The subject's standing for this kiosk's purpose now; asks central when absent, within the deadline."""
         ...
-
-
-class PinOutcome(StrEnum):
-    """What became of a PIN."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    EXHAUSTED = "exhausted"  # no tries left: staff
-    WAIT = "wait"  # too soon after a wrong one
-    UNAVAILABLE = "unavailable"  # central does not answer and no offline verifier is configured
-
-
-@dataclass(frozen=True, slots=True)
-class PinJudgement:
-    """The outcome, and what is left to the member."""
-
-    outcome: PinOutcome
-    tries_left: int = 0
-    retry_after_ms: int = 0
 
 
 class Pins(Protocol):

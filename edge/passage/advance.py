@@ -13,8 +13,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge.compare.claim import Claim
+from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.compare.search import Ambiguous, Comparison, Match, verify
 from edge.confirm.liveness import Window, agreed, gather
+from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import ABSENT
 from edge.decide.verdict import (
     Circumstances,
@@ -34,16 +36,13 @@ from edge.enact.display import HelpAsked, NotMe, OtherWayAsked, PinEntered
 from edge.enact.release import GATE_ANSWER_MS, make_release
 from edge.passage.effects import Begin, CheckPin, Effect, FetchStanding, OpenGate, ResolveClaim, Settle
 from edge.passage.observations import (
-    ClaimKnown,
+    ClaimResolved,
     ClaimSeen,
-    ClaimUnknown,
-    ClaimWithdrawn,
     FaceMissed,
     FaceSeen,
     GateAnswered,
     Observation,
     PinJudged,
-    PinOutcome,
     StandingSeen,
     Surroundings,
     Tick,
@@ -77,14 +76,8 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             ), ()
         case Phase.SETTLED, OtherWayAsked():
             return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
-        case Phase.IDENTIFYING, ClaimKnown(subject, template):
-            known = replace(passage, subject=subject, template=template)
-            return _compare(known, now_ms, rules, (FetchStanding(subject),))
-        case Phase.IDENTIFYING, ClaimWithdrawn():
-            gone = replace(passage, membership=Membership.WITHDRAWN)
-            return _decide(gone, Identification.NO_MATCH, now_ms, rules)
-        case Phase.IDENTIFYING, ClaimUnknown():
-            return _decide(passage, Identification.NO_MATCH, now_ms, rules)
+        case Phase.IDENTIFYING, ClaimResolved(resolution):
+            return _resolved(passage, resolution, now_ms, rules)
         case Phase.IDENTIFYING, StandingSeen(view):
             seen = replace(passage, view=view, membership=view.membership)
             return _decide_when_ready(seen, now_ms, rules)
@@ -101,7 +94,7 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
         case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinJudged(outcome, tries_left)) if (
             passage.checking_pin
         ):
-            return _pin_judged(passage, outcome, tries_left, now_ms, rules)
+            return _pin_judged(passage, judgement, now_ms, rules)
         case ((Phase.WAITING | Phase.IDENTIFYING | Phase.SECOND_FACTOR), HelpAsked()):
             return _settle(replace(passage, help_asked=True), now_ms, rules)
         case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), NotMe()):
@@ -139,6 +132,18 @@ def _claimed(passage: Passage, claim: Claim, now_ms: int, rules: Rules) -> Step:
     if passage.surroundings.emergency or passage.surroundings.gate is not GateState.READY:
         return _decide(started, Identification.FAILURE_TO_ACQUIRE, now_ms, rules)
     return started, (ResolveClaim(claim),)
+
+
+def _resolved(passage: Passage, resolution: Resolution, now_ms: int, rules: Rules) -> Step:
+    match resolution:
+        case KnownMember(subject, template):
+            known = replace(passage, subject=subject, template=template)
+            return _compare(known, now_ms, rules, (FetchStanding(subject),))
+        case WithdrawnMember():
+            gone = replace(passage, membership=Membership.WITHDRAWN)
+            return _decide(gone, Identification.NO_MATCH, now_ms, rules)
+        case UnknownMember():
+            return _decide(passage, Identification.NO_MATCH, now_ms, rules)
 
 
 def _compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, ...]) -> Step:
@@ -194,11 +199,11 @@ def _pin_entered(passage: Passage, pin: PinEntered) -> Step:
     return replace(passage, checking_pin=True), (CheckPin(passage.subject, pin),)
 
 
-def _pin_judged(passage: Passage, outcome: PinOutcome, tries_left: int, now_ms: int, rules: Rules) -> Step:
-    judged = replace(passage, checking_pin=False, tries_left=tries_left)
+def _pin_judged(passage: Passage, judgement: PinJudgement, now_ms: int, rules: Rules) -> Step:
+    judged = replace(passage, checking_pin=False, tries_left=judgement.tries_left)
     found = passage.identification
-    match outcome:
-        case PinOutcome.WRONG:
+    match judgement.outcome:
+        case PinOutcome.WRONG | PinOutcome.WAIT:
             return replace(judged, deadline_ms=now_ms + rules.confirm.pin_ms), ()
         case PinOutcome.RIGHT:
             judged = replace(judged, second_factor=SecondFactor.GOOD, evidence_ms=now_ms)

@@ -13,7 +13,7 @@ from wire.ids import SubjectId
 
 @dataclass(frozen=True, slots=True)
 class ResolveClaim:
-    """Find out whose claim it is; answer with ClaimKnown, ClaimWithdrawn or ClaimUnknown."""
+    """Find out whose claim it is; answer with ClaimResolved."""
 
     claim: Claim
 

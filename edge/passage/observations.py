@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from edge.capture.sample import FailureToAcquire, Probe
 from edge.capture.tracking import TrackId
 from edge.compare.claim import Claim
-from edge.compare.gallery import Template
+from edge.compare.member import Resolution
+from edge.confirm.pin import PinJudgement
 from edge.decide.standing import StandingView
 from edge.decide.verdict import GateState
 from edge.enact.display import HelpAsked, NotMe, OtherWayAsked, PinEntered
-from wire.ids import SubjectId
 from wire.messages import GateOutcome
 
 
@@ -36,21 +35,10 @@ class ClaimSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimKnown:
-    """Whose claim it is; no template where theirs cannot be compared here."""
+class ClaimResolved:
+    """The answer to `ResolveClaim`."""
 
-    subject: SubjectId
-    template: Template | None
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimWithdrawn:
-    """The claim or its subject was withdrawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimUnknown:
-    """Nobody knows this claim."""
+    resolution: Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +64,11 @@ class FaceMissed:
     failure: FailureToAcquire
 
 
-class PinOutcome(StrEnum):
-    """What became of a PIN."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    EXHAUSTED = "exhausted"
-    UNAVAILABLE = "unavailable"
-
-
 @dataclass(frozen=True, slots=True)
 class PinJudged:
-    """The outcome of `CheckPin`."""
+    """The answer to `CheckPin`."""
 
-    outcome: PinOutcome
-    tries_left: int
+    judgement: PinJudgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +86,7 @@ class Tick:
 Observation = (
     Surroundings
     | ClaimSeen
-    | ClaimKnown
-    | ClaimWithdrawn
-    | ClaimUnknown
+    | ClaimResolved
     | StandingSeen
     | FaceSeen
     | FaceMissed

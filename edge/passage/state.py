@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,13 +47,12 @@ class Rules:
 
     confirm: ConfirmConfig
     release: ReleaseConfig
-    points: dict[int, OperatingPoint]
-    """Images a template -> operating point; a template of another size uses the next larger one's."""
+    points: Mapping[int, OperatingPoint]
+    """Images a template -> operating point, for every number of images a template may have."""
 
     def point(self, template: Template) -> OperatingPoint:
-        """The operating point for this template: a larger template's threshold is the stricter one."""
-        sizes = sorted(self.points)
-        return self.points[next((size for size in sizes if size >= template.images), sizes[-1])]
+        """The operating point for this template."""
+        return self.points[template.images]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

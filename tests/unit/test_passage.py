@@ -12,7 +12,9 @@ from edge.capture.sample import FailureToAcquire, Obstacle, Probe
 from edge.capture.tracking import TrackId
 from edge.compare.claim import CardClaim, CardNumber, QrClaim
 from edge.compare.gallery import Template
+from edge.compare.member import KnownMember, UnknownMember, WithdrawnMember
 from edge.confirm.liveness import ConfirmConfig
+from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import ABSENT, StandingView
 from edge.decide.verdict import (
     Age,
@@ -36,16 +38,13 @@ from edge.passage.advance import RECLAIM_MS, advance
 from edge.passage.display import display
 from edge.passage.effects import Begin, CheckPin, Effect, FetchStanding, OpenGate, ResolveClaim, Settle
 from edge.passage.observations import (
-    ClaimKnown,
+    ClaimResolved,
     ClaimSeen,
-    ClaimUnknown,
-    ClaimWithdrawn,
     FaceMissed,
     FaceSeen,
     GateAnswered,
     Observation,
     PinJudged,
-    PinOutcome,
     StandingSeen,
     Surroundings,
     Tick,
@@ -107,7 +106,7 @@ class Attempt:
 
 
 def claimed(view: StandingView | None = FRESH, template: Template | None = TEMPLATE) -> Attempt:
-    attempt = Attempt().tell(ClaimSeen(CLAIM), ClaimKnown(SUBJECT, template))
+    attempt = Attempt().tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, template)))
     return attempt if view is None else attempt.tell(StandingSeen(view))
 
 
@@ -178,15 +177,17 @@ def test_an_assisted_member_is_stepped_up_and_passes_with_the_pin() -> None:
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
     attempt.tell(PinEntered("1234"))
     assert attempt.did(CheckPin) == [CheckPin(SUBJECT, PinEntered("1234"))]
-    attempt.tell(PinJudged(PinOutcome.RIGHT, 5))
+    attempt.tell(PinJudged(PinJudgement(PinOutcome.RIGHT, 5)))
     assert isinstance(attempt.passage.verdict, Grant)
     assert attempt.did(OpenGate)[0].release.not_after_ms == attempt.now_ms + RULES.release.ttl_ms
 
 
 def test_a_wrong_pin_may_be_tried_again_and_the_last_one_refers_to_staff() -> None:
-    attempt = claimed(ABSENT).tell(face(), face(), face(), PinEntered("0"), PinJudged(PinOutcome.WRONG, 4))
+    attempt = claimed(ABSENT).tell(
+        face(), face(), face(), PinEntered("0"), PinJudged(PinJudgement(PinOutcome.WRONG, 4))
+    )
     assert display(attempt.passage).tries_left == 4
-    attempt.tell(PinEntered("1"), PinJudged(PinOutcome.EXHAUSTED, 0))
+    attempt.tell(PinEntered("1"), PinJudged(PinJudgement(PinOutcome.EXHAUSTED, 0)))
     assert attempt.passage.verdict == Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_EXHAUSTED,))
 
 
@@ -207,7 +208,7 @@ def test_a_step_up_left_alone_is_recorded_as_that() -> None:
 
 def test_claim_and_pin_pass_without_a_face() -> None:
     attempt = claimed().tell(OtherWayAsked(), face(OTHER), PinEntered("1234"))
-    attempt.tell(PinJudged(PinOutcome.RIGHT, 5), GateAnswered(GateOutcome.PASSED))
+    attempt.tell(PinJudged(PinJudgement(PinOutcome.RIGHT, 5)), GateAnswered(GateOutcome.PASSED))
     assert attempt.record.identified_by is IdentifiedBy.CLAIM_PIN
     assert attempt.record.comparison is None
     assert attempt.record.gate_outcome is GateOutcome.PASSED
@@ -216,9 +217,15 @@ def test_claim_and_pin_pass_without_a_face() -> None:
 def test_card_and_pin_is_recorded_as_that() -> None:
     attempt = Attempt().tell(OtherWayAsked())
     assert display(attempt.passage).prompt is Prompt.ENTER_CLAIM
-    attempt.tell(ClaimSeen(CardClaim(CardNumber("12345"))), ClaimKnown(SUBJECT, None), StandingSeen(FRESH))
+    attempt.tell(
+        ClaimSeen(CardClaim(CardNumber("12345"))),
+        ClaimResolved(KnownMember(SUBJECT, None)),
+        StandingSeen(FRESH),
+    )
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
-    attempt.tell(PinEntered("1"), PinJudged(PinOutcome.RIGHT, 5), GateAnswered(GateOutcome.PASSED))
+    attempt.tell(
+        PinEntered("1"), PinJudged(PinJudgement(PinOutcome.RIGHT, 5)), GateAnswered(GateOutcome.PASSED)
+    )
     assert attempt.record.identified_by is IdentifiedBy.CARD_PIN
 
 
@@ -233,12 +240,12 @@ def test_a_referred_person_can_go_another_way_at_once_with_the_code_still_held_u
 
 def test_a_pin_that_cannot_be_checked_refers_to_staff() -> None:
     attempt = claimed(ABSENT).tell(
-        face(), face(), face(), PinEntered("1"), PinJudged(PinOutcome.UNAVAILABLE, 0)
+        face(), face(), face(), PinEntered("1"), PinJudged(PinJudgement(PinOutcome.UNAVAILABLE, 0))
     )
     assert attempt.passage.verdict == Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_UNAVAILABLE,))
 
 
-@pytest.mark.parametrize("answer", [ClaimUnknown(), ClaimWithdrawn()])
+@pytest.mark.parametrize("answer", [ClaimResolved(UnknownMember()), ClaimResolved(WithdrawnMember())])
 def test_a_claim_that_does_not_stand_is_referred_without_a_face_being_compared(answer: Observation) -> None:
     attempt = Attempt().tell(ClaimSeen(CLAIM), answer)
     assert isinstance(attempt.passage.verdict, Refer)
@@ -314,11 +321,26 @@ VIEWS = st.builds(
 )
 OBSERVATIONS = st.one_of(
     st.builds(Surroundings, st.sampled_from(GateState), st.booleans(), st.booleans()),
-    st.sampled_from([ClaimSeen(CLAIM), ClaimKnown(SUBJECT, TEMPLATE), ClaimKnown(SUBJECT, None)]),
-    st.sampled_from([ClaimWithdrawn(), ClaimUnknown(), OtherWayAsked(), NotMe(), HelpAsked(), Tick()]),
+    st.sampled_from(
+        [
+            ClaimSeen(CLAIM),
+            ClaimResolved(KnownMember(SUBJECT, TEMPLATE)),
+            ClaimResolved(KnownMember(SUBJECT, None)),
+        ]
+    ),
+    st.sampled_from(
+        [
+            ClaimResolved(WithdrawnMember()),
+            ClaimResolved(UnknownMember()),
+            OtherWayAsked(),
+            NotMe(),
+            HelpAsked(),
+            Tick(),
+        ]
+    ),
     st.builds(StandingSeen, VIEWS),
     st.sampled_from([face(), face(OTHER), face(track=2), PinEntered("1")]),
-    st.builds(PinJudged, st.sampled_from(PinOutcome), st.integers(0, 5)),
+    st.builds(PinJudged, st.builds(PinJudgement, st.sampled_from(PinOutcome), st.integers(0, 5))),
     st.builds(GateAnswered, st.sampled_from(GateOutcome)),
 )
 

@@ -1,0 +1,29 @@
+"""Who a claim belongs to, as far as this kiosk and central know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.compare.gallery import Template
+from wire.ids import SubjectId
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMember:
+    """Who a claim belongs to; `template` is None where theirs is of another recipe or cannot be opened."""
+
+    subject: SubjectId
+    template: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnMember:
+    """The claim or its subject was withdrawn or revoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownMember:
+    """Neither the cache nor, in time, central knows the claim."""
+
+
+Resolution = KnownMember | WithdrawnMember | UnknownMember
