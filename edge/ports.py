@@ -1,4 +1,4 @@
-"""What the kiosk needs of the world: small Protocols that its adapters fulfil, and the values they answer with.
+"""What the kiosk needs of the world: small Protocols that its adapters fulfil.
 
 The gate's own Protocol is `firmware_bridge.gate.Gate`.
 """
@@ -103,7 +103,7 @@ class Members(Protocol):
         ...
 
     async def standing(self, subject: SubjectId) -> StandingView:
-        """The subject's standing for this kiosk's purpose now; asks central when absent, within the deadline."""
+        """The subject's standing for this kiosk's purpose ; asks central when absent, within the deadline."""
         ...
 
 

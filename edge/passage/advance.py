@@ -91,9 +91,7 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             return _without_face(passage, now_ms, rules), ()
         case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinEntered()):
             return _pin_entered(passage, observation)
-        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinJudged(outcome, tries_left)) if (
-            passage.checking_pin
-        ):
+        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinJudged(judgement)) if passage.checking_pin:
             return _pin_judged(passage, judgement, now_ms, rules)
         case ((Phase.WAITING | Phase.IDENTIFYING | Phase.SECOND_FACTOR), HelpAsked()):
             return _settle(replace(passage, help_asked=True), now_ms, rules)

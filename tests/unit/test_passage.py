@@ -70,6 +70,14 @@ def unit(*numbers: float) -> np.ndarray:
 
 OWN, OTHER = unit(1, 0, 0), unit(0, 1, 0)
 TEMPLATE = Template(SUBJECT, OWN, RECIPE, 3)
+KNOWN = ClaimResolved(KnownMember(SUBJECT, TEMPLATE))
+KNOWN_BY_NAME_ONLY = ClaimResolved(KnownMember(SUBJECT, None))
+UNKNOWN = ClaimResolved(UnknownMember())
+WITHDRAWN = ClaimResolved(WithdrawnMember())
+
+
+def judged(outcome: PinOutcome, tries_left: int) -> PinJudged:
+    return PinJudged(PinJudgement(outcome, tries_left))
 
 
 def face(vector: np.ndarray = OWN, track: int = 1, at_ms: int = 0) -> FaceSeen:
@@ -177,17 +185,15 @@ def test_an_assisted_member_is_stepped_up_and_passes_with_the_pin() -> None:
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
     attempt.tell(PinEntered("1234"))
     assert attempt.did(CheckPin) == [CheckPin(SUBJECT, PinEntered("1234"))]
-    attempt.tell(PinJudged(PinJudgement(PinOutcome.RIGHT, 5)))
+    attempt.tell(judged(PinOutcome.RIGHT, 5))
     assert isinstance(attempt.passage.verdict, Grant)
     assert attempt.did(OpenGate)[0].release.not_after_ms == attempt.now_ms + RULES.release.ttl_ms
 
 
 def test_a_wrong_pin_may_be_tried_again_and_the_last_one_refers_to_staff() -> None:
-    attempt = claimed(ABSENT).tell(
-        face(), face(), face(), PinEntered("0"), PinJudged(PinJudgement(PinOutcome.WRONG, 4))
-    )
+    attempt = claimed(ABSENT).tell(face(), face(), face(), PinEntered("0"), judged(PinOutcome.WRONG, 4))
     assert display(attempt.passage).tries_left == 4
-    attempt.tell(PinEntered("1"), PinJudged(PinJudgement(PinOutcome.EXHAUSTED, 0)))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.EXHAUSTED, 0))
     assert attempt.passage.verdict == Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_EXHAUSTED,))
 
 
@@ -208,7 +214,7 @@ def test_a_step_up_left_alone_is_recorded_as_that() -> None:
 
 def test_claim_and_pin_pass_without_a_face() -> None:
     attempt = claimed().tell(OtherWayAsked(), face(OTHER), PinEntered("1234"))
-    attempt.tell(PinJudged(PinJudgement(PinOutcome.RIGHT, 5)), GateAnswered(GateOutcome.PASSED))
+    attempt.tell(judged(PinOutcome.RIGHT, 5), GateAnswered(GateOutcome.PASSED))
     assert attempt.record.identified_by is IdentifiedBy.CLAIM_PIN
     assert attempt.record.comparison is None
     assert attempt.record.gate_outcome is GateOutcome.PASSED
@@ -219,13 +225,11 @@ def test_card_and_pin_is_recorded_as_that() -> None:
     assert display(attempt.passage).prompt is Prompt.ENTER_CLAIM
     attempt.tell(
         ClaimSeen(CardClaim(CardNumber("12345"))),
-        ClaimResolved(KnownMember(SUBJECT, None)),
+        KNOWN_BY_NAME_ONLY,
         StandingSeen(FRESH),
     )
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
-    attempt.tell(
-        PinEntered("1"), PinJudged(PinJudgement(PinOutcome.RIGHT, 5)), GateAnswered(GateOutcome.PASSED)
-    )
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), GateAnswered(GateOutcome.PASSED))
     assert attempt.record.identified_by is IdentifiedBy.CARD_PIN
 
 
@@ -239,13 +243,11 @@ def test_a_referred_person_can_go_another_way_at_once_with_the_code_still_held_u
 
 
 def test_a_pin_that_cannot_be_checked_refers_to_staff() -> None:
-    attempt = claimed(ABSENT).tell(
-        face(), face(), face(), PinEntered("1"), PinJudged(PinJudgement(PinOutcome.UNAVAILABLE, 0))
-    )
+    attempt = claimed(ABSENT).tell(face(), face(), face(), PinEntered("1"), judged(PinOutcome.UNAVAILABLE, 0))
     assert attempt.passage.verdict == Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_UNAVAILABLE,))
 
 
-@pytest.mark.parametrize("answer", [ClaimResolved(UnknownMember()), ClaimResolved(WithdrawnMember())])
+@pytest.mark.parametrize("answer", [UNKNOWN, WITHDRAWN])
 def test_a_claim_that_does_not_stand_is_referred_without_a_face_being_compared(answer: Observation) -> None:
     attempt = Attempt().tell(ClaimSeen(CLAIM), answer)
     assert isinstance(attempt.passage.verdict, Refer)
@@ -324,14 +326,14 @@ OBSERVATIONS = st.one_of(
     st.sampled_from(
         [
             ClaimSeen(CLAIM),
-            ClaimResolved(KnownMember(SUBJECT, TEMPLATE)),
-            ClaimResolved(KnownMember(SUBJECT, None)),
+            KNOWN,
+            KNOWN_BY_NAME_ONLY,
         ]
     ),
     st.sampled_from(
         [
-            ClaimResolved(WithdrawnMember()),
-            ClaimResolved(UnknownMember()),
+            WITHDRAWN,
+            UNKNOWN,
             OtherWayAsked(),
             NotMe(),
             HelpAsked(),
