@@ -138,9 +138,9 @@ class PadNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A threshold on similarity and the rates measured there, for one recipe, template size and probe size.
+    """A threshold on similarity and what was counted there, for one recipe, template size and probe size.
 
-    `false_matches` of `non_mated` comparisons and `true_matches` of `mated` are counts on `test_set`.
+    On `test_set`: `false_matches` of `non_mated` comparisons and `true_matches` of `mated` reached it.
     `clash_margin`: the least lead over the next subject below which a best candidate is ambiguous.
     """
 
@@ -149,12 +149,22 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames_per_probe: Annotated[int, Meta(ge=1, le=100)]
     max_fmr: RateKey
     threshold: Annotated[float, Meta(ge=-1, le=1)]
-    fmr: Rate
-    tmr: Rate
+    false_matches: Annotated[int, Meta(ge=0)]
     non_mated: Annotated[int, Meta(ge=1)]
+    true_matches: Annotated[int, Meta(ge=0)]
     mated: Annotated[int, Meta(ge=1)]
     clash_margin: Annotated[float, Meta(ge=0, le=1)]
     test_set: Line
+
+    @property
+    def fmr(self) -> float:
+        """The false match rate measured at the threshold."""
+        return self.false_matches / self.non_mated
+
+    @property
+    def tmr(self) -> float:
+        """The true match rate measured at the threshold: 1 - FNMR."""
+        return self.true_matches / self.mated
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -235,6 +245,11 @@ def _complaints(manifest: Manifest) -> list[str]:
         f"embedders.{embedder.name}.alignment names {embedder.alignment!r}, which is not under alignments"
         for embedder in manifest.embedders
         if embedder.alignment not in recipes
+    ]
+    found += [
+        f"operating_points {_point_key(point)} counts more matches than comparisons"
+        for point in manifest.operating_points
+        if point.false_matches > point.non_mated or point.true_matches > point.mated
     ]
     found += [
         f"alignments.{alignment.name} has {len(alignment.landmarks)} landmark groups "
