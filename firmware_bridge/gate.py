@@ -124,7 +124,7 @@ class Interrupted:
 class Tailgated:
     """A second person followed on one release."""
 
-    passage_id: PassageId | None
+    passage_id: PassageId
 
 
 @dataclass(frozen=True, slots=True)

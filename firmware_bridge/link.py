@@ -159,6 +159,11 @@ class Link:
         """The controller's boot while the link is up."""
         return self._window.boot_id if self._window and self.standing is Standing.UP else None
 
+    @property
+    def mismatched(self) -> bool:
+        """Whether a controller is there that can never be talked to as things are."""
+        return self.trouble in (Trouble.OTHER_KEY, Trouble.OTHER_VERSION, Trouble.OTHER_TABLE)
+
     # --- the line -------------------------------------------------------------------------------------
 
     def opened(self, now_ms: int) -> None:
@@ -201,6 +206,7 @@ class Link:
         if self.standing is Standing.UP and now_ms - self._echoed_at_ms >= messages.LINK_SILENCE_MS:
             events.extend(self._lose(Trouble.SILENT))
             self._greet(now_ms)
+            self.trouble = Trouble.SILENT
         if (
             self.standing is Standing.GREETING
             and now_ms - self._greeting_since_ms >= messages.LINK_SILENCE_MS

@@ -46,7 +46,7 @@ def uptime_difference(later_ms: int, earlier_ms: int) -> int:
 BAUD = 250_000
 # "The host sends HEARTBEAT every HEARTBEAT_MS."
 HEARTBEAT_MS = 500
-# "The controller sends STATUS in answer to each HEARTBEAT, and unasked every STATUS_MS."
+# "The controller sends STATUS in answer to each HEARTBEAT, when its state changes, and every STATUS_MS."
 STATUS_MS = 500
 # "The host repeats HELLO every HELLO_REPEAT_MS until WELCOME."
 HELLO_REPEAT_MS = 250
@@ -285,7 +285,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Tailgated:
-    """A second person followed on one release; the passage id is zero after an exit by request."""
+    """A second person followed on one release."""
 
     sequence: int
     at_ms: int

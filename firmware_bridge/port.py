@@ -1,0 +1,166 @@
+"""One serial port on an asyncio loop, which comes back by itself when it is gone. POSIX only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import Protocol
+
+import serial
+
+from firmware_bridge.errors import PortUnavailableError
+from firmware_bridge.messages import BAUD
+
+# A whole second of line at 250000 baud is 25 kB; one read takes what is there up to this.
+READ_MAX = 4_096
+
+# What waits to be written, 0.6 s of line: beyond it the other side does not read, and the port is closed.
+BACKLOG_MAX = 16_384
+
+# Between tries to open the port, doubling: quick after a re-plug, idle when absent.
+RETRY_FIRST_S = 0.1
+RETRY_LAST_S = 2.0
+
+
+class Session(Protocol):
+    """What talks over the port; called on the loop's thread."""
+
+    def port_opened(self) -> None:
+        """The port is open and empty."""
+
+    def port_read(self, received: bytes) -> None:
+        """Bytes came in."""
+
+    def port_closed(self, error: PortUnavailableError) -> None:
+        """The port is gone or could not be opened; it is tried again."""
+
+
+class SerialPort:
+    """Keeps one port open for one session until closed."""
+
+    def __init__(self, path: str, session: Session, baud: int = BAUD) -> None:
+        self._path = path
+        self._session = session
+        self._baud = baud
+        self._port: serial.Serial | None = None
+        self._backlog = bytearray()
+        self._gone: asyncio.Future[PortUnavailableError] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin trying to open; needs a running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._keep_open())
+
+    def write(self, sent: bytes) -> None:
+        """Queue bytes; dropped while the port is closed."""
+        if self._port is None or not sent:
+            return
+        if len(self._backlog) + len(sent) > BACKLOG_MAX:
+            self._lose("the other side does not read; check the cable and the device")
+            return
+        self._backlog += sent
+        self._flush()
+
+    async def close(self) -> None:
+        """Close the port and stop trying."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _keep_open(self) -> None:
+        retry_s = RETRY_FIRST_S
+        while True:
+            try:
+                self._open()
+            except PortUnavailableError as error:
+                self._session.port_closed(error)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, RETRY_LAST_S)
+                continue
+            retry_s = RETRY_FIRST_S
+            self._gone = asyncio.get_running_loop().create_future()
+            try:
+                self._session.port_opened()
+                lost = await self._gone
+            finally:
+                self._shut()
+            self._session.port_closed(lost)
+            await asyncio.sleep(retry_s)
+
+    def _open(self) -> None:
+        port = serial.Serial()
+        port.port, port.baudrate, port.timeout, port.exclusive = self._path, self._baud, 0, True
+        # Opening raises DTR, which resets an Arduino; low from the start where the platform allows it.
+        port.dtr = port.rts = False
+        try:
+            port.open()
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise PortUnavailableError(self._path, _advice(error)) from error
+        with suppress(OSError, NotImplementedError, ValueError, AttributeError):
+            port.set_low_latency_mode(True)
+        self._port = port
+        asyncio.get_running_loop().add_reader(port.fileno(), self._read)
+
+    def _shut(self) -> None:
+        if self._port is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._port.fileno())
+        loop.remove_writer(self._port.fileno())
+        self._backlog.clear()
+        with suppress(OSError, serial.SerialException):
+            self._port.close()
+        self._port = None
+
+    def _read(self) -> None:
+        assert self._port is not None
+        try:
+            received = os.read(self._port.fileno(), READ_MAX)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(f"gone while in use ({error.strerror}); plug it in again")
+            return
+        if received:
+            self._session.port_read(received)
+        else:
+            self._lose("gone while in use; plug it in again")
+
+    def _flush(self) -> None:
+        assert self._port is not None
+        loop = asyncio.get_running_loop()
+        try:
+            written = os.write(self._port.fileno(), self._backlog)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            self._lose(f"gone while in use ({error.strerror}); plug it in again")
+            return
+        del self._backlog[:written]
+        if self._backlog:
+            loop.add_writer(self._port.fileno(), self._flush)
+        else:
+            loop.remove_writer(self._port.fileno())
+
+    def _lose(self, why: str) -> None:
+        assert self._port is not None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._port.fileno())
+        loop.remove_writer(self._port.fileno())
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(PortUnavailableError(self._path, why))
+
+
+def _advice(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if isinstance(error, FileNotFoundError) or number == 2:
+        return "not there; plug the controller in, or name its port as in /dev/serial/by-id"
+    if number == 13:
+        return "no permission; add this user to the group that owns it (dialout on Debian)"
+    if number in (11, 16) or "exclusively lock" in text:
+        return "in use by another program; only one may talk to a gate"
+    return f"cannot be opened ({text}); check that it is a serial port"

@@ -1,0 +1,6 @@
+"""A working gate controller in Python: same codec, own logic, faults on request."""
+
+from firmware_bridge.simulator.device import Change, SimulatedGate
+from firmware_bridge.simulator.served import ServedGate
+
+__all__ = ["Change", "ServedGate", "SimulatedGate"]
