@@ -1,0 +1,172 @@
+"""The kiosk's configuration: one frozen tree of the sections that the stages declare.
+
+An unknown key or a value out of bounds is an error that names the line, the key and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge.capture.detection import ZoneConfig
+from edge.capture.quality import QualityConfig
+from edge.capture.tracking import TrackingConfig
+from edge.confirm.liveness import ConfirmConfig
+from edge.decide.standing import StandingConfig
+from edge.enact.release import ReleaseConfig
+from edge.errors import ConfigError
+from wire.ids import SLUG_PATTERN
+
+PathText = Annotated[str, Meta(min_length=1, max_length=1024)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+
+
+class KioskSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `kiosk`: what it is and where it keeps its keys and its databases."""
+
+    state_dir: PathText
+    mode: Literal["turnstile"] = "turnstile"
+
+
+class CameraSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `camera`: a number as OpenCV counts them, or a path such as /dev/v4l/by-id/…"""
+
+    device: Annotated[int, Meta(ge=0, le=63)] | PathText = 0
+    width_px: Annotated[int, Meta(ge=160, le=3840)] = 640
+    height_px: Annotated[int, Meta(ge=120, le=2160)] = 480
+    fps: Annotated[int, Meta(ge=1, le=120)] = 30
+
+
+class PackSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `pack`: `default` or the folder of another pack; its detector, and threads of a network."""
+
+    path: PathText = "default"
+    detector: PathText | None = None
+    threads: Annotated[int, Meta(ge=1, le=64)] = 2
+
+
+class MatchSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `match`: the false match rate a comparison may have; the pack says at which threshold."""
+
+    max_fmr: Literal["1e-2", "1e-3", "1e-4", "1e-5"] = "1e-4"
+
+
+class GateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `gate`: the controller's serial port, by-id where there is one, and the file of its key."""
+
+    id: Annotated[str, Meta(pattern=SLUG_PATTERN)]
+    port: PathText
+    key_file: PathText
+
+
+class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `broker`: where MQTT is, when not where central said at pairing."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class ScreenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `screen`: where the kiosk's own browser finds it; 0 is any free port."""
+
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: Port = 8_470
+
+
+class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration of a kiosk."""
+
+    kiosk: KioskSection
+    gate: GateSection
+    camera: CameraSection = CameraSection()
+    pack: PackSection = PackSection()
+    match: MatchSection = MatchSection()
+    zone: ZoneConfig = ZoneConfig()
+    quality: QualityConfig = QualityConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    confirm: ConfirmConfig = ConfirmConfig()
+    standing: StandingConfig = StandingConfig()
+    release: ReleaseConfig = ReleaseConfig()
+    screen: ScreenSection = ScreenSection()
+    broker: BrokerSection | None = None
+
+
+def read_config(path: Path) -> KioskConfig:
+    """The configuration in a TOML file; raises `ConfigError` naming file, line, key and bound."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("--config", str(path), f"cannot be read ({error}): give a TOML file") from error
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, where: str) -> KioskConfig:
+    """The configuration in TOML text; raises `ConfigError` naming `where`, line, key and bound."""
+    try:
+        config = msgspec.toml.decode(text, type=KioskConfig)
+    except msgspec.ValidationError as error:
+        raise _located(str(error), text, where) from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(where, "", f"not TOML: {error}") from error
+    if config.standing.grace_s < config.standing.fresh_s:
+        raise ConfigError(
+            _at(text, where, "standing", "grace_s"),
+            config.standing.grace_s,
+            f"must be at least standing.fresh_s, which is {config.standing.fresh_s}",
+        )
+    return config
+
+
+def _located(complaint: str, text: str, where: str) -> ConfigError:
+    """Msgspec's complaint, with the line it is about and the key that was perhaps meant."""
+    at = re.search(r"`\$\.?([\w.]*)", complaint)
+    section = at[1].split(".")[0] if at and at[1] else ""
+    key = at[1].split(".")[-1] if at and "." in at[1] else ""
+    unknown = re.search(r"unknown field `(\w+)`", complaint)
+    wanted = re.sub(r" - at `.*`$", "", complaint)
+    if unknown:
+        key = unknown[1]
+        known = _keys_of(section)
+        close = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+        wanted = (
+            f"there is no such key; {f'did you mean {close[0]}?' if close else 'known: ' + ', '.join(known)}"
+        )
+    return ConfigError(_at(text, where, section, key), _value(text, section, key), wanted)
+
+
+def _keys_of(section: str) -> list[str]:
+    fields = {field.name: field.type for field in msgspec.structs.fields(KioskConfig)}
+    if section not in fields:
+        return list(fields)
+    kinds = getattr(fields[section], "__args__", (fields[section],))
+    return [field.name for field in msgspec.structs.fields(kinds[0])]
+
+
+def _line(text: str, section: str, key: str) -> int:
+    """The line of a key in its section, or of the section; 1 when neither is in the text."""
+    found, inside = 1, section == ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w.]+)\s*\]", line):
+            inside = header[1] == section
+            if header[1] in {section, key}:
+                found = number
+        elif inside and key and re.match(rf"\s*{re.escape(key)}\s*=", line):
+            return number
+    return found
+
+
+def _at(text: str, where: str, section: str, key: str) -> str:
+    name = ".".join(part for part in (section, key) if part)
+    return f"{where}:{_line(text, section, key)}: {name}"
+
+
+def _value(text: str, section: str, key: str) -> str:
+    lines = text.splitlines()
+    number = _line(text, section, key)
+    line = lines[number - 1] if number <= len(lines) else ""
+    return line.partition("=")[2].strip() if key and re.match(rf"\s*{re.escape(key)}\s*=", line) else ""

@@ -1,0 +1,324 @@
+"""The shell around a passage: it reports what camera, screen, gate and central say, and does what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import assert_never
+
+import msgspec
+
+from edge.capture.sample import FailureToAcquire, Frame
+from edge.capture.tracking import Track, TrackingConfig, follow
+from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
+from edge.confirm.pin import PinJudgement, PinOutcome
+from edge.decide.verdict import GateState
+from edge.enact.display import ClaimEntered, HelpAsked, Notice, NotMe, OtherWayAsked, PinEntered
+from edge.enact.record import KioskIdentity, Stamp, pass_record
+from edge.passage.advance import advance
+from edge.passage.display import display
+from edge.passage.effects import Begin, CheckPin, Effect, FetchStanding, OpenGate, ResolveClaim, Settle
+from edge.passage.observations import (
+    ClaimResolved,
+    ClaimSeen,
+    FaceMissed,
+    FaceSeen,
+    GateAnswered,
+    Observation,
+    PinJudged,
+    StandingSeen,
+    Surroundings,
+    Tick,
+)
+from edge.passage.state import Passage, Rules, is_over, new_passage, wants_claim, wants_face
+from edge.ports import Camera, ClaimReader, Clock, Members, Pins, Recogniser, Records, Screen
+from firmware_bridge.gate import (
+    Accepted,
+    Gate,
+    GateEvent,
+    Interrupted,
+    LinkStatus,
+    Mode,
+    Nonce,
+    Passed,
+    Refused,
+    TimedOut,
+    Unanswered,
+)
+from wire.ids import PassageId, SubjectId
+from wire.messages import GateOutcome, PassRecord
+
+logger = logging.getLogger(__name__)
+
+TICK_MS = 50
+"""How often time-outs are looked at when no frame comes."""
+NO_PICTURE_MS = 100
+"""How long to wait before asking a camera again that had no picture."""
+ORPHAN_MS = 10_000
+"""How long after a restart the gate may still say how a passage of the earlier life ended."""
+PIN_WAIT_MAX_MS = 10_000
+"""How long the kiosk waits by itself where central asks for patience after a wrong PIN."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """One settled passage, for whoever watches: its record, and two instants of its own monotonic clock."""
+
+    record: PassRecord
+    first_face_ms: int | None
+    released_ms: int | None
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What the shell keeps of one passage beside its state."""
+
+    passage_id: PassageId
+    track: Track | None = None
+    first_face_ms: int | None = None
+    released_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What the kiosk is built of; the gate is `firmware_bridge`'s, the rest are `edge.ports`."""
+
+    camera: Camera
+    claims: ClaimReader
+    recogniser: Recogniser
+    gate: Gate
+    screen: Screen
+    members: Members
+    pins: Pins
+    records: Records
+    clock: Clock
+
+
+class Kiosk:
+    """One lane: one passage at a time, one event loop, one thread for the networks."""
+
+    def __init__(
+        self,
+        devices: Devices,
+        rules: Rules,
+        tracking: TrackingConfig,
+        identity: KioskIdentity,
+        *,
+        random_bytes: Callable[[int], bytes],
+        notice: Callable[[], Notice],
+        central_answers: Callable[[], bool],
+        on_report: Callable[[PassReport], None] = lambda _: None,
+    ) -> None:
+        """`notice` says what stays on the screen; `on_report` is told of every settled passage."""
+        self._devices, self._rules, self._tracking, self._identity = devices, rules, tracking, identity
+        self._random_bytes, self._notice = random_bytes, notice
+        self._central_answers, self._on_report = central_answers, on_report
+        self._passage = self._begin_passage(None)
+        self._orphans: dict[PassageId, PassRecord] = {}
+        self._started_ms = devices.clock.monotonic_ms()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._shown: object = None
+        self.embedded_frames = 0
+        """Frames of which an embedding may have been made; none without a claim."""
+
+    @property
+    def passage(self) -> Passage:
+        """The passage under way."""
+        return self._passage
+
+    async def run(self) -> None:
+        """Serve people until cancelled; an unexpected error ends it, and the gate goes to its safe state."""
+        for record in await self._devices.records.unsettled():
+            self._orphans[record.passage] = record
+        with ThreadPoolExecutor(1, "pipeline") as pool:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for watch in (
+                    self._watch_camera(pool),
+                    self._watch_gate(),
+                    self._watch_screen(),
+                    self._tick(),
+                ):
+                    tasks.create_task(watch)
+
+    # --- what is reported -----------------------------------------------------------------------------
+
+    async def _watch_camera(self, pool: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            frame = await self._devices.camera.read()
+            if frame is None:
+                await asyncio.sleep(NO_PICTURE_MS / 1000)
+            elif wants_claim(self._passage):
+                claim = await loop.run_in_executor(pool, self._devices.claims.read, frame)
+                if claim is not None:
+                    self._tell(ClaimSeen(claim))
+            elif wants_face(self._passage):
+                await self._look(frame, pool)
+            else:
+                # Yield even to a camera that always has a frame.
+                await asyncio.sleep(0)
+
+    async def _look(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
+        trace = self._trace
+        self.embedded_frames += 1
+        loop = asyncio.get_running_loop()
+        acquired = await loop.run_in_executor(pool, self._devices.recogniser.acquire, frame)
+        if self._trace is not trace:
+            return
+        if acquired.face is not None:
+            trace.track = follow(trace.track, acquired.face, frame.captured_at_ms, self._tracking)
+            if trace.first_face_ms is None:
+                trace.first_face_ms = frame.captured_at_ms
+        if isinstance(acquired.probe, FailureToAcquire):
+            self._tell(FaceMissed(acquired.probe))
+        elif trace.track is not None:
+            self._tell(FaceSeen(trace.track.id, acquired.probe, frame.captured_at_ms))
+
+    async def _watch_screen(self) -> None:
+        while True:
+            touch = await self._devices.screen.touch()
+            match touch:
+                case ClaimEntered(text):
+                    if (claim := _parse_claim(text)) is not None:
+                        self._tell(ClaimSeen(claim))
+                case PinEntered() | OtherWayAsked() | NotMe() | HelpAsked():
+                    self._tell(touch)
+                case _:
+                    assert_never(touch)
+
+    async def _watch_gate(self) -> None:
+        async for event in self._devices.gate.events():
+            # Asking for the next event acknowledges this one, so what follows from it is durable first.
+            ended = _ended(event)
+            if ended is None:
+                self._tell(self._surroundings())
+                continue
+            passage_id, outcome = ended
+            if passage_id == self._passage.passage_id:
+                await self._perform(self._advance(GateAnswered(outcome)), self._trace)
+            elif (orphan := self._orphans.pop(passage_id, None)) is not None:
+                await self._settle_orphan(orphan, outcome)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_MS / 1000)
+            now_ms = self._devices.clock.monotonic_ms()
+            if (found := self._surroundings()) != self._passage.surroundings:
+                self._tell(found)
+            self._tell(Tick())
+            if self._orphans and now_ms - self._started_ms >= ORPHAN_MS:
+                orphans, self._orphans = self._orphans, {}
+                for orphan in orphans.values():
+                    await self._settle_orphan(orphan, GateOutcome.UNKNOWN)
+
+    def _surroundings(self) -> Surroundings:
+        gate = self._devices.gate.state()
+        if gate.link is not LinkStatus.UP or gate.fault is not None or gate.mode in {Mode.FAULT, Mode.SAFE}:
+            state = GateState.FAULT
+        else:
+            state = GateState.READY
+        return Surroundings(state, gate.mode is Mode.FREE, self._central_answers())
+
+    # --- what follows ---------------------------------------------------------------------------------
+
+    def _tell(self, observation: Observation) -> None:
+        effects = self._advance(observation)
+        if effects:
+            assert self._tasks is not None
+            self._tasks.create_task(self._perform(effects, self._trace))
+
+    def _advance(self, observation: Observation) -> tuple[Effect, ...]:
+        now_ms = self._devices.clock.monotonic_ms()
+        if is_over(self._passage, now_ms):
+            self._passage = self._begin_passage(self._passage)
+        self._passage, effects = advance(self._passage, observation, now_ms, self._rules)
+        self._show()
+        return effects
+
+    def _begin_passage(self, before: Passage | None) -> Passage:
+        passage_id = PassageId(self._random_bytes(16).hex())
+        self._trace = _Trace(passage_id)
+        return new_passage(passage_id, Nonce(self._random_bytes(8)), before)
+
+    def _show(self) -> None:
+        shown = display(self._passage)
+        notice = self._notice()
+        if (shown, notice) != self._shown:
+            self._shown = (shown, notice)
+            self._devices.screen.show(shown, notice)
+
+    async def _perform(self, effects: tuple[Effect, ...], trace: _Trace) -> None:
+        """Do the effects of one step in order; an answer for a passage that is over is told to nobody."""
+        for effect in effects:
+            answer = await self._do(effect, trace)
+            if answer is not None and self._trace is trace:
+                self._tell(answer)
+
+    async def _do(self, effect: Effect, trace: _Trace) -> Observation | None:
+        devices = self._devices
+        match effect:
+            case ResolveClaim(claim):
+                return ClaimResolved(await devices.members.resolve(claim))
+            case FetchStanding(subject):
+                return StandingSeen(await devices.members.standing(subject))
+            case CheckPin(subject, entered):
+                return PinJudged(await self._check_pin(subject, entered.pin))
+            case Begin(account):
+                await devices.records.begin(pass_record(account, self._identity, self._stamp()))
+                return None
+            case OpenGate(release):
+                outcome = await devices.gate.release(release)
+                match outcome:
+                    case Accepted() | Unanswered():
+                        trace.released_ms = devices.clock.monotonic_ms()
+                        return None
+                    case Refused(reason):
+                        logger.warning("the gate refused a release: %s", reason)
+                        return GateAnswered(GateOutcome.REFUSED)
+                    case _:
+                        assert_never(outcome)
+            case Settle(account):
+                record = pass_record(account, self._identity, self._stamp())
+                report = PassReport(record, trace.first_face_ms, trace.released_ms)
+                await devices.records.settle(record)
+                self._on_report(report)
+                return None
+            case _:
+                assert_never(effect)
+
+    async def _check_pin(self, subject: SubjectId, pin: str) -> PinJudgement:
+        judgement = await self._devices.pins.check(subject, pin)
+        if judgement.outcome is PinOutcome.WAIT and judgement.retry_after_ms <= PIN_WAIT_MAX_MS:
+            await asyncio.sleep(judgement.retry_after_ms / 1000)
+            judgement = await self._devices.pins.check(subject, pin)
+        return judgement
+
+    async def _settle_orphan(self, record: PassRecord, outcome: GateOutcome) -> None:
+        settled = msgspec.structs.replace(record, gate_outcome=outcome)
+        await self._devices.records.settle(settled)
+        self._on_report(PassReport(settled, None, None))
+
+    def _stamp(self) -> Stamp:
+        clock = self._devices.clock
+        return Stamp(clock.best_ms() - clock.monotonic_ms(), clock.now_ms() is not None)
+
+
+def _parse_claim(text: str) -> Claim | None:
+    return parse_qr(text) or parse_card(text) or parse_phone(text)
+
+
+def _ended(event: GateEvent) -> tuple[PassageId, GateOutcome] | None:
+    """The passage an event ends, and how."""
+    match event:
+        case Passed(passage_id) if passage_id is not None:
+            return PassageId(passage_id.hex()), GateOutcome.PASSED
+        case TimedOut(passage_id):
+            return PassageId(passage_id.hex()), GateOutcome.TIMED_OUT
+        case Interrupted(passage_id):
+            return PassageId(passage_id.hex()), GateOutcome.INTERRUPTED
+        case _:
+            return None
