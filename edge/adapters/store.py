@@ -1,0 +1,119 @@
+"""The kiosk's SQLite files: opened, checked and versioned; a table belongs to the module that uses it.
+
+Two files, because durability is set per connection: `outbox.sqlite3` with synchronous=FULL holds what
+nobody else has, `cache.sqlite3` with synchronous=NORMAL holds what central would send again. Writes run in
+a worker thread under a lock (a commit waits for the disk); reads run where they are called, on a connection
+of their own, since one costs about 10 us and a write-ahead log never makes a reader wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from edge.errors import StoreError
+
+T = TypeVar("T")
+
+BUSY_MS = 5_000
+"""How long one process waits for another that holds the file: an administrator's shell, a backup."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a file must hold. `version` is raised when a table changes so that older code would misread it."""
+
+    name: str
+    version: int
+    synchronous: Literal["FULL", "NORMAL"]
+    tables: str
+    on_damage: str
+
+
+class Database:
+    """One SQLite file in WAL mode. Raises `StoreError` when it is damaged, foreign or of another version."""
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self.path, self.schema = path, schema
+        self._guard = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = self._open()
+            self._prepare()
+            self._reader = self._open()
+            self._reader.execute("PRAGMA query_only = ON")
+        except (sqlite3.Error, OSError) as error:
+            raise self._trouble("cannot be opened", error) from error
+        path.chmod(0o600)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self.schema.synchronous}")
+        return connection
+
+    def _prepare(self) -> None:
+        found = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if found == 0:
+            self._writer.executescript(
+                f"BEGIN IMMEDIATE; {self.schema.tables} PRAGMA user_version = {self.schema.version}; COMMIT;"
+            )
+        elif found != self.schema.version:
+            raise StoreError(
+                f"{self.path} has schema version {found}, this program reads {self.schema.version}: "
+                "start the version of Stile that wrote it, or move the file away once its records are sent"
+            )
+        verdict = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise StoreError(f"{self.path} is damaged ({verdict}): {self.schema.on_damage}")
+
+    def _trouble(self, what: str, error: Exception) -> StoreError:
+        remedy = self.schema.on_damage
+        if isinstance(error, OSError) or "unable to open" in str(error) or "readonly" in str(error):
+            remedy = "give the kiosk's user the right to write there"
+        elif "full" in str(error):
+            remedy = "free some space on this disk; the kiosk goes on when there is some"
+        elif "locked" in str(error):
+            remedy = "another program holds it open: end it"
+        return StoreError(f"{self.path} {what} ({error}): {remedy}")
+
+    def read(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """All rows of one quick query, on the calling thread."""
+        try:
+            return self._reader.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._trouble("cannot be read", error) from error
+
+    def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `change` as one transaction on the calling thread; an exception undoes it."""
+        with self._guard:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    answer = change(self._writer)
+                except BaseException:
+                    self._writer.execute("ROLLBACK")
+                    raise
+                self._writer.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise self._trouble("cannot be written", error) from error
+            return answer
+
+    async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `change` as one transaction in a worker thread; it completes even if the caller ends."""
+        return await asyncio.shield(asyncio.to_thread(self.write_now, change))
+
+    def close(self) -> None:
+        """Close both connections; whatever was committed stays."""
+        with self._guard:
+            self._reader.close()
+            self._writer.close()
