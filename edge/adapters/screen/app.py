@@ -1,0 +1,101 @@
+"""The screen's ASGI app: a closed table of files held in memory, and one WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from edge.adapters.screen.board import Board
+from edge.adapters.screen.guard import Guard
+from edge.adapters.screen.texts import Texts
+
+STATIC = Path(__file__).parent / "static"
+HEARTBEAT_S = 2.0
+"""The state is sent again after so much silence; the page calls 3 missed ones a lost kiosk (screen.js)."""
+
+_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/screen.css": ("screen.css", "text/css; charset=utf-8"),
+    "/screen.js": ("screen.js", "text/javascript; charset=utf-8"),
+    "/link.js": ("link.js", "text/javascript; charset=utf-8"),
+    "/keypad.js": ("keypad.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page's files by path: content type and bytes; `digest` tells an open page that it is out of date."""
+
+    files: dict[str, tuple[str, bytes]]
+    digest: str
+
+
+def load_page(texts: Texts) -> Page:
+    """Read the static files once and put the texts beside them."""
+    files = {path: (kind, (STATIC / name).read_bytes()) for path, (name, kind) in _FILES.items()}
+    files["/messages.json"] = ("application/json", msgspec.json.encode(texts))
+    digest = hashlib.sha256(b"".join(content for _, content in files.values())).hexdigest()
+    return Page(files, digest[:16])
+
+
+def screen_app(board: Board, page: Page, allowed: frozenset[str]) -> ASGIApp:
+    """The app for one server; `allowed` are the values of Host it answers to."""
+
+    async def give(request: Request) -> Response:
+        kind, content = page.files[request.url.path]
+        return Response(content, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
+
+    async def converse(socket: WebSocket) -> None:
+        await _converse(socket, board)
+
+    routes = [
+        *(Route(path, give, methods=["GET"]) for path in page.files),
+        WebSocketRoute("/live", converse),
+    ]
+    return Guard(Starlette(routes=routes), allowed)
+
+
+async def _converse(socket: WebSocket, board: Board) -> None:
+    """One page, from connecting to leaving."""
+    with board.watch() as changed:
+        if changed is None:
+            await socket.send_denial_response(PlainTextResponse("Too many screens are open: close one.", 503))
+            return
+        await socket.accept()
+        pushing = asyncio.create_task(_push(socket, board, changed))
+        try:
+            await _hear(socket, board)
+        finally:
+            pushing.cancel()
+            await asyncio.gather(pushing, return_exceptions=True)
+
+
+async def _push(socket: WebSocket, board: Board, changed: asyncio.Event) -> None:
+    """Send the newest state at each change; a slow page misses the ones between."""
+    with suppress(WebSocketDisconnect):
+        while True:
+            changed.clear()
+            await socket.send_text(board.state)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await changed.wait()
+
+
+async def _hear(socket: WebSocket, board: Board) -> None:
+    """Answer each touch until the page leaves."""
+    with suppress(WebSocketDisconnect):
+        while (message := await socket.receive())["type"] == "websocket.receive":
+            typed = message.get("text")
+            await socket.send_text(board.offer(message["bytes"] if typed is None else typed))
