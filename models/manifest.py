@@ -77,6 +77,17 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[Tensor, ...]
 
 
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the original implementations answer: one .npz with `<file>/input` and `<file>/<output>` arrays.
+
+    Inputs are (n, rows, columns, 3) RGB bytes. `tolerance` is relative to an output's largest golden value.
+    """
+
+    path: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.npz$")]
+    sha256: Sha256
+    tolerance: Annotated[float, Meta(gt=0, le=0.1)]
+
+
 class Detector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A face detector: `kind` and `variant` name its decoder, `side` its square input in pixels."""
 
@@ -179,6 +190,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     landmarks: Landmarks
     alignments: Annotated[tuple[Alignment, ...], Meta(min_length=1)]
     embedders: Annotated[tuple[Embedder, ...], Meta(min_length=1)]
+    golden: Golden | None = None
     pad: tuple[PadNetwork, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
 
@@ -275,8 +287,8 @@ def pack_digest(text: bytes) -> PackDigest:
 def recipe_digest(manifest: Manifest) -> RecipeDigest:
     """SHA-256 of what shapes a template: files, decoding, alignment, preprocessing, weights, flip.
 
-    Names, paths, licences, sources, thresholds, PAD and which detector is the default are outside it,
-    so a kiosk may use the quick detector and share templates with one that uses the thorough one.
+    Names, paths, licences, sources, golden vectors, thresholds, PAD and which detector is the default are
+    outside it, so a kiosk may use the quick detector and share templates with one that uses the other.
     """
 
     def fed(path: str) -> tuple[object, ...]:

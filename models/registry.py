@@ -30,18 +30,25 @@ class Pack:
     root: Traversable
 
     def read(self, path: str) -> bytes:
-        """The bytes of a declared file, checked against its digest at this very reading.
+        """The bytes of a declared network, checked against its digest at this very reading.
 
         Raises `FileMissingError` or `FileDigestError`; KeyError for a name the manifest does not declare.
         """
-        declared = self.manifest.file(path)
+        return self._checked(path, self.manifest.file(path).sha256)
+
+    def read_golden(self) -> bytes | None:
+        """The bytes of the golden vectors, checked like a network; None if the pack has none."""
+        golden = self.manifest.golden
+        return None if golden is None else self._checked(golden.path, golden.sha256)
+
+    def _checked(self, path: str, sha256: str) -> bytes:
         try:
             content = (self.root / path).read_bytes()
         except OSError as error:
             raise FileMissingError(self.manifest.name, path) from error
         found = hashlib.sha256(content).hexdigest()
-        if found != declared.sha256:
-            raise FileDigestError(self.manifest.name, path, declared.sha256, found)
+        if found != sha256:
+            raise FileDigestError(self.manifest.name, path, sha256, found)
         return content
 
 
@@ -56,4 +63,5 @@ def open_pack(folder: Path | None = None) -> Pack:
     pack = Pack(manifest, pack_digest(text), recipe_digest(manifest), root)
     for file in manifest.files:
         pack.read(file.path)
+    pack.read_golden()
     return pack

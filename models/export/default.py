@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,7 @@ from models.manifest import Manifest, ModelFile, Preprocessing, Source, Tensor, 
 from models.registry import MANIFEST_FILE
 
 DECLARATION: Final = "default.toml"
+GOLDEN: Final = "golden.npz"
 
 BLAZEFACE_PIXELS: Final = Preprocessing(layout="NCHW", channels="RGB", scale=1 / 127.5, offset=-1.0)
 MESH_PIXELS: Final = Preprocessing(layout="NCHW", channels="RGB", scale=1 / 255, offset=0.0)
@@ -41,6 +42,8 @@ class Recipe:
     licence: str
     source: Source
     preprocessing: Preprocessing
+    outputs: Mapping[str, str]
+    """Output names of the original -> names in the pack."""
     build: Callable[[bytes], bytes]
 
 
@@ -50,6 +53,7 @@ RECIPES: Final = (
         "Apache-2.0",
         sources.BLAZEFACE_BACK,
         BLAZEFACE_PIXELS,
+        BLAZEFACE_OUTPUTS,
         lambda content: convert_tflite(content, "blazeface_back", BLAZEFACE_OUTPUTS),
     ),
     Recipe(
@@ -57,6 +61,7 @@ RECIPES: Final = (
         "Apache-2.0",
         sources.BLAZEFACE_SHORT,
         BLAZEFACE_PIXELS,
+        BLAZEFACE_OUTPUTS,
         lambda content: convert_tflite(content, "blazeface_short", BLAZEFACE_OUTPUTS),
     ),
     Recipe(
@@ -64,6 +69,7 @@ RECIPES: Final = (
         "Apache-2.0",
         sources.FACE_MESH,
         MESH_PIXELS,
+        MESH_OUTPUTS,
         lambda content: convert_tflite(content, "face_mesh", MESH_OUTPUTS),
     ),
     Recipe(
@@ -71,6 +77,7 @@ RECIPES: Final = (
         "CC0-1.0",
         sources.DLIB_DESCRIPTOR,
         DLIB_PIXELS,
+        {},
         lambda content: build_dlib_resnet(read_dlib_resnet(content)),
     ),
 )
@@ -85,6 +92,10 @@ def export_default(folder: Path) -> Iterator[str]:
         (folder / recipe.path).write_bytes(content)
         tables.append(_file_table(_declare(recipe, content)))
         yield recipe.path
+    # Made by `models.export.golden` from the original implementations; the export only carries it along.
+    golden = (resources.files("models") / "packs" / "default" / GOLDEN).read_bytes()
+    (folder / GOLDEN).write_bytes(golden)
+    yield GOLDEN
     declaration = (resources.files("models") / "export" / DECLARATION).read_text(encoding="utf-8")
     header = f"# Written by `stile models export` from models/export/{DECLARATION}: edit that, not this.\n"
     body = declaration[declaration.index("format =") :]
