@@ -111,7 +111,7 @@ def console(
     for_s: Annotated[float | None, typer.Option(min=0.1, help="Stop after so long; else on Ctrl-C.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a gate's live state, inputs, faults and ignored frames. Sends nothing but greetings and heartbeats.
+    """Show a gate's live state, inputs, faults and ignored frames; sends only greetings and heartbeats.
 
     Its heartbeats take a controller out of its safe state, and it alone may use the port meanwhile.
     """
