@@ -32,10 +32,10 @@ class QualityConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     good_luminance_from: Luminance = 80.0
     good_luminance_to: Luminance = 190.0
     min_contrast: Annotated[float, msgspec.Meta(ge=0.0, le=128.0)] = 10.0
-    min_sharpness: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.01
-    good_sharpness: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.1
-    max_yaw: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.35
-    good_yaw: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.1
+    min_sharpness: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.04
+    good_sharpness: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.15
+    max_yaw: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.6
+    good_yaw: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.2
 
 
 def yaw_of(points: Points) -> float:

@@ -85,8 +85,7 @@ def _judge(subject: SubjectId, alike: float, margin: float | None, point: Operat
 
 def fpir_upper_bound(point: OperatingPoint, subjects: int) -> float:
     """Upper bound on the false-positive identification rate of a search among `subjects`, 0 to 1."""
-    false_matches = round(point.fmr * point.non_mated)
-    return min(1.0, subjects * rate_upper_bound(false_matches, point.non_mated))
+    return min(1.0, subjects * rate_upper_bound(point.false_matches, point.non_mated))
 
 
 def choose_point(
