@@ -23,11 +23,12 @@ from edge.capture.sample import Box, Frame, Image
 
 FIGURE_FACE_PX = 220
 """Face height at which a figure is prepared: the largest that is ever shown."""
-FAR_FACE_PX, NEAR_FACE_PX = 36.0, 176.0
-"""Face height where a person enters and where they stand; with a 62-degree lens about 1.9 m and .4 m."""
-APPROACH_S, STAND_S, LEAVE_S = 2.6, 1.6, 1.0
-CARD_UP, CARD_DOWN = -0.05, 0.6
-"""Fractions of the approach between which the QR code is held up: it is away before the person stands."""
+FAR_FACE_PX, NEAR_FACE_PX = 38.0, 176.0
+"""Face height where a person enters and where they stand; with a 62-degree lens about 1.8 m and .4 m."""
+SHOW_S, APPROACH_S, STAND_S, LEAVE_S = 1.1, 1.8, 1.4, 0.9
+"""What a person does, in turn: holds up the code from afar, walks up, stands, leaves."""
+CARD_GONE_S = 1.45
+"""When the code is out of the picture again: before the face is large enough to be recognised."""
 CARD_STANDS_S = 1.8
 """How long a QR code without a face is held up."""
 CARD_RISES_S = 0.4
@@ -221,7 +222,7 @@ class Studio:
         return self._scene(name, duration_s, lambda index: self._exposed(self._background, take, index))
 
     def walk_up(self, portrait: Portrait, qr_payload: str | None, name: str = "walk up") -> Scene:
-        """A person approaches, holds up a QR code on the way (or none), stands before the kiosk, leaves."""
+        """A person holds up a QR code (or none) from afar, walks up, stands before the kiosk, leaves."""
         take = self._take(name)
         person, held = figure(portrait), card(qr_payload) if qr_payload is not None else None
 
@@ -230,12 +231,12 @@ class Studio:
             pose = self._pose(take, at_s)
             scale = pose.face_px / FIGURE_FACE_PX
             picture = person.onto(self._background, pose.x_px, pose.y_px, scale, pose.tilt_degrees)
-            raised = _raised(at_s / APPROACH_S, CARD_UP, CARD_DOWN, CARD_RISES_S / APPROACH_S)
+            raised = _raised(at_s, -CARD_RISES_S / 4, CARD_GONE_S, CARD_RISES_S)
             if held is not None and raised > 0:
                 picture = self._hold_up(held, picture, take, at_s, raised, pose)
             return self._exposed(picture, take, index, pose.speed_px)
 
-        return self._scene(name, APPROACH_S + STAND_S + LEAVE_S, paint)
+        return self._scene(name, SHOW_S + APPROACH_S + STAND_S + LEAVE_S, paint)
 
     def qr_only(self, qr_payload: str, name: str = "qr only") -> Scene:
         """A hand holds a QR code into the picture; no face is there."""
@@ -244,7 +245,7 @@ class Studio:
 
         def paint(index: int) -> Image:
             at_s = index / self.format.frames_per_s
-            raised = _raised(at_s / duration_s, 0.0, 1.0, CARD_RISES_S / duration_s)
+            raised = _raised(at_s, 0.0, duration_s, CARD_RISES_S)
             picture = self._hold_up(held, self._background, take, at_s, raised, None)
             return self._exposed(picture, take, index)
 
@@ -272,13 +273,13 @@ class Studio:
 
     def _stand(self, take: tuple[float, ...], at_s: float) -> tuple[float, float, float]:
         """Middle and height of the face, as if the picture were 640 x 480."""
-        walked = min(1.0, max(0.0, at_s) / APPROACH_S)
+        walked = min(1.0, max(0.0, at_s - SHOW_S) / APPROACH_S)
         eased = walked * (1.6 - 0.6 * walked**2)  # slows down at the end
         face = 1 / (1 / FAR_FACE_PX + (1 / NEAR_FACE_PX - 1 / FAR_FACE_PX) * eased)
         walking = 1.0 - 0.85 * walked
         sway = face * (0.05 + 0.1 * walking) * math.sin(2 * math.pi * 0.7 * at_s + take[0])
         bob = face * 0.05 * walking * abs(math.sin(2 * math.pi * 0.9 * at_s + take[1]))
-        gone = max(0.0, at_s - APPROACH_S - STAND_S) / LEAVE_S
+        gone = max(0.0, at_s - SHOW_S - APPROACH_S - STAND_S) / LEAVE_S
         side = 1 if math.cos(take[3]) > 0 else -1
         return 320 + sway + side * 620 * gone**1.6, 178 + 24 * eased - bob, face
 
@@ -356,9 +357,9 @@ class Studio:
         return np.asarray(np.clip(cv2.GaussianBlur(hall, (0, 0), 2.2 * height / 480), 0, 255), np.uint8)
 
 
-def _raised(part: float, start: float, end: float, rise: float) -> float:
-    """0 to 1: how far a card is held up when it rises from `start` and is gone at `end`."""
-    up, down = (part - start) / rise, (end - part) / rise
+def _raised(at_s: float, start_s: float, end_s: float, rise_s: float) -> float:
+    """0 to 1: how far a card is held up when it rises from `start_s` and is gone at `end_s`."""
+    up, down = (at_s - start_s) / rise_s, (end_s - at_s) / rise_s
     reach = max(0.0, min(1.0, up, down))
     return reach * reach * (3 - 2 * reach)
 
