@@ -44,18 +44,20 @@ class _OpenRelease:
 class Controller:
     """One boot of a controller. Call `tick` every few milliseconds with the uptime and the raw inputs."""
 
-    def __init__(self, keys: GateKeys, boot_id: int, protocol_hash: bytes | None = None) -> None:
+    def __init__(
+        self, keys: GateKeys, boot_id: int, protocol_hash: bytes | None = None, uptime_ms: int = 0
+    ) -> None:
         self.transport = Transport(keys, boot_id, protocol_hash or messages.protocol_hash())
         self.mode = Mode.SAFE
         self.fault = Fault.NONE
         self.inputs = Inputs(0)
         self.outputs = Outputs(0)
-        self._now_ms = 0
+        self._now_ms = uptime_ms
         self._raw = Inputs(0)
         self._raw_since_ms: dict[Inputs, int] = {}
         self._sensor = PassageSensor()
         self._host_heard_ms: int | None = None
-        self._status_at_ms = 0
+        self._status_at_ms = uptime_ms
         self._mode_told = Mode.SAFE
         self._release: _OpenRelease | None = None
         self._nonces: dict[Nonce, int] = {}

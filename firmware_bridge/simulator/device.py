@@ -34,7 +34,7 @@ class SimulatedGate:
     """A gate with a person-sized hole in it. All instants are milliseconds of the caller's clock, rising.
 
     `keys` are the gate's; `fail_open` is the jumper; with `auto_walk_ms` a person walks through that long
-    after each release.
+    after each release. `first_uptime_ms` is what the first boot's clock starts from, to see it wrap.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class SimulatedGate:
         auto_walk_ms: int | None = None,
         first_boot_id: int = 1,
         protocol_hash: bytes | None = None,
+        first_uptime_ms: int = 0,
     ) -> None:
         self.to_host = FaultyLine()
         self.to_controller = FaultyLine()
@@ -61,7 +62,7 @@ class SimulatedGate:
         self._door_kept_open = False
         self._walks: list[people.Walk] = []
         self._boot_id = first_boot_id - 1
-        self.reboot()
+        self._start(first_uptime_ms)
 
     # --- the clock and the line -----------------------------------------------------------------------
 
@@ -174,11 +175,14 @@ class SimulatedGate:
 
     def reboot(self) -> None:
         """Power off and on: boot id raised, everything in memory gone."""
+        self._start(0)
+
+    def _start(self, uptime_ms: int) -> None:
         self._boot_id += 1
-        self._powered_ms = self._now_ms
+        self._powered_ms = self._now_ms - uptime_ms
         self._contacts = self._contacts if self._relay_stuck else Outputs(0)
-        self.controller = Controller(self._keys, self._boot_id, self._protocol_hash)
-        self.history.append(Change(0, Outputs(0)))
+        self.controller = Controller(self._keys, self._boot_id, self._protocol_hash, uptime_ms)
+        self.history.append(Change(uptime_ms, Outputs(0)))
 
     def unplug(self) -> None:
         """The cable is out; what was on it is gone."""
