@@ -118,7 +118,7 @@ class Kiosk:
         self._central_answers, self._on_report = central_answers, on_report
         self._passage = self._begin_passage(None)
         self._orphans: dict[PassageId, PassRecord] = {}
-        self._started_ms = devices.clock.monotonic_ms()
+        self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
         self.embedded_frames = 0
@@ -206,7 +206,7 @@ class Kiosk:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_MS / 1000)
-            now_ms = self._devices.clock.monotonic_ms()
+            now_ms = self._devices.clock.uptime_ms()
             if (found := self._surroundings()) != self._passage.surroundings:
                 self._tell(found)
             self._tell(Tick())
@@ -232,7 +232,7 @@ class Kiosk:
             self._tasks.create_task(self._perform(effects, self._trace))
 
     def _advance(self, observation: Observation) -> tuple[Effect, ...]:
-        now_ms = self._devices.clock.monotonic_ms()
+        now_ms = self._devices.clock.uptime_ms()
         if is_over(self._passage, now_ms):
             self._passage = self._begin_passage(self._passage)
         self._passage, effects = advance(self._passage, observation, now_ms, self._rules)
@@ -274,7 +274,7 @@ class Kiosk:
                 outcome = await devices.gate.release(release)
                 match outcome:
                     case Accepted() | Unanswered():
-                        trace.released_ms = devices.clock.monotonic_ms()
+                        trace.released_ms = devices.clock.uptime_ms()
                         return None
                     case Refused(reason):
                         logger.warning("the gate refused a release: %s", reason)
@@ -304,7 +304,7 @@ class Kiosk:
 
     def _stamp(self) -> Stamp:
         clock = self._devices.clock
-        return Stamp(clock.best_ms() - clock.monotonic_ms(), clock.now_ms() is not None)
+        return Stamp(clock.estimate_ms() - clock.uptime_ms(), clock.now_ms() is not None)
 
 
 def _parse_claim(text: str) -> Claim | None:

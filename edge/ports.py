@@ -38,7 +38,7 @@ __all__ = [
 class Clock(Protocol):
     """The host's two clocks."""
 
-    def monotonic_ms(self) -> int:
+    def uptime_ms(self) -> int:
         """Milliseconds since some start; never goes back."""
         ...
 
@@ -46,7 +46,7 @@ class Clock(Protocol):
         """UTC milliseconds, or None while the clock is unsure."""
         ...
 
-    def best_ms(self) -> int:
+    def estimate_ms(self) -> int:
         """UTC milliseconds as well as they are known, for records made while the clock is unsure."""
         ...
 
