@@ -19,7 +19,7 @@ from models.export import sources
 from models.export.dlib_dat import read_dlib_resnet
 from models.export.dlib_onnx import build_dlib_resnet
 from models.export.tflite_onnx import convert_tflite
-from models.manifest import Manifest, ModelFile, Preprocessing, Source, Tensor, parse_manifest
+from models.manifest import ModelFile, Preprocessing, Source, Tensor, parse_manifest
 from models.registry import MANIFEST_FILE
 
 DECLARATION: Final = "default.toml"
@@ -100,9 +100,9 @@ def export_default(folder: Path) -> Iterator[str]:
     header = f"# Written by `stile models export` from models/export/{DECLARATION}: edit that, not this.\n"
     body = declaration[declaration.index("format =") :]
     text = "\n".join([header + body, *tables]).encode()
-    manifest: Manifest = parse_manifest(text, where=MANIFEST_FILE)
+    parse_manifest(text, where=DECLARATION)
     (folder / MANIFEST_FILE).write_bytes(text)
-    yield f"{MANIFEST_FILE} ({manifest.name} {manifest.version})"
+    yield MANIFEST_FILE
 
 
 def _declare(recipe: Recipe, content: bytes) -> ModelFile:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 REASON = "needs the export environment: pip install -r requirements/export.txt in an environment of its own"
 for module in ("onnx", "tflite", "dlib", "ai_edge_litert"):
@@ -20,7 +22,7 @@ from models.export.sources import DLIB_DESCRIPTOR, read_source, require_export_e
 from models.preprocessing import to_input  # noqa: E402
 from models.registry import MANIFEST_FILE, open_pack  # noqa: E402
 from models.verify import relative_difference  # noqa: E402
-from scripts.models import SessionNetwork  # noqa: E402
+from scripts.models import SessionNetwork, app  # noqa: E402
 
 pytestmark = pytest.mark.export
 
@@ -78,6 +80,17 @@ def test_exporting_reproduces_the_committed_pack_byte_for_byte(tmp_path: Path) -
     for name in names:
         expected = hashlib.sha256((committed.root / name).read_bytes()).hexdigest()
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == expected, name
+
+
+def test_the_command_reports_the_digests_that_it_wrote(tmp_path: Path) -> None:
+    exported = CliRunner().invoke(app, ["export", "--to", str(tmp_path), "--json"])
+    assert exported.exit_code == 0, exported.output
+    said = json.loads(exported.stdout.splitlines()[-1])
+    assert said["pack"] == open_pack().digest
+    assert said["recipe_digest"] == open_pack().recipe_digest
+    assert said["files"] == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()
+    }
 
 
 def test_a_truncated_weights_file_is_refused() -> None:
