@@ -1,0 +1,1 @@
+"""The outside of central: storage, MQTT, HTTP, key files, the embedded broker."""

@@ -1,0 +1,100 @@
+"""The embedded broker: iotcore (rumqttd) in a child process, MQTT 5 on loopback; it dies with its parent."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from pathlib import Path
+
+from iotcore import Broker
+
+from central.service.kiosks import BrokerAddress
+from wire.topics import LARGEST_MESSAGE_BYTES
+
+LOOPBACK = "127.0.0.1"
+START_S = 10.0
+STARTS_MAX = 3  # another program may take the free port between our finding it and the broker's binding it
+CONNECTIONS_MAX = 10_010
+INFLIGHT_MAX = 100
+_OVERHEAD_BYTES = 4096  # topic and properties beside the payload
+
+_SETTINGS = """\
+id = 0
+[router]
+id = 0
+max_connections = {connections}
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v5.1]
+name = "stile"
+listen = "{host}:{port}"
+next_connection_delay_ms = 1
+[v5.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = {payload}
+max_inflight_count = {inflight}
+dynamic_filters = true
+"""
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedBroker:
+    """A broker for one machine. `start` and `stop` block for tens of milliseconds: call them off the loop."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._wanted_port = port
+        self._broker: Broker | None = None
+        self.port = port
+
+    @property
+    def address(self) -> BrokerAddress:
+        """Where it listens, once started."""
+        return BrokerAddress(LOOPBACK, self.port)
+
+    def start(self) -> BrokerAddress:
+        """Start the child and wait until it accepts connections; OSError when its port is taken."""
+        if self._broker is not None:
+            return self.address
+        for attempt in range(1, STARTS_MAX + 1):
+            self.port = self._wanted_port or free_port()
+            try:
+                self._broker = self._started(self.port)
+                break
+            except (OSError, RuntimeError):
+                if self._wanted_port or attempt == STARTS_MAX:
+                    raise
+        return self.address
+
+    def _started(self, port: int) -> Broker:
+        with tempfile.TemporaryDirectory(prefix="stile-broker-") as folder:
+            settings = Path(folder) / "broker.toml"
+            settings.write_text(
+                _SETTINGS.format(
+                    host=LOOPBACK,
+                    port=port,
+                    connections=CONNECTIONS_MAX,
+                    payload=LARGEST_MESSAGE_BYTES + _OVERHEAD_BYTES,
+                    inflight=INFLIGHT_MAX,
+                )
+            )
+            return Broker(config_path=str(settings)).start(timeout=START_S)
+
+    def stop(self) -> None:
+        """Stop the child and free its port; nothing happens when it is not running."""
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            broker.stop()
+
+    def restart(self) -> None:
+        """Stop and start again on the same port: what clients see when a broker is upgraded."""
+        self._wanted_port = self.port
+        self.stop()
+        self.start()

@@ -1,0 +1,270 @@
+"""The HTTP API: pairing without a token, everything else behind a bearer token."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from central.adapters.http import bodies as b
+from central.adapters.switchboard import Desk, Switchboard
+from central.enrolment import Consent, SealedTemplate
+from central.errors import ConflictError, RefusedError, UnknownError
+from central.scorecard import Event
+from central.service.kiosks import BrokerAddress
+from wire.claims import ClaimKind
+from wire.errors import MalformedIdError
+from wire.ids import KioskId, PassageId, Purpose, RestrictionId, SubjectId
+from wire.pairing import PairRequest
+from wire.values import Restriction
+
+BODY_MAX_BYTES = 8 * 1024  # the largest body, a sealed template in base64, is 5.5 KB
+
+SubjectPath = Annotated[SubjectId, Path(pattern=b.TOKEN_REGEX, max_length=32)]
+TokenPath = Annotated[str, Path(pattern=b.TOKEN_REGEX, max_length=32)]
+SlugPath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
+EventPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z._-]{1,64}\z", max_length=64)]
+
+_STATUS: dict[type[Exception], tuple[int, str]] = {
+    UnknownError: (404, "unknown"),
+    ConflictError: (409, "conflict"),
+    RefusedError: (422, "refused"),
+    MalformedIdError: (422, "malformed"),
+}
+
+
+def _problem(status: int, code: str, detail: str) -> JSONResponse:
+    return JSONResponse({"error": code, "detail": detail[:500]}, status_code=status)
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def make_api(desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAddress) -> FastAPI:
+    """The ASGI application over a desk."""
+    app = FastAPI(title="Stile central", docs_url=None, redoc_url=None, openapi_url=None)
+    expected = f"Bearer {token}".encode()
+
+    @app.middleware("http")
+    async def bounded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Refuse bodies past the bound before reading them, and requests without the token."""
+        length = request.headers.get("content-length", "0")
+        if request.headers.get("transfer-encoding") or not length.isdigit() or int(length) > BODY_MAX_BYTES:
+            return _problem(413, "too_large", f"a body has a length, of at most {BODY_MAX_BYTES} bytes")
+        if request.url.path != "/v1/pair":
+            given = request.headers.get("authorization", "").encode()
+            if not hmac.compare_digest(given, expected):
+                return _problem(401, "no_token", "send the token of keys/api.token as a bearer token")
+        return await call_next(request)
+
+    async def expected_error(_request: Request, error: Exception) -> Response:
+        status, code = _STATUS[type(error)]
+        return _problem(status, code, str(error))
+
+    for kind in _STATUS:
+        app.add_exception_handler(kind, expected_error)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        return _problem(422, "malformed", f"{place}: {first['msg']}")
+
+    app.add_exception_handler(RequestValidationError, invalid)
+    for router in (_pairing(desk, broker), _members(desk), _standings(desk), _fleet(desk, switchboard)):
+        app.include_router(router, prefix="/v1")
+    return app
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(_body)]
+
+
+def _pairing(desk: Desk, broker: BrokerAddress) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/pair")
+    async def pair(body: RawBody) -> Response:
+        try:
+            request = msgspec.json.decode(body, type=PairRequest)
+        except ValueError as error:
+            return _problem(400, "malformed", str(error))
+        try:
+            return _json(desk.kiosks.pair(request, broker))
+        except RefusedError as error:
+            return _problem(403, "pairing_refused", str(error))
+
+    return router
+
+
+def _members(desk: Desk) -> APIRouter:
+    router = APIRouter(prefix="/subjects")
+
+    @router.post("", status_code=201)
+    async def enrol(body: b.EnrolBody) -> Any:
+        template = SealedTemplate(
+            SubjectId(body.subject), body.sealed_template, body.key_version, body.recipe_digest, body.images
+        )
+        consent = Consent(body.consent.text_version, body.consent.language, body.consent.at_ms)
+        return {"subject": desk.members.enrol(template, consent).subject}
+
+    @router.delete("/{subject}")
+    async def withdraw(subject: SubjectPath) -> Any:
+        desk.members.withdraw(subject)
+        return {"withdrawn": subject}
+
+    @router.post("/{subject}/claims", status_code=201)
+    async def claim(subject: SubjectPath, body: b.ClaimBody) -> Any:
+        if body.kind is ClaimKind.QR:
+            return {"claim_id": desk.members.add_qr_claim(subject)}
+        return {"digest": desk.members.add_claim(subject, body.kind, body.text).hex()}
+
+    @router.put("/{subject}/pin")
+    def set_pin(subject: SubjectPath, body: b.PinBody) -> Any:
+        # A plain function: FastAPI runs it in a thread, since argon2id takes its time.
+        desk.members.set_pin(subject, body.pin)
+        return {"subject": subject}
+
+    @router.post("/{subject}/pin/unlock")
+    async def unlock(subject: SubjectPath) -> Any:
+        desk.members.unlock_pin(subject)
+        return {"subject": subject}
+
+    return router
+
+
+def _standings(desk: Desk) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/subjects/{subject}/events", status_code=201)
+    async def record(subject: SubjectPath, body: b.EventBody) -> Response:
+        event = Event(
+            body.event_id,
+            subject,
+            Purpose(body.purpose),
+            body.kind,
+            body.outcome,
+            body.at_ms,
+            body.incident,
+        )
+        return _json(desk.standings.record_event(event).score)
+
+    @router.put("/events/{event_id}/dispute")
+    async def dispute(event_id: EventPath, body: b.DisputeBody) -> Any:
+        desk.standings.dispute(event_id, disputed=body.disputed)
+        return {"event_id": event_id, "disputed": body.disputed}
+
+    @router.get("/subjects/{subject}/standing/{purpose}")
+    async def explain(subject: SubjectPath, purpose: SlugPath) -> Any:
+        found = desk.standings.explain(subject, Purpose(purpose))
+        standing = found.standing
+        return {
+            "subject": standing.subject,
+            "purpose": standing.purpose,
+            "score": standing.score,
+            "tier": standing.tier,
+            "factors": [msgspec.structs.asdict(factor) for factor in standing.factors],
+            "limits": msgspec.structs.asdict(standing.limits),
+            "scorecard_version": found.scorecard_version,
+            "events_counted": found.events_counted,
+            "events_disputed": found.events_disputed,
+            "restrictions": [each.restriction_id for each in standing.restrictions],
+            "issued_at_ms": standing.issued_at_ms,
+            "expires_at_ms": standing.expires_at_ms,
+        }
+
+    @router.get("/restrictions")
+    async def restrictions() -> Any:
+        return [
+            {
+                "restriction_id": each.restriction_id,
+                "subject": each.subject,
+                "purpose": each.purpose,
+                "reason": each.reason,
+                "reason_text": each.reason_text,
+                "contest_code": each.contest_code,
+                "reviewer": each.reviewer,
+                "issued_at_ms": each.issued_at_ms,
+                "expires_at_ms": each.expires_at_ms,
+            }
+            for each in desk.standings.restrictions()
+        ]
+
+    @router.post("/restrictions", status_code=201)
+    async def restrict(body: RawBody) -> Response:
+        try:
+            restriction = msgspec.json.decode(body, type=Restriction)
+        except ValueError as error:
+            return _problem(422, "malformed", str(error))
+        desk.standings.add_restriction(restriction)
+        return _json({"restriction_id": restriction.restriction_id})
+
+    @router.delete("/restrictions/{restriction_id}")
+    async def lift(restriction_id: TokenPath) -> Any:
+        desk.standings.lift_restriction(RestrictionId(restriction_id))
+        return {"lifted": restriction_id}
+
+    return router
+
+
+def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/kiosks", status_code=201)
+    async def add(body: b.KioskBody) -> Any:
+        if Purpose(body.purpose) not in desk.standings.purposes:
+            raise UnknownError("purpose", body.purpose)
+        code = desk.kiosks.add(KioskId(body.kiosk), Purpose(body.purpose))
+        return {"kiosk": body.kiosk, "pairing_code": code}
+
+    @router.get("/kiosks")
+    async def kiosks() -> Any:
+        sightings = desk.kiosks.sightings()
+        rows = []
+        for kiosk in desk.kiosks.all():
+            seen = sightings.get(kiosk.kiosk)
+            rows.append(
+                {
+                    "kiosk": kiosk.kiosk,
+                    "purpose": kiosk.purpose,
+                    "paired": kiosk.certificate is not None,
+                    "revoked": kiosk.revoked_at_ms is not None,
+                    "presence": None if seen is None else seen.presence,
+                    "seen_at_ms": None if seen is None else seen.seen_at_ms,
+                }
+            )
+        return {"kiosks": rows, "ignored": dict(switchboard.ignored)}
+
+    @router.delete("/kiosks/{kiosk}")
+    async def revoke(kiosk: SlugPath) -> Any:
+        desk.kiosks.revoke(KioskId(kiosk))
+        return {"revoked": kiosk}
+
+    @router.get("/passages/{passage}")
+    async def passage(passage: TokenPath) -> Response:
+        return _json(desk.records.of_passage(PassageId(passage)))
+
+    @router.get("/audit")
+    def audit() -> Any:
+        return [
+            {
+                "kiosk": each.kiosk,
+                "records": each.records,
+                "purged": each.purged,
+                "signed_heads": each.signed_heads,
+                "broken_at": each.broken_at,
+                "why": each.why,
+            }
+            for each in desk.records.verify()
+        ]
+
+    return router

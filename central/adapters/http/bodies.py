@@ -1,0 +1,84 @@
+"""What the HTTP API takes in: every field bounded, every unknown one refused."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from central.scorecard import EventKind, EventOutcome
+from wire import ids
+from wire.claims import ClaimKind
+from wire.fields import INSTANT_MAX_MS
+from wire.values import IMAGES_MAX
+
+# pydantic's regular expressions are Rust's, in which \z ends the text.
+SLUG_REGEX = ids.SLUG_PATTERN.replace(r"\Z", r"\z")
+TOKEN_REGEX = ids.TOKEN_PATTERN.replace(r"\Z", r"\z")
+
+SlugText = Annotated[str, Field(pattern=SLUG_REGEX, max_length=ids.SLUG_MAX)]
+TokenText = Annotated[str, Field(pattern=TOKEN_REGEX, max_length=ids.TOKEN_CHARS)]
+InstantMs = Annotated[int, Field(ge=0, le=INSTANT_MAX_MS, strict=True)]
+SEALED_BASE64_MAX = 5464  # 4,096 bytes in base64
+
+
+class Body(BaseModel):
+    """A request's body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConsentBody(Body):
+    """What the member agreed to."""
+
+    text_version: Annotated[str, Field(min_length=1, max_length=16)]
+    language: Annotated[str, Field(min_length=2, max_length=8)]
+    at_ms: InstantMs
+
+
+class EnrolBody(Body):
+    """A subject with the template that a kiosk made and sealed."""
+
+    subject: TokenText
+    sealed_template: Annotated[Base64Bytes, Field(max_length=SEALED_BASE64_MAX)]
+    key_version: Annotated[int, Field(ge=1, le=2**31, strict=True)]
+    recipe_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z", max_length=64)]
+    images: Annotated[int, Field(ge=1, le=IMAGES_MAX, strict=True)]
+    consent: ConsentBody
+
+
+class ClaimBody(Body):
+    """A card number or phone digits; a QR claim has no text, central draws it."""
+
+    kind: ClaimKind
+    text: Annotated[str, Field(max_length=32)] = ""
+
+
+class PinBody(Body):
+    """A PIN to set."""
+
+    pin: Annotated[str, Field(min_length=4, max_length=12)]
+
+
+class EventBody(Body):
+    """An event to count for one purpose."""
+
+    event_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]{1,64}\z", max_length=64)]
+    purpose: SlugText
+    kind: EventKind
+    outcome: EventOutcome
+    at_ms: InstantMs
+    incident: Annotated[str, Field(pattern=r"^[0-9A-Za-z._/-]{1,64}\z", max_length=64)] | None = None
+
+
+class DisputeBody(Body):
+    """Whether an event is disputed."""
+
+    disputed: Annotated[bool, Field(strict=True)]
+
+
+class KioskBody(Body):
+    """A kiosk to add."""
+
+    kiosk: SlugText
+    purpose: SlugText

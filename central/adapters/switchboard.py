@@ -1,0 +1,207 @@
+"""Between MQTT bytes and use cases: who asks what, and the signed answer to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import assert_never
+
+from central.errors import CentralError
+from central.fleet import Kiosk, Sighting
+from central.service.context import Context
+from central.service.feeds import Feeds
+from central.service.kiosks import Kiosks
+from central.service.members import Members
+from central.service.records import Records
+from central.service.standings import Standings
+from wire import topics
+from wire.codec import Received, Rejected, encode, receive
+from wire.errors import SealBrokenError
+from wire.fleet import Health, KioskState, Presence, Reported, RollCall
+from wire.ids import KioskId, Nonce, Purpose
+from wire.messages import Message
+from wire.records import RecordBatch
+from wire.requests import (
+    ChargeRequest,
+    ClaimReply,
+    ClaimRequest,
+    GalleryChunk,
+    GalleryChunkRequest,
+    GalleryKeyReply,
+    GalleryKeyRequest,
+    HeadReply,
+    HeadRequest,
+    PinReply,
+    PinRequest,
+    Refusal,
+    Refused,
+    Reply,
+    Request,
+    SnapshotChunkRequest,
+    StandingChunk,
+    StandingReply,
+    StandingRequest,
+)
+from wire.topics import Address, TopicKind
+
+PINS_AT_ONCE = 2  # argon2id takes 64 MiB and tens of milliseconds each
+LISTENS_TO = (
+    TopicKind.STATE,
+    TopicKind.HEALTH,
+    TopicKind.RECORD,
+    TopicKind.REQUEST,
+    TopicKind.REPORTED,
+)
+
+Outgoing = tuple[Address, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Every use case of central, over one store."""
+
+    context: Context
+    members: Members
+    standings: Standings
+    feeds: Feeds
+    kiosks: Kiosks
+    records: Records
+
+
+class Switchboard:
+    """Answers what kiosks send; what cannot be trusted is ignored and counted in `ignored`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._pins = asyncio.Semaphore(PINS_AT_ONCE)
+        self.ignored: Counter[str] = Counter()
+        self.health: dict[KioskId, Health] = {}
+        self.reported: dict[KioskId, Reported] = {}
+
+    def _signed(self, address: Address, message: Message, purpose: str = "") -> Outgoing:
+        context = self._desk.context
+        payload = encode(address, message, context.identity.signer, context.operator, purpose)
+        return address, payload
+
+    def heads(self) -> list[Outgoing]:
+        """Every head, signed now."""
+        site = self._desk.context.site
+        signed = [
+            self._signed(topics.standing_head(site, purpose), head, purpose)
+            for purpose, head in self._desk.feeds.standing_heads().items()
+        ]
+        signed += [
+            self._signed(topics.gallery_head(site, gallery), head)
+            for gallery, head in self._desk.feeds.gallery_heads().items()
+        ]
+        return signed
+
+    def roll_call(self) -> Outgoing:
+        """A call for every kiosk of the site to say how it is."""
+        context = self._desk.context
+        call = RollCall(nonce=Nonce(context.draw(16)), issued_at_ms=context.now_ms())
+        return self._signed(topics.roll_call(context.site), call)
+
+    async def answer(self, address: Address, payload: bytes) -> list[Outgoing]:
+        """What to send on hearing a payload; whatever must be durable is committed before this returns."""
+        received = receive(address, payload, self._desk.kiosks.ring())
+        if isinstance(received, Rejected):
+            self.ignored[received.reason] += 1
+            return []
+        kiosk = self._desk.kiosks.paired(KioskId(received.sender))
+        if kiosk is None or received.purpose != kiosk.purpose:
+            self.ignored["wrong_purpose"] += 1
+            return []
+        match received.message:
+            case KioskState() as state:
+                self._saw(state)
+            case Health() as health:
+                self.health[kiosk.kiosk] = health
+            case Reported() as reported:
+                self.reported[kiosk.kiosk] = reported
+            case RecordBatch() as batch:
+                assert kiosk.certificate is not None
+                receipt = self._desk.records.ingest(batch, kiosk.certificate.public_key)
+                to = topics.kiosk_topic(TopicKind.RECEIPT, address.site, kiosk.kiosk)
+                return [self._signed(to, receipt, kiosk.purpose)]
+            case _:
+                return await self._replied(received, kiosk)
+        return []
+
+    def _saw(self, state: KioskState) -> None:
+        known = self._desk.kiosks.sightings().get(state.kiosk)
+        # The will of an earlier life may arrive after the next one has begun.
+        if state.presence is Presence.LOST and known is not None and known.boot_id != state.boot_id:
+            self.ignored["late_will"] += 1
+            return
+        now_ms = self._desk.context.now_ms()
+        self._desk.kiosks.saw(Sighting(state.kiosk, state.presence.value, state.boot_id, now_ms))
+
+    async def _replied(self, received: Received, kiosk: Kiosk) -> list[Outgoing]:
+        request = received.message
+        if not isinstance(request, Request):
+            self.ignored["malformed"] += 1
+            return []
+        # A kiosk without a clock asks for a head to get one; its reply is bound to the nonce.
+        if request.not_after_ms < self._desk.context.now_ms() and not isinstance(request, HeadRequest):
+            self.ignored["too_late"] += 1
+            reply: Reply = Refused(request.nonce, Refusal.TOO_LATE)
+        else:
+            try:
+                reply = await self._reply(request, kiosk)
+            except CentralError:
+                reply = Refused(request.nonce, Refusal.UNKNOWN_FEED)
+        to = topics.kiosk_topic(TopicKind.REPLY, kiosk.site, kiosk.kiosk)
+        return [self._signed(to, reply, kiosk.purpose)]
+
+    async def _reply(self, request: Request, kiosk: Kiosk) -> Reply:
+        desk, nonce, now_ms = self._desk, request.nonce, self._desk.context.now_ms()
+        match request:
+            case StandingRequest(subject=subject):
+                head = desk.feeds.standing_heads().get(kiosk.purpose)
+                if head is None:
+                    return Refused(nonce, Refusal.UNKNOWN_FEED)
+                entry = desk.standings.issued(subject, kiosk.purpose)
+                return StandingReply(nonce, now_ms, head.epoch, head.version, entry)
+            case SnapshotChunkRequest(epoch=epoch, version=version, index=index):
+                rows = desk.feeds.standing_chunk(kiosk.purpose, epoch, version, index)
+                if isinstance(rows, Refusal):
+                    return Refused(nonce, rows)
+                return StandingChunk(nonce, epoch, version, index, rows)
+            case GalleryChunkRequest(gallery=gallery, epoch=epoch, version=version, index=index):
+                if gallery != kiosk.gallery:
+                    return Refused(nonce, Refusal.UNKNOWN_FEED)
+                entries = desk.feeds.gallery_chunk(gallery, epoch, version, index)
+                if isinstance(entries, Refusal):
+                    return Refused(nonce, entries)
+                return GalleryChunk(nonce, gallery, epoch, version, index, entries)
+            case HeadRequest(gallery=None):
+                head = desk.feeds.standing_heads().get(Purpose(kiosk.purpose))
+                return Refused(nonce, Refusal.UNKNOWN_FEED) if head is None else HeadReply(nonce, head)
+            case HeadRequest(gallery=gallery):
+                head = desk.feeds.gallery_heads().get(kiosk.gallery) if gallery == kiosk.gallery else None
+                return Refused(nonce, Refusal.UNKNOWN_FEED) if head is None else HeadReply(nonce, head)
+            case ClaimRequest(gallery=gallery, claim_digest=digest):
+                if gallery != kiosk.gallery:
+                    return Refused(nonce, Refusal.UNKNOWN_FEED)
+                return ClaimReply(nonce, now_ms, desk.members.entry_of_claim(digest))
+            case PinRequest():
+                return await self._pin_reply(request, kiosk)
+            case GalleryKeyRequest():
+                return GalleryKeyReply(nonce, desk.kiosks.sealed_secrets(kiosk.kiosk, nonce))
+            case ChargeRequest():
+                return Refused(nonce, Refusal.NOT_OFFERED)
+            case _:
+                assert_never(request)
+
+    async def _pin_reply(self, request: PinRequest, kiosk: Kiosk) -> Reply:
+        members = self._desk.members
+        try:
+            pin = members.unsealed_pin(kiosk.kiosk, request.subject, request.nonce, request.sealed_pin)
+        except SealBrokenError:
+            self.ignored["bad_seal"] += 1
+            return Refused(request.nonce, Refusal.BAD_SEAL)
+        async with self._pins:
+            answer = await asyncio.to_thread(members.check_pin, request.subject, pin)
+        return PinReply(request.nonce, answer.outcome, answer.tries_left, answer.retry_after_ms)

@@ -1,0 +1,179 @@
+"""Central's tables. Every text and bytes column has a maximum that the database checks too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from wire.fields import FIELD_MAX_BYTES
+
+ID_CHARS = 32  # slugs and 128-bit tokens alike
+DIGEST_BYTES = 32
+SMALL_MAX = 64  # short codes, digests in hexadecimal
+SEALED_SMALL_MAX = 1024
+VERIFIER_MAX = 256  # an argon2id verifier in PHC form
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def _text(name: str, most: int, **options: object) -> Column[str]:
+    return Column(name, String(most), nullable=bool(options.pop("nullable", False)), **options)  # type: ignore[arg-type]
+
+
+def _bytes(name: str, most: int, **options: object) -> Column[bytes]:
+    return Column(name, LargeBinary(most), nullable=bool(options.pop("nullable", False)), **options)  # type: ignore[arg-type]
+
+
+def _number(name: str, **options: object) -> Column[int]:
+    return Column(name, BigInteger, nullable=bool(options.pop("nullable", False)), **options)  # type: ignore[arg-type]
+
+
+def _table(name: str, *parts: Column[Any] | UniqueConstraint) -> Table:
+    """A table whose text and bytes columns cannot outgrow their declared length."""
+    checks = [
+        CheckConstraint(f"length({part.name}) <= {part.type.length}", name=f"{part.name}_length")
+        for part in parts
+        if isinstance(part, Column) and isinstance(part.type, String | LargeBinary)
+    ]
+    return Table(name, METADATA, *parts, *checks)
+
+
+def _subject(**options: object) -> Column[str]:
+    return Column("subject", String(ID_CHARS), ForeignKey("subjects.subject"), nullable=False, **options)  # type: ignore[arg-type]
+
+
+SUBJECTS = _table(
+    "subjects",
+    _text("subject", ID_CHARS, primary_key=True),
+    _number("enrolled_at_ms"),
+    _number("withdrawn_at_ms", nullable=True),
+    _text("consent_version", 16),
+    _text("consent_language", 8),
+    _number("consent_at_ms"),
+)
+TEMPLATES = _table(
+    "templates",
+    _subject(primary_key=True),
+    _bytes("sealed", FIELD_MAX_BYTES),
+    _number("key_version"),
+    _text("recipe_digest", SMALL_MAX),
+    Column("images", Integer, nullable=False),
+)
+CLAIMS = _table(
+    "claims",
+    _bytes("digest", DIGEST_BYTES, primary_key=True),
+    _subject(index=True),
+    _text("kind", 8),
+    _number("added_at_ms"),
+    _number("revoked_at_ms", nullable=True),
+)
+PINS = _table(
+    "pins",
+    _subject(primary_key=True),
+    _text("verifier", VERIFIER_MAX),
+    Column("tries_used", Integer, nullable=False),
+    _number("not_before_ms"),
+)
+EVENTS = _table(
+    "events",
+    _text("event_id", SMALL_MAX, primary_key=True),
+    _subject(index=True),
+    _text("purpose", ID_CHARS),
+    _text("kind", 16),
+    _text("outcome", 8),
+    _number("at_ms"),
+    _text("incident", SMALL_MAX, nullable=True),
+    Column("disputed", Boolean, nullable=False),
+)
+STANDINGS = _table(
+    "standings",
+    _subject(primary_key=True),
+    _text("purpose", ID_CHARS, primary_key=True),
+    _bytes("body", FIELD_MAX_BYTES),
+)
+RESTRICTIONS = _table(
+    "restrictions",
+    _text("restriction_id", ID_CHARS, primary_key=True),
+    _subject(index=True),
+    _text("purpose", ID_CHARS),
+    _text("contest_code", 16, unique=True),
+    _bytes("body", FIELD_MAX_BYTES),
+    _number("lifted_at_ms", nullable=True),
+)
+KIOSKS = _table(
+    "kiosks",
+    _text("kiosk", ID_CHARS, primary_key=True),
+    _text("site", ID_CHARS),
+    _text("purpose", ID_CHARS),
+    _text("gallery", ID_CHARS),
+    _number("added_at_ms"),
+    _bytes("certificate", SEALED_SMALL_MAX, nullable=True),
+    _bytes("box_public_key", DIGEST_BYTES, nullable=True),
+    _text("software", SMALL_MAX, nullable=True),
+    _number("revoked_at_ms", nullable=True),
+)
+PAIRING_CODES = _table(
+    "pairing_codes",
+    _bytes("lookup", DIGEST_BYTES, primary_key=True),
+    _text("kiosk", ID_CHARS),
+    _bytes("sealed_code", SEALED_SMALL_MAX),
+    _number("expires_at_ms"),
+    _number("used_at_ms", nullable=True),
+)
+SIGHTINGS = _table(
+    "sightings",
+    _text("kiosk", ID_CHARS, primary_key=True),
+    _text("presence", 16),
+    _text("boot_id", ID_CHARS),
+    _number("seen_at_ms"),
+)
+RECORDS = _table(
+    "records",
+    _text("kiosk", ID_CHARS, primary_key=True),
+    _number("sequence", primary_key=True, autoincrement=False),
+    _text("record_id", ID_CHARS),
+    _text("passage", ID_CHARS, index=True),
+    _bytes("commitment", DIGEST_BYTES),
+    _bytes("link", DIGEST_BYTES),
+    _bytes("salt", 16, nullable=True),
+    _bytes("body", FIELD_MAX_BYTES, nullable=True),
+    UniqueConstraint("kiosk", "record_id", name="uq_records_record_id"),
+)
+CHAIN_HEADS = _table(
+    "chain_heads",
+    _text("kiosk", ID_CHARS, primary_key=True),
+    _number("sequence", primary_key=True, autoincrement=False),
+    _bytes("link", DIGEST_BYTES),
+    _bytes("signature", SMALL_MAX),
+)
+FEEDS = _table(
+    "feeds",
+    _text("kind", 16, primary_key=True),
+    _text("name", ID_CHARS, primary_key=True),
+    _number("epoch"),
+    _number("version"),
+    _bytes("digest", DIGEST_BYTES),
+)
+REVISIONS = _table("revisions", _text("name", ID_CHARS, primary_key=True), _number("revision"))
+SECRETS = _table("secrets", _text("name", ID_CHARS, primary_key=True), _bytes("sealed", SEALED_SMALL_MAX))

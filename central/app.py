@@ -1,0 +1,298 @@
+"""Central's composition root: from a configuration to a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from argon2 import PasswordHasher
+
+from central.adapters.broker import EmbeddedBroker
+from central.adapters.http.api import make_api
+from central.adapters.http.server import HttpServer
+from central.adapters.keyfiles import (
+    ReviewerKey,
+    create_keys,
+    create_reviewer,
+    load_identity,
+    load_reviewer,
+    load_token,
+)
+from central.adapters.mqtt import MqttLink
+from central.adapters.store import Store
+from central.adapters.switchboard import LISTENS_TO, Desk, Outgoing, Switchboard
+from central.config import LoadedConfig, load_config
+from central.restriction import Terms, issue
+from central.service.context import Context, Identity
+from central.service.feeds import Feeds
+from central.service.kiosks import BrokerAddress, Kiosks
+from central.service.members import Members
+from central.service.records import Records
+from central.service.standings import Standings
+from wire import topics
+from wire.canonical import canonical, joined
+from wire.ids import OperatorId, Purpose, ReviewerId, SiteId, parse_operator_id, parse_purpose, parse_site_id
+from wire.pairing import GalleryKey, SiteSecrets
+from wire.sealing import open_seal, seal
+from wire.signing import Signer
+from wire.topics import Address
+from wire.values import Restriction
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0  # how soon a change by another program, such as the command line, reaches the heads
+PENDING_MAX = 2000  # messages being answered; further ones are dropped, and kiosks ask again
+_SECRETS_KEY_VERSION = 1
+_CONFIG_FILE = "central.toml"
+_EXAMPLE_SCORECARD = Path(__file__).parent / "scorecard.example.toml"
+
+_CONFIG = """\
+operator = "{operator}"
+site = "{site}"
+gallery = "members"
+database = "central.db"
+keys = "keys"
+head_every_s = 60
+
+[purposes]
+{purpose} = "{purpose}.scorecard.toml"
+
+[mqtt]
+embedded = true
+host = "127.0.0.1"
+port = {mqtt_port}
+
+[http]
+host = "127.0.0.1"
+port = {http_port}
+"""
+
+
+def utc_ms() -> int:
+    """The wall clock, in UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dice:
+    """Where central's time and randomness come from; tests give their own."""
+
+    now_ms: Callable[[], int] = utc_ms
+    draw: Callable[[int], bytes] = os.urandom
+    hasher: PasswordHasher | None = None
+
+
+def init_central(
+    folder: Path,
+    operator: str,
+    site: str,
+    purpose: str,
+    *,
+    mqtt_port: int = 0,
+    http_port: int = 0,
+    dice: Dice | None = None,
+) -> Path:
+    """Write a configuration, a scorecard to start from, and fresh keys; the configuration's path.
+
+    Raises MalformedIdError for a bad id, ConflictError when the folder holds keys already.
+    """
+    dice = dice or Dice()
+    names: Mapping[str, object] = {
+        "operator": parse_operator_id(operator),
+        "site": parse_site_id(site),
+        "purpose": parse_purpose(purpose),
+        "mqtt_port": mqtt_port,
+        "http_port": http_port,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    create_keys(folder / "keys", OperatorId(operator), dice.now_ms(), dice.draw)
+    config = folder / _CONFIG_FILE
+    config.write_text(_CONFIG.format(**names), encoding="utf-8")
+    card = _EXAMPLE_SCORECARD.read_text(encoding="utf-8")
+    card = card.replace('operator = "operator"', f'operator = "{operator}"')
+    card = card.replace('purpose = "purpose"', f'purpose = "{purpose}"')
+    (folder / f"{purpose}.scorecard.toml").write_text(card, encoding="utf-8")
+    load_config(config)
+    return config
+
+
+def _site_secrets(
+    store: Store, identity: Identity, site: SiteId, draw: Callable[[int], bytes]
+) -> SiteSecrets:
+    """The site's secrets, drawn the first time; in the database only sealed by the key-encryption key."""
+    name, key = f"site/{site}"[:32], identity.key_encryption_key
+    binding = joined(b"site", site.encode())
+    sealed = store.secret(name)
+    if sealed is None:
+        made = SiteSecrets((GalleryKey(1, draw(32)),), draw(32), draw(32))
+        store.save_secret(name, seal(key, _SECRETS_KEY_VERSION, draw(12), canonical(made), binding))
+        return made
+    return msgspec.msgpack.decode(open_seal({_SECRETS_KEY_VERSION: key}, sealed, binding), type=SiteSecrets)
+
+
+@contextlib.contextmanager
+def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
+    """Central's use cases over its database, without network: what the command line and tests work with.
+
+    Raises SecretsError when a key file is missing, open to others, or malformed.
+    """
+    dice = dice or Dice()
+    settings = config.settings
+    identity = load_identity(config.keys_path)
+    store = Store(config.database_path)
+    try:
+        secrets = _site_secrets(store, identity, settings.site, dice.draw)
+        context = Context(
+            settings.operator, settings.site, settings.gallery, identity, secrets, dice.now_ms, dice.draw
+        )
+        members = Members(context, store, store, store, dice.hasher)
+        standings = Standings(context, config.scorecards, store, store, store)
+        feeds = Feeds(context, store, standings, store, store, store)
+        kiosks = Kiosks(context, store, store, store)
+        yield Desk(context, members, standings, feeds, kiosks, Records(context, store, store, store))
+    finally:
+        store.close()
+
+
+@dataclass(slots=True)
+class Central:
+    """A running central. `desk` holds the use cases; everything it changes reaches kiosks within a second."""
+
+    desk: Desk
+    switchboard: Switchboard
+    broker: BrokerAddress
+    http_url: str
+    api_token: str = field(repr=False)
+    link: MqttLink
+    embedded: EmbeddedBroker | None
+    _pending: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def _send(self, outgoing: list[Outgoing]) -> None:
+        for address, payload in outgoing:
+            self.link.publish(address, payload)
+
+    def publish_heads(self) -> None:
+        """Take up changes and tell every head, now."""
+        self.desk.feeds.refresh()
+        self._send(self.switchboard.heads())
+
+    def on_connect(self) -> None:
+        """Call the roll, so that each kiosk says how it is, and tell every head."""
+        self._send([self.switchboard.roll_call(), *self.switchboard.heads()])
+
+    def on_message(self, address: Address, payload: bytes) -> None:
+        """Answer a message in a task of its own; they start in the order in which messages came."""
+        if len(self._pending) >= PENDING_MAX:
+            self.switchboard.ignored["too_many"] += 1
+            return
+        task = asyncio.create_task(self._answer(address, payload))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def _answer(self, address: Address, payload: bytes) -> None:
+        try:
+            self._send(await self.switchboard.answer(address, payload))
+        except Exception:  # one message must not end the service; nothing was acknowledged
+            log.exception("a message on %s could not be answered", address.topic)
+            self.switchboard.ignored["failed"] += 1
+
+    async def keep_heads(self, every_s: float) -> None:
+        """Sign every head again each `every_s`, and at once when something changed. For ever."""
+        signed_s = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.desk.kiosks.forget_ring()
+            if self.desk.feeds.refresh() or time.monotonic() - signed_s >= every_s:
+                self._send(self.switchboard.heads())
+                signed_s = time.monotonic()
+
+    async def settle(self) -> None:
+        """Wait for the answers under way."""
+        if self._pending:
+            await asyncio.wait(self._pending)
+
+
+@contextlib.asynccontextmanager
+async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncIterator[Central]:
+    """Run central while the context lasts: broker (if embedded), MQTT, HTTP. It is connected once entered.
+
+    Raises SecretsError, OSError when a port is taken, TimeoutError when no broker answers within 10 s.
+    """
+    settings = config.settings
+    async with contextlib.AsyncExitStack() as stack:
+        desk = stack.enter_context(open_desk(config, dice))
+        desk.feeds.refresh()
+        embedded: EmbeddedBroker | None = None
+        broker = BrokerAddress(settings.mqtt.host, settings.mqtt.port)
+        if settings.mqtt.embedded:
+            embedded = EmbeddedBroker(settings.mqtt.port)
+            stack.push_async_callback(asyncio.to_thread, embedded.stop)
+            broker = await asyncio.to_thread(embedded.start)
+        switchboard = Switchboard(desk)
+        token = load_token(config.keys_path)
+        api = make_api(desk, switchboard, token, broker)
+        http = HttpServer(api, settings.http.host, settings.http.port)
+        stack.push_async_callback(http.close)
+        filters = [topics.every(kind, settings.site) for kind in LISTENS_TO]
+        link = MqttLink(
+            f"stile-central-{settings.site}",
+            filters,
+            lambda address, payload: central.on_message(address, payload),
+            lambda: central.on_connect(),
+        )
+        central = Central(desk, switchboard, broker, http.url, token, link, embedded)
+        stack.push_async_callback(central.settle)
+        stack.push_async_callback(link.close)
+        link.open(broker.host, broker.port)
+        http.open()
+        await asyncio.wait_for(link.connected.wait(), CONNECT_S)
+        keeper = asyncio.create_task(central.keep_heads(settings.head_every_s), name="heads")
+        stack.push_async_callback(_cancelled, keeper)
+        yield central
+
+
+CONNECT_S = 10.0
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def add_reviewer(config: LoadedConfig, reviewer: ReviewerId, key_file: Path) -> ReviewerKey:
+    """Make a reviewer's own key file, certified by the operator root; raises ConflictError when it exists."""
+    root = load_identity(config.keys_path).root
+    return create_reviewer(key_file, reviewer, config.settings.operator, root, utc_ms(), os.urandom)
+
+
+def issue_restriction(desk: Desk, terms: Terms, key_file: Path) -> Restriction:
+    """Sign a restriction with a reviewer's key file and store it; raises SecretsError or RefusedError."""
+    key = load_reviewer(key_file)
+    context = desk.context
+    signed = issue(terms, Signer.from_seed(key.seed), key.certificate, context.now_ms(), context.draw(21))
+    desk.standings.add_restriction(signed)
+    return signed
+
+
+__all__ = [
+    "BrokerAddress",
+    "Central",
+    "Desk",
+    "Dice",
+    "EmbeddedBroker",
+    "Purpose",
+    "add_reviewer",
+    "init_central",
+    "issue_restriction",
+    "load_config",
+    "open_central",
+    "open_desk",
+]

@@ -1,0 +1,110 @@
+"""Central's configuration: one frozen tree from a TOML file; an unknown key is an error that names it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from central.errors import ConfigError
+from central.scorecard import Scorecard, parse_scorecard
+from wire import fields as f
+from wire.ids import SLUG_PATTERN, GalleryName, Purpose
+
+PathText = Annotated[str, Meta(min_length=1, max_length=1024)]
+HostText = Annotated[str, Meta(min_length=1, max_length=253)]  # a DNS name
+Port = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one
+PURPOSES_MAX = 16
+
+
+class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is; `embedded` starts one in a child process, on loopback."""
+
+    host: HostText = "127.0.0.1"
+    port: Port = 0
+    embedded: bool = True
+
+
+class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the HTTP API listens."""
+
+    host: HostText = "127.0.0.1"
+    port: Port = 0
+
+
+class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it. Paths are relative to the file's folder; `purposes` maps each to its scorecard's path."""
+
+    operator: f.Operator
+    site: f.Site
+    purposes: Annotated[
+        dict[Annotated[str, Meta(pattern=SLUG_PATTERN, max_length=32)], PathText],
+        Meta(min_length=1, max_length=PURPOSES_MAX),
+    ]
+    gallery: f.Gallery = GalleryName("members")
+    database: PathText = "central.db"
+    keys: PathText = "keys"
+    head_every_s: Annotated[int, Meta(ge=1, le=3600)] = 60
+    mqtt: MqttConfig = MqttConfig()
+    http: HttpConfig = HttpConfig()
+
+
+class LoadedConfig(msgspec.Struct, frozen=True):
+    """A configuration with its folder and the scorecards it names, read and linted."""
+
+    settings: CentralConfig
+    folder: Path
+    scorecards: Mapping[Purpose, Scorecard]
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file."""
+        return self.folder / self.settings.database
+
+    @property
+    def keys_path(self) -> Path:
+        """The folder of key files."""
+        return self.folder / self.settings.keys
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), "file", path.name, error.strerror or "cannot be read") from None
+    except ValueError as error:  # TOML and UTF-8 alike
+        raise ConfigError(str(path), "file", path.name, f"is not TOML: {error}") from None
+
+
+def _value_at(tree: object, key: str) -> object:
+    """What the file says at a key as msgspec names it (`$.mqtt.port`), for the error message."""
+    for step in key.removeprefix("$").replace("[...]", "").split("."):
+        if step and isinstance(tree, dict):
+            tree = tree.get(step)
+    return tree if isinstance(tree, str | int | float | bool) else None
+
+
+def parse_config(tree: Mapping[str, Any], folder: Path, where: str = "config") -> LoadedConfig:
+    """Admit a configuration and read its scorecards; raises ConfigError."""
+    try:
+        settings = msgspec.convert(tree, CentralConfig, strict=True)
+    except msgspec.ValidationError as error:
+        message, _, at = str(error).partition(" - at ")
+        key = at.strip("`")
+        raise ConfigError(where, key or "$", _value_at(tree, key), message) from None
+    cards = {
+        Purpose(name): parse_scorecard(
+            _read_toml(folder / path), str(folder / path), settings.operator, Purpose(name)
+        )
+        for name, path in settings.purposes.items()
+    }
+    return LoadedConfig(settings, folder, cards)
+
+
+def load_config(path: Path) -> LoadedConfig:
+    """Read a configuration file and the scorecards beside it; raises ConfigError."""
+    return parse_config(_read_toml(path), path.resolve().parent, str(path))

@@ -1,0 +1,86 @@
+"""Enrolment: a consented, sealed template becomes a gallery row; withdrawal leaves a tombstone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from central.errors import RefusedError
+from central.subjects import StoredClaim, Subject
+from wire.errors import SealBrokenError
+from wire.fields import SEALED_TEMPLATE_MAX_BYTES
+from wire.ids import OperatorId, SiteId, SubjectId
+from wire.sealing import key_version_of, open_seal, template_binding
+from wire.values import IMAGES_MAX, GalleryEntry, GalleryRow, Tombstone
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the member agreed to: version of the text, its language, when."""
+
+    text_version: str
+    language: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTemplate:
+    """A template as it left the kiosk that made it."""
+
+    subject: SubjectId
+    sealed: bytes
+    key_version: int
+    recipe_digest: str
+    images: int
+
+
+def check_consent(consent: Consent) -> None:
+    """Admit a consent; raises RefusedError."""
+    if re.fullmatch(r"[0-9A-Za-z.-]{1,16}", consent.text_version) is None:
+        raise RefusedError("consent needs the version of the text that was shown, as in 2026-11")
+    if re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", consent.language) is None:
+        raise RefusedError("consent needs the language of the text, as in nl or pt-BR")
+
+
+def check_template(
+    template: SealedTemplate, gallery_keys: Mapping[int, bytes], operator: OperatorId, site: SiteId
+) -> None:
+    """Admit a sealed template: it opens as this subject's, under a key of this site; raises RefusedError."""
+    if len(template.sealed) > SEALED_TEMPLATE_MAX_BYTES:
+        raise RefusedError(f"a sealed template is at most {SEALED_TEMPLATE_MAX_BYTES} bytes")
+    if not 1 <= template.images <= IMAGES_MAX:
+        raise RefusedError(f"a template is made of 1 to {IMAGES_MAX} images")
+    if re.fullmatch(r"[0-9a-f]{64}", template.recipe_digest) is None:
+        raise RefusedError("recipe_digest is 64 hexadecimal digits")
+    if key_version_of(template.sealed) != template.key_version:
+        raise RefusedError("the template is not sealed under the key version it names")
+    binding = template_binding(operator, site, template.subject, template.recipe_digest)
+    try:
+        plain = open_seal(gallery_keys, template.sealed, binding)
+    except SealBrokenError as error:
+        raise RefusedError(f"the template cannot be used: {error}") from None
+    if not plain or len(plain) % FLOAT_BYTES:
+        raise RefusedError("a template is a list of 32-bit floats")
+
+
+def gallery_entry(
+    subject: Subject, template: SealedTemplate | None, claims: Iterable[StoredClaim]
+) -> GalleryEntry | None:
+    """What a gallery says of a subject: a row, a tombstone once withdrawn, nothing without a template."""
+    held = sorted(claims, key=lambda claim: claim.digest)
+    if subject.withdrawn_at_ms is not None:
+        return Tombstone(subject.subject, subject.withdrawn_at_ms, tuple(claim.digest for claim in held))
+    if template is None:
+        return None
+    return GalleryRow(
+        subject=subject.subject,
+        claim_digests=tuple(claim.digest for claim in held if claim.revoked_at_ms is None),
+        revoked_digests=tuple(claim.digest for claim in held if claim.revoked_at_ms is not None),
+        sealed_template=template.sealed,
+        key_version=template.key_version,
+        recipe_digest=template.recipe_digest,
+        images=template.images,
+    )

@@ -1,0 +1,62 @@
+"""Errors of central. Each message says what to do; expected outcomes (a wrong PIN) are values, not errors.
+
+CentralError
+├── ConfigError            a config or scorecard key that cannot be used (exit code 2)
+├── UnknownError           no subject, kiosk, restriction or passage of that name
+├── ConflictError          it exists already, or is not in the state the change needs
+├── RefusedError           a rule says no: a signature, a bound, a missing consent
+└── SecretsError           a key file is missing, readable by others, or of the wrong length
+"""
+
+from __future__ import annotations
+
+
+class CentralError(Exception):
+    """Root of what `central` raises."""
+
+
+class ConfigError(CentralError):
+    """A key that cannot be used: which, what it says, and what it may say."""
+
+    def __init__(self, where: str, key: str, value: object, bound: str) -> None:
+        super().__init__(f"{where}: {key} = {value!r}: {bound}")
+        self.where = where
+        self.key = key
+        self.value = value
+        self.bound = bound
+
+
+class UnknownError(CentralError):
+    """Nothing of that name is known here."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"no {kind} {name!r} here: check the id")
+        self.kind = kind
+        self.name = name
+
+
+class ConflictError(CentralError):
+    """A change that does not fit what is stored."""
+
+    def __init__(self, kind: str, name: str, why: str) -> None:
+        super().__init__(f"{kind} {name!r}: {why}")
+        self.kind = kind
+        self.name = name
+        self.why = why
+
+
+class RefusedError(CentralError):
+    """A rule says no."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+class SecretsError(CentralError):
+    """A key file that central cannot use."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why

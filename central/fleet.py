@@ -1,0 +1,74 @@
+"""Kiosks: how one is added and paired, and what central knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wire.ids import GalleryName, KioskId, OperatorId, Purpose, SiteId
+from wire.signing import Signer, sign_certificate
+from wire.values import Certificate, Role
+
+CODE_VALID_MS = 15 * 60_000  # a pairing code is typed in at once, or made anew
+CERTIFICATE_DAYS = 5 * 365
+DAY_MS = 86_400_000
+CLOCK_SLACK_MS = 3_600_000  # a kiosk without a clock of its own may be behind
+
+
+@dataclass(frozen=True, slots=True)
+class Kiosk:
+    """A kiosk, its purpose and gallery; keys and certificate once it is paired."""
+
+    kiosk: KioskId
+    site: SiteId
+    purpose: Purpose
+    gallery: GalleryName
+    added_at_ms: int
+    certificate: Certificate | None = None
+    box_public_key: bytes | None = None
+    software: str | None = None
+    revoked_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairingCode:
+    """A code given out for a kiosk, found by its lookup digest; the code itself is stored sealed."""
+
+    lookup: bytes
+    kiosk: KioskId
+    sealed_code: bytes
+    expires_at_ms: int
+    used_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a kiosk last said of itself."""
+
+    kiosk: KioskId
+    presence: str
+    boot_id: str
+    seen_at_ms: int
+
+
+def usable(code: PairingCode, now_ms: int) -> bool:
+    """Whether a pairing code may still be answered: once, and in time."""
+    return code.used_at_ms is None and now_ms < code.expires_at_ms
+
+
+def certify(
+    operator: OperatorId, role: Role, name: str, site: str, public_key: bytes, now_ms: int, root: Signer
+) -> Certificate:
+    """A certificate of the operator root for a key, good for five years."""
+    return sign_certificate(
+        Certificate(
+            operator=operator,
+            role=role,
+            name=name,
+            site=site,
+            public_key=public_key,
+            not_before_ms=max(0, now_ms - CLOCK_SLACK_MS),
+            not_after_ms=now_ms + CERTIFICATE_DAYS * DAY_MS,
+            signature=b"",
+        ),
+        root,
+    )

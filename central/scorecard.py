@@ -1,0 +1,169 @@
+"""The published scorecard: from a subject's events to score, factors and tier. Pure and replayable.
+
+A scorecard belongs to one operator and one purpose, and can name no others: its schema has no field for them
+but its own. Kinds of event are a closed list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from central.errors import ConfigError, RefusedError
+from wire import fields as f
+from wire.ids import OperatorId, Purpose, ReasonCode, SubjectId
+from wire.values import Factor, Limits, Tier
+
+FACTORS_MAX = 10  # times 100 characters of text, a standing stays within a 4 KiB column
+TIERS_MAX = 8
+DAY_MS = 86_400_000
+
+
+class EventKind(StrEnum):
+    """All that may ever count, and nothing else: no places, no company kept, no mood, no looks."""
+
+    PAYMENT = "payment"
+    FARE = "fare"
+    BOOKING = "booking"
+    EQUIPMENT = "equipment"
+    CONDUCT = "conduct"  # on the premises, with an incident number
+
+
+class EventOutcome(StrEnum):
+    """How it went."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened between a subject and this operator, for this purpose."""
+
+    event_id: str
+    subject: SubjectId
+    purpose: Purpose
+    kind: EventKind
+    outcome: EventOutcome
+    at_ms: int
+    incident: str | None = None
+    disputed: bool = False
+
+
+class FactorRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"event_kind": "kind"}):
+    """What events of one kind and outcome give: points each, at most `cap` in all, halved per half-life."""
+
+    event_kind: EventKind
+    outcome: EventOutcome
+    points: Annotated[int, Meta(ge=-200, le=200)]
+    cap: Annotated[int, Meta(ge=1, le=1000)]
+    half_life_days: Annotated[int, Meta(ge=1, le=3650)]
+    text: Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class TierRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tier, the score it begins at, and what may be charged in it."""
+
+    name: Tier
+    at_least: f.Score
+    limit_minor: f.AmountMinor
+    offline_allowance_minor: f.AmountMinor
+
+
+class Scorecard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One purpose's scorecard. `valid_hours` is how long a standing computed from it lasts."""
+
+    operator: f.Operator
+    purpose: f.ForPurpose
+    version: Annotated[int, Meta(ge=1, le=1_000_000)]
+    base: f.Score
+    valid_hours: Annotated[int, Meta(ge=1, le=24 * 366)]
+    currency: f.Currency
+    factor: Annotated[tuple[FactorRule, ...], Meta(max_length=FACTORS_MAX)]
+    tier: Annotated[tuple[TierRule, ...], Meta(min_length=1, max_length=TIERS_MAX)]
+
+
+def parse_scorecard(tree: Mapping[str, Any], where: str, operator: OperatorId, purpose: Purpose) -> Scorecard:
+    """Read and lint a scorecard; raises ConfigError naming the key, its value and the rule it breaks."""
+    try:
+        card = msgspec.convert(tree, Scorecard, strict=True)
+    except msgspec.ValidationError as error:
+        message, _, key = str(error).partition(" - at ")
+        raise ConfigError(where, key.strip("`") or "$", None, message) from None
+    if card.operator != operator:
+        raise ConfigError(where, "operator", card.operator, f"must be this operator, {operator!r}")
+    if card.purpose != purpose:
+        raise ConfigError(where, "purpose", card.purpose, f"must be the purpose it is used for, {purpose!r}")
+    if min(rule.at_least for rule in card.tier) != 0:
+        raise ConfigError(
+            where, "tier.at_least", None, "one tier must begin at 0, so that every score has one"
+        )
+    for field, names in (
+        ("factor", [f"{rule.event_kind} {rule.outcome}" for rule in card.factor]),
+        ("tier", [str(rule.name) for rule in card.tier]),
+        ("tier.at_least", [str(rule.at_least) for rule in card.tier]),
+    ):
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ConfigError(where, field, twice[0], "is given twice; keep one")
+    return card
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A score with the factors that made it, weightiest first, and the tier and limits it leads to."""
+
+    score: int
+    factors: tuple[Factor, ...]
+    tier: Tier
+    limits: Limits
+
+
+def check_event(event: Event, now_ms: int) -> None:
+    """Admit an event; raises RefusedError. Conduct counts only with the number of a reported incident."""
+    if event.kind is EventKind.CONDUCT and event.incident is None:
+        raise RefusedError("conduct needs the incident number it was reported under")
+    if event.at_ms > now_ms:
+        raise RefusedError("an event lies in the past: check its time")
+
+
+def _contribution(rule: FactorRule, events: Iterable[Event], at_ms: int) -> int:
+    weight: float = sum(
+        0.5 ** ((at_ms - event.at_ms) / DAY_MS / rule.half_life_days)
+        for event in sorted(events, key=lambda event: (event.at_ms, event.event_id))
+    )
+    points = max(-rule.cap, min(rule.cap, rule.points * weight))
+    return math.floor(points + 0.5)
+
+
+def score(card: Scorecard, subject: SubjectId, events: Iterable[Event], at_ms: int) -> Scored:
+    """Score a subject at an instant, from undisputed events of this subject and purpose up to then."""
+    counted = [
+        event
+        for event in events
+        if event.subject == subject
+        and event.purpose == card.purpose
+        and not event.disputed
+        and event.at_ms <= at_ms
+    ]
+    factors = [
+        Factor(ReasonCode(f"{rule.event_kind}_{rule.outcome}"), points, rule.text)
+        for rule in card.factor
+        if (
+            points := _contribution(
+                rule, [e for e in counted if (e.kind, e.outcome) == (rule.event_kind, rule.outcome)], at_ms
+            )
+        )
+        != 0
+    ]
+    factors.sort(key=lambda factor: (-abs(factor.points), factor.kind))
+    total = max(0, min(f.SCORE_MAX, card.base + sum(factor.points for factor in factors)))
+    tier = max((rule for rule in card.tier if rule.at_least <= total), key=lambda rule: rule.at_least)
+    limits = Limits(tier.limit_minor, tier.offline_allowance_minor, card.currency)
+    return Scored(total, tuple(factors), tier.name, limits)

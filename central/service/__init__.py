@@ -1,0 +1,1 @@
+"""Use cases of central over the stores it asks for, one module each."""

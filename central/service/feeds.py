@@ -1,0 +1,140 @@
+"""Feeds: the standings of each purpose and the gallery, as snapshots with versions that only go up."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from central.enrolment import gallery_entry
+from central.service.context import Context
+from central.service.members import ClaimStore, SubjectStore
+from central.service.standings import RestrictionStore, Standings
+from central.standing import Row, Snapshot, cut, digests_of
+from wire.canonical import joined
+from wire.fleet import Head
+from wire.ids import GalleryName, Purpose
+from wire.requests import Refusal
+from wire.values import GalleryEntry, StandingEntry
+
+REBUILD_AFTER_MS = 600_000  # standings age and restrictions end without anybody writing
+
+
+@dataclass(frozen=True, slots=True)
+class FeedVersion:
+    """Where a feed stands: `digest` is that of its chunks at (epoch, version)."""
+
+    kind: str
+    name: str
+    epoch: int
+    version: int
+    digest: bytes
+
+
+class FeedStore(Protocol):
+    """Where feed versions are kept."""
+
+    def feed(self, kind: str, name: str) -> FeedVersion | None:
+        """The version of a feed."""
+        ...
+
+    def save_feed(self, feed: FeedVersion) -> None:
+        """Store the version of a feed."""
+        ...
+
+    def revision(self) -> int:
+        """A number that rises with every change to what feeds are made of, whoever makes it."""
+        ...
+
+
+class Feeds:
+    """Snapshots in memory, rebuilt when the store changed; a version is durable before it is used."""
+
+    def __init__(
+        self,
+        context: Context,
+        feeds: FeedStore,
+        standings: Standings,
+        subjects: SubjectStore,
+        claims: ClaimStore,
+        everybody: RestrictionStore,
+    ) -> None:
+        self._context = context
+        self._feeds = feeds
+        self._standings = standings
+        self._subjects = subjects
+        self._claims = claims
+        self._everybody = everybody
+        self._revision = -1
+        self._built_at_ms = 0
+        self._purposes: dict[Purpose, Snapshot[StandingEntry]] = {}
+        self._galleries: dict[GalleryName, Snapshot[GalleryEntry]] = {}
+
+    def refresh(self) -> bool:
+        """Rebuild what changed; whether any head is another than before."""
+        revision, now_ms = self._feeds.revision(), self._context.now_ms()
+        if revision == self._revision and now_ms - self._built_at_ms < REBUILD_AFTER_MS:
+            return False
+        before = self._heads(0)
+        for purpose in self._standings.purposes:
+            standing_chunks = cut(self._standings.rows(purpose))
+            self._purposes[purpose] = self._versioned("standing", purpose, standing_chunks)
+        gallery_chunks = cut(self._gallery_rows())
+        gallery = self._context.gallery
+        self._galleries[gallery] = self._versioned("gallery", gallery, gallery_chunks)
+        self._revision, self._built_at_ms = revision, now_ms
+        return self._heads(0) != before
+
+    def _gallery_rows(self) -> list[GalleryEntry]:
+        entries = (
+            gallery_entry(each, self._subjects.template(each.subject), self._claims.claims_of(each.subject))
+            for each in self._everybody.subjects()
+        )
+        return [entry for entry in entries if entry is not None]
+
+    def _versioned(self, kind: str, name: str, chunks: tuple[tuple[Row, ...], ...]) -> Snapshot[Row]:
+        digests = digests_of(chunks)
+        digest = hashlib.sha256(joined(*digests)).digest()
+        known = self._feeds.feed(kind, name)
+        if known is None:
+            known = FeedVersion(kind, name, 1, 1, digest)
+            self._feeds.save_feed(known)
+        elif known.digest != digest:
+            known = replace(known, version=known.version + 1, digest=digest)
+            self._feeds.save_feed(known)
+        count = sum(len(chunk) for chunk in chunks)
+        return Snapshot(name, known.epoch, known.version, count, chunks, digests)
+
+    def _heads(self, at_ms: int) -> list[Head]:
+        standings = [snapshot.head(at_ms) for snapshot in self._purposes.values()]
+        return standings + [snapshot.head(at_ms) for snapshot in self._galleries.values()]
+
+    def standing_heads(self) -> dict[Purpose, Head]:
+        """The head of each purpose, issued now."""
+        now_ms = self._context.now_ms()
+        return {purpose: snapshot.head(now_ms) for purpose, snapshot in self._purposes.items()}
+
+    def gallery_heads(self) -> dict[GalleryName, Head]:
+        """The head of each gallery, issued now."""
+        now_ms = self._context.now_ms()
+        return {name: snapshot.head(now_ms) for name, snapshot in self._galleries.items()}
+
+    def standing_chunk(
+        self, purpose: Purpose, epoch: int, version: int, index: int
+    ) -> tuple[StandingEntry, ...] | Refusal:
+        """The rows of one chunk of a purpose's standings."""
+        return _chunk(self._purposes.get(purpose), epoch, version, index)
+
+    def gallery_chunk(
+        self, gallery: GalleryName, epoch: int, version: int, index: int
+    ) -> tuple[GalleryEntry, ...] | Refusal:
+        """The rows of one chunk of a gallery."""
+        return _chunk(self._galleries.get(gallery), epoch, version, index)
+
+
+def _chunk(snapshot: Snapshot[Row] | None, epoch: int, version: int, index: int) -> tuple[Row, ...] | Refusal:
+    if snapshot is None:
+        return Refusal.UNKNOWN_FEED
+    if (snapshot.epoch, snapshot.version) != (epoch, version):
+        return Refusal.SUPERSEDED
+    return snapshot.chunks[index] if index < len(snapshot.chunks) else Refusal.UNKNOWN_FEED

@@ -1,0 +1,216 @@
+"""Kiosks: adding, pairing, revoking, and the ring of keys that central trusts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from central.errors import ConflictError, RefusedError, UnknownError
+from central.fleet import CODE_VALID_MS, Kiosk, PairingCode, Sighting, certify, usable
+from central.service.context import Context
+from wire.canonical import canonical
+from wire.ids import KioskId, Purpose
+from wire.pairing import (
+    CODE_BYTES,
+    PairGrant,
+    PairReply,
+    PairRequest,
+    code_lookup,
+    format_code,
+    make_reply,
+    request_holds,
+)
+from wire.sealing import box_public_key, open_seal, seal, seal_box, secrets_binding
+from wire.signing import KeyRing, TrustedKey, key_id_of
+from wire.values import Role
+
+_CODE_KEY_VERSION = 1
+
+
+class KioskStore(Protocol):
+    """Where kiosks are kept."""
+
+    def kiosk(self, kiosk: KioskId) -> Kiosk | None:
+        """A kiosk, revoked ones included."""
+        ...
+
+    def kiosks(self) -> Sequence[Kiosk]:
+        """Every kiosk."""
+        ...
+
+    def save_kiosk(self, kiosk: Kiosk) -> None:
+        """Store or replace a kiosk."""
+        ...
+
+
+class PairingStore(Protocol):
+    """Where pairing codes are kept, sealed."""
+
+    def add_code(self, code: PairingCode) -> None:
+        """Store a code, in place of the kiosk's earlier ones."""
+        ...
+
+    def code(self, lookup: bytes) -> PairingCode | None:
+        """The code of a lookup digest."""
+        ...
+
+    def use_code(self, lookup: bytes, paired: Kiosk, now_ms: int) -> bool:
+        """Use a code up and store the paired kiosk, both or neither; False when it was used before."""
+        ...
+
+
+class SightingStore(Protocol):
+    """Where kiosks' own words about themselves are kept."""
+
+    def saw(self, sighting: Sighting) -> None:
+        """Store what a kiosk last said."""
+        ...
+
+    def sightings(self) -> Sequence[Sighting]:
+        """The last words of each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where kiosks find the broker."""
+
+    host: str
+    port: int
+
+
+class Kiosks:
+    """Add, pair, revoke, list."""
+
+    def __init__(
+        self, context: Context, kiosks: KioskStore, pairing: PairingStore, sightings: SightingStore
+    ) -> None:
+        self._context = context
+        self._kiosks = kiosks
+        self._pairing = pairing
+        self._sightings = sightings
+        self._ring: KeyRing | None = None
+
+    def add(self, kiosk: KioskId, purpose: Purpose) -> str:
+        """Add a kiosk (or give an unpaired one a new code); the one-time pairing code, as printed."""
+        known = self._kiosks.kiosk(kiosk)
+        if known is not None and (known.certificate is not None or known.revoked_at_ms is not None):
+            raise ConflictError(
+                "kiosk", kiosk, "is paired or revoked already: add the new one under another id"
+            )
+        now_ms = self._context.now_ms()
+        added = Kiosk(kiosk, self._context.site, purpose, self._context.gallery, now_ms)
+        self._kiosks.save_kiosk(added)
+        code = self._context.draw(CODE_BYTES)
+        lookup = code_lookup(code)
+        key, nonce = self._context.identity.key_encryption_key, self._context.draw(12)
+        sealed = seal(key, _CODE_KEY_VERSION, nonce, code, lookup)
+        self._pairing.add_code(PairingCode(lookup, kiosk, sealed, now_ms + CODE_VALID_MS))
+        return format_code(code)
+
+    def pair(self, request: PairRequest, broker: BrokerAddress) -> PairReply:
+        """Answer a pairing request; raises RefusedError, the same for every cause."""
+        context, now_ms = self._context, self._context.now_ms()
+        refused = RefusedError("the pairing code is unknown, used, expired or not proven: make a new one")
+        stored = self._pairing.code(request.lookup)
+        if stored is None or not usable(stored, now_ms):
+            raise refused
+        keys = {_CODE_KEY_VERSION: context.identity.key_encryption_key}
+        code = open_seal(keys, stored.sealed_code, stored.lookup)
+        known = self._kiosks.kiosk(stored.kiosk)
+        if known is None or known.certificate is not None or not request_holds(code, request):
+            raise refused
+        certificate = certify(
+            context.operator,
+            Role.KIOSK,
+            known.kiosk,
+            known.site,
+            request.public_key,
+            now_ms,
+            context.identity.root,
+        )
+        paired = replace(
+            known,
+            certificate=certificate,
+            box_public_key=request.box_public_key,
+            software=request.software,
+        )
+        try:
+            sealed_secrets = self._sealed_secrets(paired, request.nonce)
+        except ValueError:  # a box key that is no point on the curve
+            raise refused from None
+        if not self._pairing.use_code(stored.lookup, paired, now_ms):
+            raise refused
+        self.forget_ring()
+        grant = PairGrant(
+            operator=context.operator,
+            site=known.site,
+            kiosk=known.kiosk,
+            purpose=known.purpose,
+            gallery=known.gallery,
+            root_public_key=context.identity.root.public_key,
+            central_certificate=context.identity.certificate,
+            kiosk_certificate=certificate,
+            central_box_public_key=box_public_key(context.identity.box_private),
+            sealed_secrets=sealed_secrets,
+            broker_host=broker.host,
+            broker_port=broker.port,
+            issued_at_ms=now_ms,
+        )
+        return make_reply(code, request, grant)
+
+    def _sealed_secrets(self, kiosk: Kiosk, nonce: bytes) -> bytes:
+        assert kiosk.box_public_key is not None
+        plain = canonical(self._context.secrets)
+        binding = secrets_binding(kiosk.kiosk, nonce)
+        return seal_box(kiosk.box_public_key, self._context.draw(32), plain, binding)
+
+    def sealed_secrets(self, kiosk: KioskId, nonce: bytes) -> bytes:
+        """The site's secrets for one paired kiosk alone; raises UnknownError."""
+        known = self.paired(kiosk)
+        if known is None:
+            raise UnknownError("paired kiosk", kiosk)
+        return self._sealed_secrets(known, nonce)
+
+    def paired(self, kiosk: KioskId) -> Kiosk | None:
+        """A kiosk that is paired and not revoked."""
+        known = self._kiosks.kiosk(kiosk)
+        if known is None or known.certificate is None or known.revoked_at_ms is not None:
+            return None
+        return known
+
+    def revoke(self, kiosk: KioskId) -> None:
+        """Trust a kiosk's key no longer; raises UnknownError. What it holds already, it still holds."""
+        known = self._kiosks.kiosk(kiosk)
+        if known is None:
+            raise UnknownError("kiosk", kiosk)
+        self._kiosks.save_kiosk(replace(known, revoked_at_ms=self._context.now_ms()))
+        self.forget_ring()
+
+    def all(self) -> Sequence[Kiosk]:
+        """Every kiosk."""
+        return self._kiosks.kiosks()
+
+    def saw(self, sighting: Sighting) -> None:
+        """Remember what a kiosk said of itself."""
+        self._sightings.saw(sighting)
+
+    def sightings(self) -> dict[KioskId, Sighting]:
+        """What each kiosk last said of itself."""
+        return {sighting.kiosk: sighting for sighting in self._sightings.sightings()}
+
+    def ring(self) -> KeyRing:
+        """The keys of all kiosks that are paired and not revoked."""
+        if self._ring is None:
+            keys = [
+                TrustedKey.of(kiosk.certificate)
+                for kiosk in self._kiosks.kiosks()
+                if kiosk.certificate is not None and kiosk.revoked_at_ms is None
+            ]
+            self._ring = KeyRing(self._context.operator, {key_id_of(key.public_key): key for key in keys})
+        return self._ring
+
+    def forget_ring(self) -> None:
+        """Read the kiosks' keys anew at next use; another program may have revoked one."""
+        self._ring = None

@@ -1,0 +1,205 @@
+"""Members: enrolment, claims, PINs, withdrawal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from central.enrolment import Consent, SealedTemplate, check_consent, check_template, gallery_entry
+from central.errors import ConflictError, UnknownError
+from central.service.context import Context
+from central.subjects import (
+    PinAnswer,
+    PinState,
+    StoredClaim,
+    Subject,
+    after_try,
+    before_try,
+    check_claim,
+    check_pin,
+)
+from wire.canonical import joined
+from wire.claims import ClaimKind, claim_digest
+from wire.ids import ClaimDigest, ClaimId, KioskId, Nonce, SubjectId
+from wire.requests import PinOutcome
+from wire.sealing import open_box, pin_binding
+from wire.values import GalleryEntry
+
+
+class SubjectStore(Protocol):
+    """Where subjects are kept. Each method is one transaction."""
+
+    def add_subject(self, subject: Subject, template: SealedTemplate, consent: Consent) -> bool:
+        """Store a new subject whole; False when there is one of that id."""
+        ...
+
+    def subject(self, subject: SubjectId) -> Subject | None:
+        """A subject, withdrawn ones included."""
+        ...
+
+    def template(self, subject: SubjectId) -> SealedTemplate | None:
+        """A subject's template."""
+        ...
+
+    def withdraw(self, subject: SubjectId, now_ms: int) -> None:
+        """Delete a subject's template, PIN, events and standings; keep the fact, and the claims' digests."""
+        ...
+
+
+class ClaimStore(Protocol):
+    """Where claims are kept."""
+
+    def add_claim(self, claim: StoredClaim) -> bool:
+        """Store a claim; False when its digest is taken."""
+        ...
+
+    def claims_of(self, subject: SubjectId) -> Sequence[StoredClaim]:
+        """A subject's claims, revoked ones included."""
+        ...
+
+    def claim(self, digest: ClaimDigest) -> StoredClaim | None:
+        """The claim of a digest."""
+        ...
+
+    def revoke_claim(self, digest: ClaimDigest, now_ms: int) -> None:
+        """Mark a claim revoked."""
+        ...
+
+
+class PinStore(Protocol):
+    """Where PIN verifiers and tries are kept."""
+
+    def pin(self, subject: SubjectId) -> PinState | None:
+        """A subject's PIN state."""
+        ...
+
+    def save_pin(self, state: PinState) -> None:
+        """Store a PIN state, durably, before this returns."""
+        ...
+
+
+class Members:
+    """Enrol, claim, PIN, withdraw. `hasher` sets argon2id's cost; by default RFC 9106's low-memory one."""
+
+    def __init__(
+        self,
+        context: Context,
+        subjects: SubjectStore,
+        claims: ClaimStore,
+        pins: PinStore,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        self._context = context
+        self._subjects = subjects
+        self._claims = claims
+        self._pins = pins
+        self._hasher = hasher or PasswordHasher()
+        self._reserving = threading.Lock()  # two threads must not both take the same try
+
+    def new_subject_id(self) -> SubjectId:
+        """A random subject id, to seal a template for."""
+        return SubjectId(self._context.draw(16).hex())
+
+    def enrol(self, template: SealedTemplate, consent: Consent) -> Subject:
+        """Enrol a subject by their sealed template; raises RefusedError or ConflictError."""
+        check_consent(consent)
+        check_template(template, self._context.gallery_keys, self._context.operator, self._context.site)
+        subject = Subject(template.subject, self._context.now_ms())
+        if not self._subjects.add_subject(subject, template, consent):
+            raise ConflictError("subject", template.subject, "is enrolled already: draw another id")
+        return subject
+
+    def active(self, subject: SubjectId) -> Subject:
+        """A subject who is enrolled and has not withdrawn; raises UnknownError or ConflictError."""
+        found = self._subjects.subject(subject)
+        if found is None:
+            raise UnknownError("subject", subject)
+        if found.withdrawn_at_ms is not None:
+            raise ConflictError("subject", subject, "has withdrawn")
+        return found
+
+    def add_qr_claim(self, subject: SubjectId) -> ClaimId:
+        """A new random claim id for a subject's QR code; it is told once and not stored."""
+        drawn = ClaimId(self._context.draw(16).hex())
+        self.add_claim(subject, ClaimKind.QR, drawn)
+        return drawn
+
+    def add_claim(self, subject: SubjectId, kind: ClaimKind, text: str) -> ClaimDigest:
+        """Give a subject a further claim; raises RefusedError, or ConflictError when it is taken."""
+        self.active(subject)
+        held = [claim for claim in self._claims.claims_of(subject) if claim.revoked_at_ms is None]
+        check_claim(kind, text, len(held))
+        digest = claim_digest(self._context.secrets.claim_key, kind, text)
+        if not self._claims.add_claim(StoredClaim(digest, subject, kind, self._context.now_ms())):
+            raise ConflictError("claim", digest.hex()[:8], "is taken: use another")
+        return digest
+
+    def revoke_claim(self, digest: ClaimDigest) -> None:
+        """End a claim: a lost card, a QR that was copied; raises UnknownError."""
+        if self._claims.claim(digest) is None:
+            raise UnknownError("claim", digest.hex()[:8])
+        self._claims.revoke_claim(digest, self._context.now_ms())
+
+    def entry_of_claim(self, digest: ClaimDigest) -> GalleryEntry | None:
+        """What the gallery says of whoever holds a claim; None when nobody does."""
+        claim = self._claims.claim(digest)
+        return None if claim is None else self.entry(claim.subject)
+
+    def entry(self, subject: SubjectId) -> GalleryEntry | None:
+        """What the gallery says of a subject."""
+        found = self._subjects.subject(subject)
+        if found is None:
+            return None
+        return gallery_entry(found, self._subjects.template(subject), self._claims.claims_of(subject))
+
+    def withdraw(self, subject: SubjectId) -> None:
+        """Forget a subject but for a tombstone; raises UnknownError or ConflictError."""
+        self.active(subject)
+        self._subjects.withdraw(subject, self._context.now_ms())
+
+    def _peppered(self, subject: SubjectId, pin: str) -> bytes:
+        return joined(self._context.identity.pepper, subject.encode(), pin.encode())
+
+    def set_pin(self, subject: SubjectId, pin: str) -> None:
+        """Set or replace a PIN and unlock it, slowly on purpose; raises RefusedError."""
+        self.active(subject)
+        check_pin(pin)
+        self._pins.save_pin(PinState(subject, self._hasher.hash(self._peppered(subject, pin))))
+
+    def unlock_pin(self, subject: SubjectId) -> None:
+        """Give a subject their tries back; raises UnknownError when they have no PIN."""
+        state = self._pins.pin(subject)
+        if state is None:
+            raise UnknownError("PIN of subject", subject)
+        self._pins.save_pin(PinState(subject, state.verifier))
+
+    def unsealed_pin(self, kiosk: KioskId, subject: SubjectId, nonce: Nonce, sealed_pin: bytes) -> str:
+        """The PIN a kiosk sent; raises SealBrokenError."""
+        opened = open_box(self._context.identity.box_private, sealed_pin, pin_binding(kiosk, subject, nonce))
+        return opened.decode("ascii", errors="replace")
+
+    def check_pin(self, subject: SubjectId, pin: str) -> PinAnswer:
+        """Whether a PIN is right, within five tries; uses up a try durably before it looks."""
+        state = self._pins.pin(subject)
+        if state is None:
+            return PinAnswer(PinOutcome.NO_PIN, 0, 0)
+        now_ms = self._context.now_ms()
+        with self._reserving:
+            step = before_try(self._pins.pin(subject) or state, now_ms)
+            if isinstance(step, PinAnswer):
+                return step
+            self._pins.save_pin(step)
+        answer, settled = after_try(step, self._verifies(step, pin), now_ms)
+        if settled != step:
+            self._pins.save_pin(settled)
+        return answer
+
+    def _verifies(self, state: PinState, pin: str) -> bool:
+        try:
+            return self._hasher.verify(state.verifier, self._peppered(state.subject, pin))
+        except (VerificationError, InvalidHashError):
+            return False

@@ -1,0 +1,194 @@
+"""Standings: events in, standings and restrictions out, for each purpose by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from central.errors import ConflictError, RefusedError, UnknownError
+from central.restriction import check
+from central.scorecard import Event, Scorecard, check_event
+from central.service.context import Context
+from central.standing import compute, due, restricted
+from central.subjects import Subject
+from wire.ids import Purpose, RestrictionId, SubjectId
+from wire.values import RESTRICTIONS_MAX, Restriction, Standing, StandingEntry, Tombstone
+
+
+class EventStore(Protocol):
+    """Where events are kept."""
+
+    def add_event(self, event: Event) -> bool:
+        """Store an event; False when one of that id is there."""
+        ...
+
+    def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
+        """A subject's events for one purpose."""
+        ...
+
+    def dispute(self, event_id: str, disputed: bool) -> Event | None:
+        """Set or lift the dispute over an event; the event, or None when unknown."""
+        ...
+
+    def subject(self, subject: SubjectId) -> Subject | None:
+        """A subject, withdrawn ones included."""
+        ...
+
+
+class StandingStore(Protocol):
+    """Where standings and restrictions are kept."""
+
+    def standing(self, subject: SubjectId, purpose: Purpose) -> Standing | None:
+        """The stored standing, without restrictions."""
+        ...
+
+    def save_standing(self, standing: Standing) -> None:
+        """Store a standing."""
+        ...
+
+    def restrictions_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Restriction]:
+        """Restrictions of a subject that were not lifted, expired ones included."""
+        ...
+
+    def add_restriction(self, restriction: Restriction) -> bool:
+        """Store a restriction; False when one of that id is there."""
+        ...
+
+
+class RestrictionStore(Protocol):
+    """Restrictions across subjects."""
+
+    def restrictions(self) -> Sequence[Restriction]:
+        """All that were not lifted."""
+        ...
+
+    def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
+        """Mark a restriction lifted; False when unknown."""
+        ...
+
+    def subjects(self) -> Sequence[Subject]:
+        """Every subject, withdrawn ones included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a standing is what it is: itself, the scorecard's version, and how many events were counted."""
+
+    standing: Standing
+    scorecard_version: int
+    events_counted: int
+    events_disputed: int
+
+
+class Standings:
+    """Compute, explain and hand out standings. A purpose without a scorecard here has none."""
+
+    def __init__(
+        self,
+        context: Context,
+        scorecards: Mapping[Purpose, Scorecard],
+        events: EventStore,
+        standings: StandingStore,
+        restrictions: RestrictionStore,
+    ) -> None:
+        self._context = context
+        self._scorecards = scorecards
+        self._events = events
+        self._standings = standings
+        self._restrictions = restrictions
+
+    @property
+    def purposes(self) -> tuple[Purpose, ...]:
+        """The purposes that have a scorecard."""
+        return tuple(self._scorecards)
+
+    def _card(self, purpose: Purpose) -> Scorecard:
+        card = self._scorecards.get(purpose)
+        if card is None:
+            raise UnknownError("purpose", purpose)
+        return card
+
+    def _active(self, subject: SubjectId) -> None:
+        found = self._events.subject(subject)
+        if found is None:
+            raise UnknownError("subject", subject)
+        if found.withdrawn_at_ms is not None:
+            raise ConflictError("subject", subject, "has withdrawn")
+
+    def record_event(self, event: Event) -> Standing:
+        """Store an event, once, and compute the standing anew; raises RefusedError or ConflictError."""
+        card = self._card(event.purpose)
+        self._active(event.subject)
+        check_event(event, self._context.now_ms())
+        if not self._events.add_event(event):
+            raise ConflictError("event", event.event_id, "is stored already; events are told once")
+        return self._compute(card, event.subject)
+
+    def dispute(self, event_id: str, *, disputed: bool = True) -> None:
+        """A disputed event stops counting until a reviewer settles it; raises UnknownError."""
+        event = self._events.dispute(event_id, disputed)
+        if event is None:
+            raise UnknownError("event", event_id)
+        self._compute(self._card(event.purpose), event.subject)
+
+    def _compute(self, card: Scorecard, subject: SubjectId) -> Standing:
+        events = self._events.events_of(subject, card.purpose)
+        standing = compute(card, subject, events, self._context.now_ms())
+        self._standings.save_standing(standing)
+        return standing
+
+    def issued(self, subject: SubjectId, purpose: Purpose) -> StandingEntry | None:
+        """What kiosks of this purpose are told of a subject; None when there is nobody, or no such one."""
+        card = self._scorecards.get(purpose)
+        found = self._events.subject(subject)
+        if card is None or found is None:
+            return None
+        return self._entry(card, found)
+
+    def _entry(self, card: Scorecard, found: Subject) -> StandingEntry:
+        if found.withdrawn_at_ms is not None:
+            return Tombstone(found.subject, found.withdrawn_at_ms)
+        now_ms = self._context.now_ms()
+        standing = self._standings.standing(found.subject, card.purpose)
+        if standing is None or due(standing, now_ms):
+            standing = self._compute(card, found.subject)
+        return restricted(standing, self._standings.restrictions_of(found.subject, card.purpose), now_ms)
+
+    def rows(self, purpose: Purpose) -> list[StandingEntry]:
+        """Everything kiosks of a purpose are told; raises UnknownError."""
+        card = self._card(purpose)
+        return [self._entry(card, found) for found in self._restrictions.subjects()]
+
+    def explain(self, subject: SubjectId, purpose: Purpose) -> Explanation:
+        """The standing with the factors used, weightiest first; raises UnknownError or ConflictError."""
+        card = self._card(purpose)
+        self._active(subject)
+        entry = self.issued(subject, purpose)
+        assert isinstance(entry, Standing)
+        events = self._events.events_of(subject, purpose)
+        disputed = sum(event.disputed for event in events)
+        return Explanation(entry, card.version, len(events) - disputed, disputed)
+
+    def add_restriction(self, restriction: Restriction) -> None:
+        """Admit a reviewer's signed restriction; raises RefusedError, UnknownError, ConflictError."""
+        self._card(restriction.purpose)
+        self._active(restriction.subject)
+        root = self._context.identity.root.public_key
+        check(restriction, root, self._context.operator, self._context.now_ms())
+        held = self._standings.restrictions_of(restriction.subject, restriction.purpose)
+        in_force = [each for each in held if each.expires_at_ms > self._context.now_ms()]
+        if len(in_force) >= RESTRICTIONS_MAX:
+            raise RefusedError(f"at most {RESTRICTIONS_MAX} restrictions for one purpose: lift one first")
+        if not self._standings.add_restriction(restriction):
+            raise ConflictError("restriction", restriction.restriction_id, "is stored already")
+
+    def restrictions(self) -> Sequence[Restriction]:
+        """All restrictions that were not lifted."""
+        return self._restrictions.restrictions()
+
+    def lift_restriction(self, restriction: RestrictionId) -> None:
+        """End a restriction before its time; raises UnknownError."""
+        if not self._restrictions.lift(restriction, self._context.now_ms()):
+            raise UnknownError("restriction", restriction)
