@@ -269,7 +269,7 @@ class Link:
         return None
 
     def acknowledge(self, reported: Reported) -> None:
-        """Say that an event and all before it are dealt with; with the link down it is said later."""
+        """Say that an event is dealt with; with the link down it is said later."""
         sequence = reported.event.sequence
         # An event of an earlier boot is gone in the controller; its number means another event now.
         if self._window is None or reported.boot_id != self._window.boot_id or not sequence:

@@ -206,7 +206,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """The host has dealt with this event and all before it."""
+    """The host has dealt with the event on the line."""
 
     sequence: int
 

@@ -110,6 +110,8 @@ class Controller:
         self.transport.repeat(now_ms)
 
     def _debounce(self, raw: Inputs) -> None:
+        if raw == self._raw == self.inputs:
+            return
         for bit in Inputs:
             if (raw ^ self._raw) & bit:
                 self._raw_since_ms[bit] = self._now_ms

@@ -106,12 +106,11 @@ class Transport:
         return messages.decode_body(arrived.heading, arrived.type, arrived.body)
 
     def _acknowledge(self, sequence: int, now_ms: int) -> None:
-        acknowledged = 0
-        while self._events and self._events[0].sequence <= min(sequence, self._sequence):
+        # Only the event on the line: a wrong number must not drop one the host has never seen.
+        if self._events and self._events[0].sequence == sequence:
             self._events.popleft()
-            acknowledged += 1
-        if acknowledged and self._events:
-            self._send_event(now_ms)
+            if self._events:
+                self._send_event(now_ms)
 
     def _send_event(self, now_ms: int) -> None:
         self.send(self._events[0])
