@@ -41,21 +41,18 @@ FACES = {
 """Where the face is in each file, pixels; measured once with the default pack's detector."""
 
 
-class Credit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of portraits.toml; equal `photograph` means one exposure."""
+class Credit(msgspec.Struct, frozen=True):
+    """What a demo needs of an entry of portraits.toml; equal `photograph` means one exposure."""
 
     file: str
     person: str
-    name: str
     photograph: str
-    taken: str
-    author: str
     source: str
     licence: str
     sha256: str
 
 
-class _Credits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Credits(msgspec.Struct, frozen=True):
     portraits: tuple[Credit, ...]
 
 
