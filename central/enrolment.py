@@ -12,7 +12,7 @@ from wire.errors import SealBrokenError
 from wire.fields import SEALED_TEMPLATE_MAX_BYTES
 from wire.ids import OperatorId, SiteId, SubjectId
 from wire.sealing import key_version_of, open_seal, template_binding
-from wire.values import IMAGES_MAX, GalleryEntry, GalleryRow, Tombstone
+from wire.values import IMAGES_MAX, GalleryEntry, GalleryRow, SealedTemplate, Tombstone
 
 FLOAT_BYTES = 4
 
@@ -26,17 +26,6 @@ class Consent:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class SealedTemplate:
-    """A template as it left the kiosk that made it."""
-
-    subject: SubjectId
-    sealed: bytes
-    key_version: int
-    recipe_digest: str
-    images: int
-
-
 def check_consent(consent: Consent) -> None:
     """Admit a consent; raises RefusedError."""
     if re.fullmatch(r"[0-9A-Za-z.-]{1,16}", consent.text_version) is None:
@@ -46,7 +35,11 @@ def check_consent(consent: Consent) -> None:
 
 
 def check_template(
-    template: SealedTemplate, gallery_keys: Mapping[int, bytes], operator: OperatorId, site: SiteId
+    subject: SubjectId,
+    template: SealedTemplate,
+    gallery_keys: Mapping[int, bytes],
+    operator: OperatorId,
+    site: SiteId,
 ) -> None:
     """Admit a sealed template: it opens as this subject's, under a key of this site; raises RefusedError."""
     if len(template.sealed) > SEALED_TEMPLATE_MAX_BYTES:
@@ -57,7 +50,7 @@ def check_template(
         raise RefusedError("recipe_digest is 64 hexadecimal digits")
     if key_version_of(template.sealed) != template.key_version:
         raise RefusedError("the template is not sealed under the key version it names")
-    binding = template_binding(operator, site, template.subject, template.recipe_digest)
+    binding = template_binding(operator, site, subject, template.recipe_digest)
     try:
         plain = open_seal(gallery_keys, template.sealed, binding)
     except SealBrokenError as error:
@@ -68,19 +61,14 @@ def check_template(
 
 def gallery_entry(
     subject: Subject, template: SealedTemplate | None, claims: Iterable[StoredClaim]
-) -> GalleryEntry | None:
-    """What a gallery says of a subject: a row, a tombstone once withdrawn, nothing without a template."""
+) -> GalleryEntry:
+    """What a gallery says of a subject: a row, a tombstone once withdrawn."""
     held = sorted(claims, key=lambda claim: claim.digest)
     if subject.withdrawn_at_ms is not None:
         return Tombstone(subject.subject, subject.withdrawn_at_ms, tuple(claim.digest for claim in held))
-    if template is None:
-        return None
     return GalleryRow(
         subject=subject.subject,
         claim_digests=tuple(claim.digest for claim in held if claim.revoked_at_ms is None),
         revoked_digests=tuple(claim.digest for claim in held if claim.revoked_at_ms is not None),
-        sealed_template=template.sealed,
-        key_version=template.key_version,
-        recipe_digest=template.recipe_digest,
-        images=template.images,
+        template=template,
     )

@@ -102,19 +102,28 @@ class Tombstone(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     claim_digests: Annotated[tuple[f.ClaimDigestBytes, ...], Meta(max_length=CLAIMS_MAX)] = ()
 
 
-class GalleryRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="row"):
-    """A subject's sealed template and claim digests. `pin_verifier` only where PINs work offline.
+class SealedTemplate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A template as it left the kiosk that made it, under the site gallery key `key_version`.
 
-    Templates are comparable within one `recipe_digest`, and sealed under gallery key `key_version`.
+    Templates are comparable only within one `recipe_digest`.
+    """
+
+    sealed: f.SealedTemplateBytes
+    key_version: f.Count
+    recipe_digest: f.HexDigest
+    images: Annotated[int, Meta(ge=1, le=IMAGES_MAX)]
+
+
+class GalleryRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="row"):
+    """A subject's claims and template; None for a member who enrolled no face and uses another way.
+
+    `pin_verifier` only where PINs work offline.
     """
 
     subject: f.Subject
     claim_digests: Annotated[tuple[f.ClaimDigestBytes, ...], Meta(max_length=CLAIMS_MAX)]
     revoked_digests: Annotated[tuple[f.ClaimDigestBytes, ...], Meta(max_length=CLAIMS_MAX)]
-    sealed_template: f.SealedTemplateBytes
-    key_version: f.Count
-    recipe_digest: f.HexDigest
-    images: Annotated[int, Meta(ge=1, le=IMAGES_MAX)]
+    template: SealedTemplate | None
     pin_verifier: f.SealedSmallBytes | None = None
 
 

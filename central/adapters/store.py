@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
 from central.audit import Acceptable, Position, StoredLink
-from central.enrolment import Consent, SealedTemplate
+from central.enrolment import Consent
 from central.fleet import Kiosk, PairingCode, Sighting
 from central.scorecard import Event, EventKind, EventOutcome
 from central.service.feeds import FeedVersion
@@ -29,7 +29,7 @@ from wire.claims import ClaimKind
 from wire.codec import Rejected, decode_record
 from wire.ids import ClaimDigest, GalleryName, KioskId, PassageId, Purpose, RestrictionId, SiteId, SubjectId
 from wire.records import ChainHead, RecordBody
-from wire.values import Certificate, Restriction, Standing
+from wire.values import Certificate, Restriction, SealedTemplate, Standing
 
 BUSY_MS = 5000  # the command line may write beside a running central
 _REVISION = "feeds"
@@ -116,7 +116,7 @@ class Store:
 
     # Subjects, templates, claims, PINs
 
-    def add_subject(self, subject: Subject, template: SealedTemplate, consent: Consent) -> bool:
+    def add_subject(self, subject: Subject, template: SealedTemplate | None, consent: Consent) -> bool:
         """Store a new subject whole; False when there is one of that id."""
         try:
             with self._change(feeds=True) as connection:
@@ -129,15 +129,16 @@ class Store:
                         consent_at_ms=consent.at_ms,
                     )
                 )
-                connection.execute(
-                    insert(t.TEMPLATES).values(
-                        subject=subject.subject,
-                        sealed=template.sealed,
-                        key_version=template.key_version,
-                        recipe_digest=template.recipe_digest,
-                        images=template.images,
+                if template is not None:
+                    connection.execute(
+                        insert(t.TEMPLATES).values(
+                            subject=subject.subject,
+                            sealed=template.sealed,
+                            key_version=template.key_version,
+                            recipe_digest=template.recipe_digest,
+                            images=template.images,
+                        )
                     )
-                )
         except IntegrityError:
             return False
         return True
@@ -157,7 +158,7 @@ class Store:
         row = self._one(t.TEMPLATES, subject=subject)
         if row is None:
             return None
-        return SealedTemplate(row.subject, row.sealed, row.key_version, row.recipe_digest, row.images)
+        return SealedTemplate(row.sealed, row.key_version, row.recipe_digest, row.images)
 
     def withdraw(self, subject: SubjectId, now_ms: int) -> None:
         """Delete template, PIN, events, standings and restrictions; keep the fact and the claims' digests."""

@@ -86,11 +86,10 @@ class Feeds:
         return self._heads(0) != before
 
     def _gallery_rows(self) -> list[GalleryEntry]:
-        entries = (
+        return [
             gallery_entry(each, self._subjects.template(each.subject), self._claims.claims_of(each.subject))
             for each in self._everybody.subjects()
-        )
-        return [entry for entry in entries if entry is not None]
+        ]
 
     def _versioned(self, kind: str, name: str, chunks: tuple[tuple[Row, ...], ...]) -> Snapshot[Row]:
         digests = digests_of(chunks)

@@ -9,7 +9,7 @@ from typing import Protocol
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from central.enrolment import Consent, SealedTemplate, check_consent, check_template, gallery_entry
+from central.enrolment import Consent, check_consent, check_template, gallery_entry
 from central.errors import ConflictError, UnknownError
 from central.service.context import Context
 from central.subjects import (
@@ -27,13 +27,13 @@ from wire.claims import ClaimKind, claim_digest
 from wire.ids import ClaimDigest, ClaimId, KioskId, Nonce, SubjectId
 from wire.requests import PinOutcome
 from wire.sealing import open_box, pin_binding
-from wire.values import GalleryEntry
+from wire.values import GalleryEntry, SealedTemplate
 
 
 class SubjectStore(Protocol):
     """Where subjects are kept. Each method is one transaction."""
 
-    def add_subject(self, subject: Subject, template: SealedTemplate, consent: Consent) -> bool:
+    def add_subject(self, subject: Subject, template: SealedTemplate | None, consent: Consent) -> bool:
         """Store a new subject whole; False when there is one of that id."""
         ...
 
@@ -104,14 +104,16 @@ class Members:
         """A random subject id, to seal a template for."""
         return SubjectId(self._context.draw(16).hex())
 
-    def enrol(self, template: SealedTemplate, consent: Consent) -> Subject:
-        """Enrol a subject by their sealed template; raises RefusedError or ConflictError."""
+    def enrol(self, subject: SubjectId, template: SealedTemplate | None, consent: Consent) -> Subject:
+        """Enrol a subject, without a face if they like; raises RefusedError or ConflictError."""
+        context = self._context
         check_consent(consent)
-        check_template(template, self._context.gallery_keys, self._context.operator, self._context.site)
-        subject = Subject(template.subject, self._context.now_ms())
-        if not self._subjects.add_subject(subject, template, consent):
-            raise ConflictError("subject", template.subject, "is enrolled already: draw another id")
-        return subject
+        if template is not None:
+            check_template(subject, template, context.gallery_keys, context.operator, context.site)
+        enrolled = Subject(subject, context.now_ms())
+        if not self._subjects.add_subject(enrolled, template, consent):
+            raise ConflictError("subject", subject, "is enrolled already: draw another id")
+        return enrolled
 
     def active(self, subject: SubjectId) -> Subject:
         """A subject who is enrolled and has not withdrawn; raises UnknownError or ConflictError."""

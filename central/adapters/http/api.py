@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from central.adapters.http import bodies as b
 from central.adapters.switchboard import Desk, Switchboard
-from central.enrolment import Consent, SealedTemplate
+from central.enrolment import Consent
 from central.errors import ConflictError, RefusedError, UnknownError
 from central.scorecard import Event
 from central.service.kiosks import BrokerAddress
@@ -21,7 +21,7 @@ from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
 from wire.ids import KioskId, PassageId, Purpose, RestrictionId, SubjectId
 from wire.pairing import PairRequest
-from wire.values import Restriction
+from wire.values import Restriction, SealedTemplate
 
 BODY_MAX_BYTES = 8 * 1024  # the largest body, a sealed template in base64, is 5.5 KB
 
@@ -111,11 +111,14 @@ def _members(desk: Desk) -> APIRouter:
 
     @router.post("", status_code=201)
     async def enrol(body: b.EnrolBody) -> Any:
-        template = SealedTemplate(
-            SubjectId(body.subject), body.sealed_template, body.key_version, body.recipe_digest, body.images
+        given = body.template
+        template = (
+            None
+            if given is None
+            else SealedTemplate(given.sealed, given.key_version, given.recipe_digest, given.images)
         )
         consent = Consent(body.consent.text_version, body.consent.language, body.consent.at_ms)
-        return {"subject": desk.members.enrol(template, consent).subject}
+        return {"subject": desk.members.enrol(SubjectId(body.subject), template, consent).subject}
 
     @router.delete("/{subject}")
     async def withdraw(subject: SubjectPath) -> Any:

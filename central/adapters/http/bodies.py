@@ -36,14 +36,20 @@ class ConsentBody(Body):
     at_ms: InstantMs
 
 
-class EnrolBody(Body):
-    """A subject with the template that a kiosk made and sealed."""
+class TemplateBody(Body):
+    """The template that a kiosk made and sealed."""
 
-    subject: TokenText
-    sealed_template: Annotated[Base64Bytes, Field(max_length=SEALED_BASE64_MAX)]
+    sealed: Annotated[Base64Bytes, Field(max_length=SEALED_BASE64_MAX)]
     key_version: Annotated[int, Field(ge=1, le=2**31, strict=True)]
     recipe_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z", max_length=64)]
     images: Annotated[int, Field(ge=1, le=IMAGES_MAX, strict=True)]
+
+
+class EnrolBody(Body):
+    """A subject, with a template unless they would rather use another way."""
+
+    subject: TokenText
+    template: TemplateBody | None = None
     consent: ConsentBody
 
 
