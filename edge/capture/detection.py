@@ -60,12 +60,14 @@ class Letterbox:
         """Square, RGB, black where the frame does not reach."""
         height, width = image.shape[:2]
         inner = (max(1, round(width * self.scale)), max(1, round(height * self.scale)))
-        # Shrinking by area keeps small faces; bilinear steps over most of their pixels.
-        how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
+        # Bilinear below a half steps over pixels, and with them over small faces: halve by area first.
+        while image.shape[1] >= 2 * inner[0] and image.shape[0] >= 2 * inner[1]:
+            half = (image.shape[1] // 2, image.shape[0] // 2)
+            image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
         canvas = np.zeros((self.side_px, self.side_px, 3), np.uint8)
         rows = slice(self.offset_y_px, self.offset_y_px + inner[1])
         columns = slice(self.offset_x_px, self.offset_x_px + inner[0])
-        canvas[rows, columns] = cv2.resize(image, inner, interpolation=how)
+        canvas[rows, columns] = cv2.resize(image, inner, interpolation=cv2.INTER_LINEAR)
         return canvas
 
     def undo(self, points: Tensor) -> Tensor:

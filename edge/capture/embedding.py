@@ -8,26 +8,29 @@ import numpy as np
 
 from edge.capture.sample import AlignedFace, Inference, Probe, Tensor, Vector
 from edge.capture.tensors import to_tensor
-from models.manifest import Embedder, Preprocessing, RecipeDigest
+from models.manifest import Embedder, ModelFile, RecipeDigest
 
+ANY_SIZE = -1
+"""In a manifest's tensor shape."""
 LEAST_NORM = 1e-9
 """Below this length a descriptor has no direction; the division is bounded instead of giving NaN."""
 
 
 def embed(
     aligned: tuple[AlignedFace, ...],
-    networks: Sequence[tuple[Embedder, Preprocessing, Inference]],
+    networks: Sequence[tuple[Embedder, ModelFile, Inference]],
     recipe_digest: RecipeDigest,
 ) -> Probe:
     """One unit part per embedder; where the pack says so, a chip and its mirror image are averaged."""
     chips: Mapping[str, AlignedFace] = {face.recipe: face for face in aligned}
     parts = []
-    for embedder, preprocessing, network in networks:
+    for embedder, file, network in networks:
         chip = chips[embedder.alignment].image
         views = (chip, chip[:, ::-1]) if embedder.flip_averaged else (chip,)
-        # One view at a time: a batch of two is no faster on two cores, and packs need not allow one.
-        described = [network.infer(to_tensor((view,), preprocessing))[0].reshape(1, -1) for view in views]
-        parts.append(mean_direction(np.concatenate(described)))
+        # One batch saves a fourteenth of the time, where the network was exported to take one.
+        batches = (views,) if file.inputs[0].shape[0] == ANY_SIZE else tuple((view,) for view in views)
+        described = [network.infer(to_tensor(batch, file.preprocessing))[0] for batch in batches]
+        parts.append(mean_direction(np.concatenate(described).reshape(len(views), -1)))
     return Probe(tuple(parts), tuple(e.weight for e, _, _ in networks), recipe_digest, frames=1)
 
 

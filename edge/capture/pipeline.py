@@ -64,7 +64,7 @@ class Pipeline:
         self._detector = manifest.default_detector() if detector is None else manifest.detector(detector)
         self._networks = networks
         self._embedders = tuple(
-            (embedder, manifest.file(embedder.file).preprocessing, networks[embedder.file])
+            (embedder, manifest.file(embedder.file), networks[embedder.file])
             for embedder in manifest.embedders
         )
         # One chip per distinct recipe that an embedder uses, however many share it.

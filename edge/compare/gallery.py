@@ -52,6 +52,13 @@ class Gallery:
         row = self.index.get(subject)
         return None if row is None else self.templates[row]
 
+    def similarities(self, vector: Vector) -> Tensor:
+        """One similarity a template, in the order of `templates`; the vector is of the gallery's recipe."""
+        if not self.templates:
+            return np.zeros(0, np.float32)
+        # Not `@`: its threads cost 20 ms at p95 when the cores are busy, and .1 ms is all that they save.
+        return np.asarray(np.einsum("nd,d->n", self.matrix, vector), np.float32)
+
     def __len__(self) -> int:
         """How many subjects."""
         return len(self.templates)

@@ -60,7 +60,7 @@ def search(probe: Probe, gallery: Gallery, point: OperatingPoint) -> Comparison:
     require_recipe(gallery.recipe_digest, probe.recipe_digest, "the gallery")
     if not len(gallery):
         return NoMatch(None, None)
-    alikes = gallery.matrix @ probe.vector
+    alikes = gallery.similarities(probe.vector)
     best = int(np.argmax(alikes))
     subject = gallery.templates[best].subject
     margin = margin_over_others(probe, subject, float(alikes[best]), gallery)
@@ -70,7 +70,7 @@ def search(probe: Probe, gallery: Gallery, point: OperatingPoint) -> Comparison:
 def margin_over_others(probe: Probe, subject: SubjectId, alike: float, gallery: Gallery) -> float | None:
     """`alike` less the greatest similarity of any other subject; None if there is no other."""
     require_recipe(gallery.recipe_digest, probe.recipe_digest, "the gallery")
-    alikes = gallery.matrix @ probe.vector if len(gallery) else np.zeros(0, np.float32)
+    alikes = gallery.similarities(probe.vector)
     others = np.delete(alikes, gallery.index[subject]) if subject in gallery.index else alikes
     return float(alike - others.max()) if others.size else None
 

@@ -1,0 +1,203 @@
+"""`stile bench`: how fast and how large the kiosk is on this machine, in at most 45 s.
+
+One 640 x 480 frame with one face goes through the pipeline again and again, each time a little displaced.
+Times depend on the machine and on what else it does: compare them with others of the same machine only.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.app import open_pipeline, open_recording
+from edge.capture.pipeline import STAGES, Pipeline
+from edge.capture.recording import Shown
+from edge.capture.sample import FailureToAcquire, Frame, Image, Probe
+from edge.compare.gallery import Gallery, Template
+from edge.compare.search import choose_point, search
+from edge.errors import FixtureError, StileError
+from models.errors import ModelsError
+from models.manifest import MaxFmr
+from models.registry import open_pack
+from wire.ids import SubjectId
+
+FRAME_WIDTH_PX, FRAME_HEIGHT_PX = 640, 480
+FACE_PORTRAIT = Path(__file__).parent / "portraits" / "obama.jpg"
+PORTRAIT_HEIGHT_PX = 400
+"""Height of the whole portrait in the frame; its face is then about a third of the frame's height."""
+WARM_FRAMES, FRAMES = 10, 300
+FRAMES_BUDGET_S = 15.0
+"""Measuring stops here even if fewer frames were seen, so that a slow machine stays within the 45 s."""
+SEARCHES, SEARCH_BUDGET_S = 200, 3.0
+GREY = 96
+SEED = 20
+EXIT_CONFIGURATION = 2
+
+PassMeasurement = Callable[[], "Spread"]
+"""First detection to release command, through a whole kiosk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median and 95th percentile of repeated measurements."""
+
+    p50_ms: float
+    p95_ms: float
+    repeats: int
+
+    @classmethod
+    def of(cls, laps_ms: list[float]) -> Spread:
+        """At least one measurement."""
+        p50_ms, p95_ms = np.percentile(laps_ms, (50, 95))
+        return cls(round(float(p50_ms), 3), round(float(p95_ms), 3), len(laps_ms))
+
+    def as_json(self) -> dict[str, float]:
+        """The keys of the report."""
+        return {"p50_ms": self.p50_ms, "p95_ms": self.p95_ms, "repeats": self.repeats}
+
+
+def bench_frames(portrait: Path = FACE_PORTRAIT) -> tuple[Frame, ...]:
+    """Eight 640 x 480 frames of the same person, each displaced by a few pixels."""
+    played = next(iter(open_recording(portrait)))
+    if not isinstance(played, Shown):
+        raise FixtureError(f"{portrait}: {played.flaw.value}; install Stile again")
+    step = max(1, round(played.frame.image.shape[0] / PORTRAIT_HEIGHT_PX))
+    figure = _shrunk(played.frame.image, step)[:FRAME_HEIGHT_PX, :FRAME_WIDTH_PX]
+    frames = []
+    for number in range(8):
+        canvas = np.full((FRAME_HEIGHT_PX, FRAME_WIDTH_PX, 3), GREY, np.uint8)
+        top = max(0, (FRAME_HEIGHT_PX - figure.shape[0]) // 2 - number % 3)
+        left = max(0, (FRAME_WIDTH_PX - figure.shape[1]) // 2 - number)
+        canvas[top : top + figure.shape[0], left : left + figure.shape[1]] = figure
+        frames.append(Frame(canvas, number * 33, f"bench#{number}"))
+    return tuple(frames)
+
+
+def _shrunk(image: Image, step: int) -> Image:
+    height, width = image.shape[0] // step * step, image.shape[1] // step * step
+    blocks = image[:height, :width].reshape(height // step, step, width // step, step, 3)
+    return np.asarray(blocks.mean(axis=(1, 3)), np.uint8)
+
+
+def measure_pipeline(
+    pipeline: Pipeline, frames: tuple[Frame, ...]
+) -> tuple[dict[str, Spread], Spread, Probe]:
+    """Spread of each stage, of the whole from frame to probe, and a probe. FixtureError without a face."""
+    laps: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    whole: list[float] = []
+    last: Probe | None = None
+    deadline_s = time.perf_counter() + FRAMES_BUDGET_S
+    for number, frame in zip(range(WARM_FRAMES + FRAMES), cycle(frames), strict=False):
+        started_s = time.perf_counter()
+        acquired = pipeline.acquire(frame)
+        took_ms = (time.perf_counter() - started_s) * 1000
+        if isinstance(acquired.probe, FailureToAcquire):
+            raise FixtureError(
+                f"{frame.source}: no probe ({acquired.probe.reason.value}); choose another detector"
+            )
+        last = acquired.probe
+        if number >= WARM_FRAMES:
+            whole.append(took_ms)
+            for stage in STAGES:
+                laps[stage].append(acquired.laps_ms[stage])
+        if whole and time.perf_counter() > deadline_s:
+            break
+    assert last is not None
+    return {stage: Spread.of(taken) for stage, taken in laps.items()}, Spread.of(whole), last
+
+
+def measure_search(pipeline: Pipeline, probe: Probe, subjects: int) -> Spread:
+    """Spread of one exact search among random templates, seeded."""
+    generator = np.random.default_rng(SEED)
+    vectors = generator.standard_normal((subjects, probe.vector.size), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    gallery = Gallery.of(
+        probe.recipe_digest,
+        (
+            Template(SubjectId(f"{row:032x}"), vector, probe.recipe_digest, 1)
+            for row, vector in enumerate(vectors)
+        ),
+    )
+    point = choose_point(pipeline.manifest, pipeline.recipe_digest, 1, 1, MaxFmr("1e-4"))
+    laps_ms: list[float] = []
+    deadline_s = time.perf_counter() + SEARCH_BUDGET_S
+    while len(laps_ms) < SEARCHES and (not laps_ms or time.perf_counter() < deadline_s):
+        started_s = time.perf_counter()
+        search(probe, gallery, point)
+        laps_ms.append((time.perf_counter() - started_s) * 1000)
+    return Spread.of(laps_ms)
+
+
+def measure(
+    threads: int, subjects: int, detector: str | None, pack: Path | None, measure_pass: PassMeasurement | None
+) -> dict[str, object]:
+    """The whole report; `pass` is there only when a kiosk to measure it with is given."""
+    pipeline = open_pipeline(open_pack(pack), threads, detector=detector)
+    start_s = time.time() - psutil.Process().create_time()
+    stages, whole, probe = measure_pipeline(pipeline, bench_frames())
+    stages["search"] = measure_search(pipeline, probe, subjects)
+    passed = {"pass": measure_pass().as_json()} if measure_pass else {}
+    return {
+        "stages": {stage: spread.as_json() for stage, spread in stages.items()},
+        "pipeline": whole.as_json(),
+        **passed,
+        "rss_mb": round(psutil.Process().memory_info().rss / 2**20, 1),
+        "start_s": round(start_s, 3),
+        "threads": threads,
+        "search_subjects": subjects,
+        "pack": pipeline.manifest.name,
+    }
+
+
+def main(
+    threads: Annotated[int, typer.Option(help="Threads for the networks.")] = 2,
+    subjects: Annotated[int, typer.Option(min=1, max=1_000_000, help="Templates to search among.")] = 10_000,
+    detector: Annotated[
+        str | None, typer.Option(help="A detector of the pack; its default if left out.")
+    ] = None,
+    pack: Annotated[Path | None, typer.Option(help="Folder of a pack; the default pack if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
+) -> None:
+    """Measure speed and memory of the recognition pipeline on this machine, in at most 45 s."""
+    try:
+        with Console(stderr=True).status("measuring, at most 45 s"):
+            report = measure(threads, subjects, detector, pack, None)
+    except (StileError, ModelsError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        Console().print(_table(report))
+
+
+def _rows(report: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, float]]]:
+    stages = report["stages"]
+    assert isinstance(stages, dict)
+    yield from stages.items()
+    for whole in ("pipeline", "pass"):
+        spread = report.get(whole)
+        if isinstance(spread, dict):
+            yield whole, spread
+
+
+def _table(report: Mapping[str, object]) -> Table:
+    table = Table(
+        title=f"{report['rss_mb']} MB, ready after {report['start_s']} s, {report['threads']} threads"
+    )
+    for column in ("", "p50 ms", "p95 ms"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, spread in _rows(report):
+        table.add_row(name, f"{spread['p50_ms']:.2f}", f"{spread['p95_ms']:.2f}")
+    return table
