@@ -102,10 +102,8 @@ class OperatingPointError(ModelsError):
         self.pack = pack
         self.asked = asked
         self.known = known
-        listing = "; ".join(known) if known else "none for its own recipe"
-        super().__init__(
-            f"pack {pack}: no operating point for {asked}. Measured: {listing}. Choose one of these"
-        )
+        measured = f"choose one that was: {'; '.join(known)}" if known else "it has none for its own recipe"
+        super().__init__(f"pack {pack} was not measured for {asked}; {measured}")
 
 
 class ExportUnavailableError(ModelsError):

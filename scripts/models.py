@@ -151,6 +151,29 @@ def export(
         )
 
 
+@app.command("golden")
+def golden(
+    to: Annotated[Path, typer.Option("--to", help="The .npz file to write.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Ask dlib and LiteRT for the default pack's golden vectors; its declaration names the digest shown."""
+    from models.export.sources import PARITY_TOOLCHAIN, require_export_environment
+
+    try:
+        require_export_environment(PARITY_TOOLCHAIN)
+    except ModelsError as error:
+        raise _unusable(error) from error
+    from models.export.golden import make_golden
+
+    with resources.as_file(resources.files("scripts") / "portraits") as folder:
+        content = make_golden(folder)
+    to.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    _screen(as_json).print(f"{to}: sha256 {digest}", highlight=False)
+    if as_json:
+        _print_json({"file": str(to), "sha256": digest})
+
+
 def portraits() -> list[SanityPicture]:
     """The shipped portraits with their people, for the sanity set."""
     folder = resources.files("scripts") / "portraits"

@@ -40,12 +40,15 @@ FACE_MESH: Final = Source(
 SOURCES: Final = (DLIB_DESCRIPTOR, BLAZEFACE_BACK, BLAZEFACE_SHORT, FACE_MESH)
 
 TOOLCHAIN: Final = ("onnx", "tflite")
-"""Modules that building needs; parity tests need dlib and ai_edge_litert besides."""
+"""Modules that building needs."""
+
+PARITY_TOOLCHAIN: Final = (*TOOLCHAIN, "dlib", "ai_edge_litert")
+"""Modules that asking the original implementations needs."""
 
 
-def require_export_environment() -> None:
+def require_export_environment(modules: tuple[str, ...] = TOOLCHAIN) -> None:
     """Raises `ExportUnavailableError` naming each module or package that is missing here."""
-    missing = [module for module in TOOLCHAIN if util.find_spec(module) is None]
+    missing = [module for module in modules if util.find_spec(module) is None]
     for package in sorted({f"{source.package}=={source.version}" for source in SOURCES}):
         name, _, version = package.partition("==")
         try:

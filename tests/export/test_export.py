@@ -18,7 +18,7 @@ for module in ("onnx", "tflite", "dlib", "ai_edge_litert"):
 from models.export.default import RECIPES, Recipe, export_default  # noqa: E402
 from models.export.dlib_dat import DatError, read_dlib_resnet  # noqa: E402
 from models.export.golden import golden_inputs, reference_outputs  # noqa: E402
-from models.export.sources import DLIB_DESCRIPTOR, read_source, require_export_environment  # noqa: E402
+from models.export.sources import DLIB_DESCRIPTOR, PARITY_TOOLCHAIN, read_source, require_export_environment  # noqa: E402
 from models.preprocessing import to_input  # noqa: E402
 from models.registry import MANIFEST_FILE, open_pack  # noqa: E402
 from models.verify import relative_difference  # noqa: E402
@@ -36,7 +36,7 @@ SAME_TOLERANCE = 1e-5
 
 
 def test_the_export_environment_is_whole() -> None:
-    require_export_environment()
+    require_export_environment(PARITY_TOOLCHAIN)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.path for recipe in RECIPES])
@@ -60,6 +60,21 @@ def test_the_committed_golden_vectors_are_what_the_originals_answer(recipe: Reci
     with np.load(io.BytesIO(content), allow_pickle=False) as golden:
         for output, values in reference_outputs(recipe, golden[f"{recipe.path}/input"]).items():
             assert relative_difference(values, golden[f"{recipe.path}/{output}"]) < SAME_TOLERANCE
+
+
+def test_the_golden_command_asks_about_every_network_and_output(tmp_path: Path) -> None:
+    asked = CliRunner().invoke(app, ["golden", "--to", str(tmp_path / "golden.npz"), "--json"])
+    assert asked.exit_code == 0, asked.output
+    pack = open_pack()
+    wanted = {
+        f"{file.path}/{name}"
+        for file in pack.manifest.files
+        for name in ("input", *(o.name for o in file.outputs))
+    }
+    with np.load(tmp_path / "golden.npz", allow_pickle=False) as written:
+        assert set(written) == wanted
+    digest = hashlib.sha256((tmp_path / "golden.npz").read_bytes()).hexdigest()
+    assert json.loads(asked.stdout.splitlines()[-1])["sha256"] == digest
 
 
 def test_descriptors_keep_their_direction_in_float16_storage() -> None:
