@@ -80,22 +80,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), "file", path.name, f"is not TOML: {error}") from None
 
 
-def _value_at(tree: object, key: str) -> object:
-    """What the file says at a key as msgspec names it (`$.mqtt.port`), for the error message."""
-    for step in key.removeprefix("$").replace("[...]", "").split("."):
-        if step and isinstance(tree, dict):
-            tree = tree.get(step)
-    return tree if isinstance(tree, str | int | float | bool) else None
-
-
 def parse_config(tree: Mapping[str, Any], folder: Path, where: str = "config") -> LoadedConfig:
     """Admit a configuration and read its scorecards; raises ConfigError."""
     try:
         settings = msgspec.convert(tree, CentralConfig, strict=True)
     except msgspec.ValidationError as error:
-        message, _, at = str(error).partition(" - at ")
-        key = at.strip("`")
-        raise ConfigError(where, key or "$", _value_at(tree, key), message) from None
+        raise ConfigError.of(where, tree, str(error)) from None
     cards = {
         Purpose(name): parse_scorecard(
             _read_toml(folder / path), str(folder / path), settings.operator, Purpose(name)

@@ -10,6 +10,10 @@ CentralError
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 
 class CentralError(Exception):
     """Root of what `central` raises."""
@@ -24,6 +28,18 @@ class ConfigError(CentralError):
         self.key = key
         self.value = value
         self.bound = bound
+
+    @staticmethod
+    def of(where: str, tree: Mapping[str, Any], complaint: str) -> ConfigError:
+        """From msgspec's complaint about a tree (`… - at `$.mqtt.port``): names the key and what it says."""
+        rule, _, at = complaint.partition(" - at ")
+        key = at.strip("`").removeprefix("$").lstrip(".")
+        if (unknown := re.search(r"unknown field `(.*)`", rule)) is not None:
+            key, rule = f"{key}.{unknown[1]}".lstrip("."), "there is no such key; remove it or mend its name"
+        found: Any = tree
+        for step in key.split("."):
+            found = found.get(step) if isinstance(found, Mapping) else None
+        return ConfigError(where, key or "(whole file)", found, rule)
 
 
 class UnknownError(CentralError):

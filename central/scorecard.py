@@ -94,8 +94,7 @@ def parse_scorecard(tree: Mapping[str, Any], where: str, operator: OperatorId, p
     try:
         card = msgspec.convert(tree, Scorecard, strict=True)
     except msgspec.ValidationError as error:
-        message, _, key = str(error).partition(" - at ")
-        raise ConfigError(where, key.strip("`") or "$", None, message) from None
+        raise ConfigError.of(where, tree, str(error)) from None
     if card.operator != operator:
         raise ConfigError(where, "operator", card.operator, f"must be this operator, {operator!r}")
     if card.purpose != purpose:
