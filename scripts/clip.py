@@ -130,10 +130,20 @@ class Sprite:
         anchor_x, anchor_y = self.anchor[0] * shrunk, self.anchor[1] * shrunk
         place = cv2.getRotationMatrix2D((anchor_x, anchor_y), turn_degrees, scale / shrunk)
         place[:, 2] += (x_px - anchor_x, y_px - anchor_y)
-        size = (canvas.shape[1], canvas.shape[0])
+        # Only where it reaches: most of the time that is a small part of the picture.
+        far = colours.shape[1::-1]
+        corners = np.array([(0, 0, 1), (far[0], 0, 1), (0, far[1], 1), (*far, 1)]) @ place.T
+        left, top = (int(at) for at in np.clip(np.floor(corners.min(0)), 0, canvas.shape[1::-1]))
+        right, bottom = (int(at) for at in np.clip(np.ceil(corners.max(0)), 0, canvas.shape[1::-1]))
+        picture = canvas.copy()
+        if right <= left or bottom <= top:
+            return picture
+        place[:, 2] -= (left, top)
+        under, size = canvas[top:bottom, left:right], (right - left, bottom - top)
         over = cv2.warpAffine(opacity, place, size, flags=cv2.INTER_LINEAR)
         drawn = cv2.warpAffine(colours, place, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(cv2.blendLinear(drawn, canvas, over, 1 - over), np.uint8)
+        picture[top:bottom, left:right] = cv2.blendLinear(drawn, under, over, 1 - over)
+        return picture
 
 
 def figure(portrait: Portrait) -> Sprite:
