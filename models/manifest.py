@@ -19,6 +19,9 @@ FORMAT: Final = 1
 WEIGHT_SUM_TOLERANCE: Final = 1e-6
 """How far the embedders' weights may sum from 1 (rounding of decimal text)."""
 
+ANY_SIZE: Final = -1
+"""In a tensor's shape: any number."""
+
 RecipeDigest = NewType("RecipeDigest", str)
 """SHA-256 (hex) of what shapes a template; templates compare only under the same one."""
 
@@ -73,8 +76,8 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     licence: Line
     source: Source
     preprocessing: Preprocessing
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: Annotated[tuple[Tensor, ...], Meta(min_length=1)]
+    outputs: Annotated[tuple[Tensor, ...], Meta(min_length=1)]
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -269,9 +272,38 @@ def _complaints(manifest: Manifest) -> list[str]:
         for alignment in manifest.alignments
         if len(alignment.landmarks) != len(alignment.template) or not all(alignment.landmarks)
     ]
+    if not found:
+        found += _size_complaints(manifest)
     total = sum(embedder.weight for embedder in manifest.embedders)
     if abs(total - 1) > WEIGHT_SUM_TOLERANCE:
         found.append(f"the weights of embedders sum to {total:.6g}, they must sum to 1")
+    return found
+
+
+def _size_complaints(manifest: Manifest) -> list[str]:
+    """Where a declared side or dimension is not that of the network's tensors; names are checked before."""
+    sides = [
+        *((f"detectors.{d.name}.side", d.side, d.file) for d in manifest.detectors),
+        ("landmarks.side", manifest.landmarks.side, manifest.landmarks.file),
+        *(
+            (f"alignments.{e.alignment}.side", manifest.alignment(e.alignment).side, e.file)
+            for e in manifest.embedders
+        ),
+        *((f"pad.{p.name}.side", p.side, p.file) for p in manifest.pad),
+    ]
+    found: list[str] = []
+    for key, side, path in sides:
+        file = manifest.file(path)
+        rows = file.inputs[0].shape[2:4] if file.preprocessing.layout == "NCHW" else file.inputs[0].shape[1:3]
+        if len(rows) != 2 or any(size not in (side, ANY_SIZE) for size in rows):
+            found.append(f"{key} is {side}, the input of {path} is {list(file.inputs[0].shape)}")
+    for embedder in manifest.embedders:
+        shape = manifest.file(embedder.file).outputs[0].shape
+        if not shape or shape[-1] not in (embedder.dimensions, ANY_SIZE):
+            found.append(
+                f"embedders.{embedder.name}.dimensions is {embedder.dimensions}, "
+                f"the output of {embedder.file} is {list(shape)}"
+            )
     return found
 
 

@@ -7,6 +7,7 @@ verify with the very code they use.
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -14,7 +15,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import GoldenError, ModelsError, TensorError
+from models.errors import GoldenError, ManifestError, ModelsError, TensorError
 from models.manifest import Golden, ModelFile, Tensor
 from models.preprocessing import to_input
 from models.registry import Pack
@@ -33,11 +34,11 @@ class Network(Protocol):
         """Inputs and outputs, free sizes as -1."""
 
     def run(self, feeds: Mapping[str, Floats]) -> Mapping[str, Floats]:
-        """Outputs by name."""
+        """Outputs by name; ValueError if the network does not take these."""
 
 
 OpenNetwork = Callable[[bytes], Network]
-"""From an ONNX file's bytes."""
+"""From an ONNX file's bytes; ValueError if they are no network."""
 
 EmbedImage = Callable[[bytes], Floats | None]
 """From an encoded picture to the pack's whole vector; None when no face is found."""
@@ -84,7 +85,13 @@ def verify_pack(pack: Pack, open_network: OpenNetwork) -> Iterator[Check]:
     for file in pack.manifest.files:
         content = pack.read(file.path)
         yield Check("digest", file.path, f"sha256 {file.sha256[:12]}…")
-        network = open_network(content)
+        try:
+            network = open_network(content)
+        except ValueError as error:
+            declared = _spelled(file.inputs, file.outputs)
+            unread = TensorError(pack.manifest.name, file.path, declared, f"that cannot be read ({error})")
+            yield Check("tensors", file.path, "", unread)
+            continue
         tensors = _check_tensors(pack.manifest.name, file, network)
         yield tensors
         if tensors.passed and pack.manifest.golden is not None:
@@ -95,8 +102,12 @@ def _golden_arrays(pack: Pack) -> dict[str, NDArray[np.generic]]:
     content = pack.read_golden()
     if content is None:
         return {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
+    assert pack.manifest.golden is not None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise ManifestError(pack.manifest.golden.path, f"cannot be read as .npz ({error})") from error
 
 
 def _check_tensors(pack: str, file: ModelFile, network: Network) -> Check:
@@ -121,8 +132,14 @@ def _check_golden(
     pictures = golden.get(f"{file.path}/{INPUT}")
     if pictures is None:
         return
-    inputs = to_input(pictures.astype(np.uint8), file.preprocessing)
-    answers = [network.run({file.inputs[0].name: one[None]}) for one in inputs]
+    try:
+        inputs = to_input(pictures.astype(np.uint8), file.preprocessing)
+        answers = [network.run({file.inputs[0].name: one[None]}) for one in inputs]
+    except ValueError:
+        vector = f"{file.path}/{INPUT}"
+        refused = GoldenError(pack, file.path, vector, float("inf"), declared.tolerance)
+        yield Check("golden", file.path, "", refused)
+        return
     for output in file.outputs:
         vector = f"{file.path}/{output.name}"
         expected = golden.get(vector)

@@ -30,6 +30,8 @@ app = typer.Typer(no_args_is_help=True, help="Packs: what a kiosk may load.")
 
 EXIT_FAILED: Final = 1
 EXIT_UNUSABLE: Final = 2
+REASON_MAX_CHARS: Final = 200
+"""How much of onnxruntime's own words is passed on."""
 SANITY_THREADS: Final = 2
 SANITY_FMR: Final = MaxFmr("1e-3")
 
@@ -48,7 +50,10 @@ class SessionNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own classes have no common base but this
+            raise ValueError(str(error)[:REASON_MAX_CHARS]) from error
 
     def tensors(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Inputs and outputs as the run-time reports them."""
@@ -60,7 +65,11 @@ class SessionNetwork:
     def run(self, feeds: Mapping[str, Floats]) -> Mapping[str, Floats]:
         """Every output by name."""
         names = [node.name for node in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        try:
+            answers = self._session.run(names, dict(feeds))
+        except Exception as error:
+            raise ValueError(str(error)[:REASON_MAX_CHARS]) from error
+        return dict(zip(names, answers, strict=True))
 
 
 def _tensor(node: Any) -> Tensor:

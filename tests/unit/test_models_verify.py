@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import GoldenError, TensorError
+from models.errors import GoldenError, ManifestError, TensorError
 from models.registry import MANIFEST_FILE, Pack, open_pack
 from models.verify import Floats, SanityPicture, relative_difference, verify_pack, verify_sanity
 from scripts.models import SessionNetwork, portraits
@@ -51,13 +52,44 @@ def test_wrong_preprocessing_is_caught_by_the_golden_vectors(copy: Path) -> None
 
 
 def test_another_network_under_a_corrected_digest_is_caught_by_its_tensors(copy: Path) -> None:
-    back, short = copy / "blazeface_back.onnx", copy / "blazeface_short.onnx"
-    old = hashlib.sha256(short.read_bytes()).hexdigest()
-    short.write_bytes(back.read_bytes())
-    pack = _rewritten(copy, old, hashlib.sha256(back.read_bytes()).hexdigest())
+    pack = _disguised(copy, "blazeface_short.onnx", (copy / "blazeface_back.onnx").read_bytes())
     (failed,) = [check for check in verify_pack(pack, SessionNetwork) if not check.passed]
     assert isinstance(failed.error, TensorError)
     assert "blazeface_short.onnx" in str(failed.error)
+
+
+def _disguised(folder: Path, file: str, content: bytes) -> Pack:
+    """The pack with other bytes under that name, and a manifest that vouches for them."""
+    old = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    (folder / file).write_bytes(content)
+    return _rewritten(folder, old, hashlib.sha256(content).hexdigest())
+
+
+def test_bytes_that_are_no_network_are_a_failed_check_and_not_a_crash(copy: Path) -> None:
+    pack = _disguised(copy, "face_mesh.onnx", b"no network")
+    (failed,) = [check for check in verify_pack(pack, SessionNetwork) if not check.passed]
+    assert (failed.name, failed.file) == ("tensors", "face_mesh.onnx")
+    assert "cannot be read" in str(failed.error)
+
+
+def test_golden_vectors_that_are_no_archive_are_named(copy: Path) -> None:
+    for content in (b"no archive", b"", (copy / "golden.npz").read_bytes()[:1000]):
+        pack = _disguised(copy, "golden.npz", content)
+        with pytest.raises(ManifestError, match=r"golden\.npz"):
+            list(verify_pack(pack, SessionNetwork))
+
+
+def test_golden_pictures_of_the_wrong_size_fail_the_check(copy: Path) -> None:
+    with np.load(copy / "golden.npz", allow_pickle=False) as arrays:
+        cut = {
+            name: values[:, :-1] if name == "face_mesh.onnx/input" else values
+            for name, values in arrays.items()
+        }
+    written = io.BytesIO()
+    np.savez_compressed(written, **cut)
+    pack = _disguised(copy, "golden.npz", written.getvalue())
+    (failed,) = [check for check in verify_pack(pack, SessionNetwork) if not check.passed]
+    assert (failed.name, failed.file) == ("golden", "face_mesh.onnx")
 
 
 def test_a_pair_of_pictures_in_one_run_gives_the_same_descriptors_as_two_runs() -> None:
