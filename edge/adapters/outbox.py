@@ -46,7 +46,8 @@ SCHEMA = Schema(
         CREATE TABLE acknowledged (sequence INTEGER NOT NULL, link BLOB NOT NULL) STRICT;
     """,
     on_damage="it may hold records that central has not got, so nothing is thrown away: "
-    "copy outbox.sqlite3* aside, recover them with `sqlite3 outbox.sqlite3 .recover`, and pair this kiosk under a new name",
+    "copy outbox.sqlite3* aside, recover them with `sqlite3 outbox.sqlite3 .recover`, "
+    "and pair this kiosk under a new name",
 )
 
 
@@ -254,7 +255,7 @@ class Outbox:
         if isinstance(rejected, Rejected):
             raise StoreError(
                 f"record {record.record_id} of {len(body)} bytes does not fit the wire's bounds "
-                f"({rejected.detail}; at most {BODY_MAX_BYTES} bytes): this is a fault in the program that made it"
+                f"({rejected.detail}; at most {BODY_MAX_BYTES} bytes): the program that made it is at fault"
             )
         return body
 

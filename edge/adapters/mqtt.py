@@ -1,0 +1,318 @@
+"""One MQTT 5 connection of a kiosk, driven from its event loop, that comes back by itself.
+
+No thread belongs to a connection, so one process can hold hundreds; only opening one (name look-up, TCP,
+TLS) blocks, and runs in the shared pool of worker threads. Each attempt is a new paho client: what paho had
+accepted and not sent is dropped on purpose, because the outbox and the deadlines of requests decide what is
+sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from wire.topics import LARGEST_MESSAGE_BYTES, TOPIC_MAX_CHARS
+
+KEEPALIVE_S = 15
+"""A dead link is noticed after one and a half of these, by both sides."""
+CONNECT_TIMEOUT_S = 5.0
+CONNACK_TIMEOUT_S = 5.0
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 15.0
+"""The longest wait between attempts; a thousand kiosks spread over it when a broker returns."""
+MISC_EVERY_S = 1.0
+UNSENT_MAX = 256
+"""Publications under way; beyond it one is refused, and its owner sends again later."""
+DISCONNECT_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Bytes for a topic."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the broker is, and who connects; `tls` None only on the same machine."""
+
+    host: str
+    port: int
+    client_id: str
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What a connection tells its owner, all on the event loop; `message` gets topic, payload, retained."""
+
+    will: Callable[[], Publication]
+    connected: Callable[[], None]
+    lost: Callable[[], None]
+    message: Callable[[str, bytes, bool], None]
+
+
+class Connection:
+    """`run` connects, and connects again, until cancelled; `publish` refuses while there is no connection."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        topics: tuple[tuple[str, int], ...],
+        callbacks: Callbacks,
+        dice: random.Random,
+    ) -> None:
+        self._endpoint, self._topics, self._callbacks, self._dice = endpoint, topics, callbacks, dice
+        self._client: paho.Client | None = None
+        self._ready = False
+        self._ended = asyncio.Event()
+        self.connects = 0
+        self.trouble = ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted the connection and the subscriptions."""
+        return self._ready
+
+    def publish(self, publication: Publication) -> bool:
+        """Hand a publication to the socket; False when there is no connection or too much waits already."""
+        client = self._client
+        if client is None or not self._ready:
+            return False
+        sent = client.publish(publication.topic, publication.payload, publication.qos, publication.retained)
+        return sent.rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    async def run(self) -> None:
+        """Keep the connection up until cancelled."""
+        wait_s = BACKOFF_FIRST_S
+        while True:
+            if await self._one_life():
+                wait_s = BACKOFF_FIRST_S
+            await asyncio.sleep(wait_s * self._dice.uniform(0.5, 1.0))
+            wait_s = min(wait_s * 2, BACKOFF_MAX_S)
+
+    async def _one_life(self) -> bool:
+        """Connect once and stay until the connection ends; whether it ever was accepted."""
+        self._ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        life = _Life(self, loop, self._ended)
+        client = self._make_client(life)
+        before = self.connects
+        try:
+            await self._open(client)
+            self._client = client
+            async with asyncio.timeout(CONNACK_TIMEOUT_S):
+                while not self._ready and not self._ended.is_set():
+                    await life.progress()
+            while not self._ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MISC_EVERY_S):
+                        await self._ended.wait()
+                client.loop_misc()
+        except (OSError, ValueError, TimeoutError) as error:
+            self.trouble = str(error) or type(error).__name__
+        finally:
+            life.close(client)
+            self._client = None
+            self._lost()
+        return self.connects > before
+
+    @staticmethod
+    async def _open(client: paho.Client) -> None:
+        opening = asyncio.ensure_future(asyncio.to_thread(client.reconnect))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError, ValueError):  # so that its socket is there to be closed
+                await opening
+            raise
+
+    def _lost(self) -> None:
+        if self._ready:
+            self._ready = False
+            self._callbacks.lost()
+
+    async def close(self, last_word: Publication | None = None) -> None:
+        """Say a last word and disconnect, so that no will is sent; bounded. Cancel `run` after it."""
+        client = self._client
+        if client is None or not self._ready:
+            return
+        if last_word is not None:
+            published = asyncio.Event()
+            sent = client.publish(last_word.topic, last_word.payload, last_word.qos, last_word.retained)
+
+            def on_publish(
+                _client: paho.Client, _user: object, mid: int, _reason: object, _properties: object
+            ) -> None:
+                if mid == sent.mid:
+                    published.set()
+
+            client.on_publish = on_publish
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DISCONNECT_TIMEOUT_S):
+                    await published.wait()
+        client.disconnect()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCONNECT_TIMEOUT_S):
+                await self._ended.wait()
+
+    def _make_client(self, life: _Life) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._endpoint.client_id,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_queued_messages_set(UNSENT_MAX)
+        if self._endpoint.tls is not None:
+            client.tls_set_context(self._endpoint.tls)
+        will = self._callbacks.will()
+        client.will_set(will.topic, will.payload, will.qos, will.retained)
+        client.on_socket_open = life.on_socket_open
+        client.on_socket_close = life.on_socket_close
+        client.on_socket_register_write = life.on_register_write
+        client.on_socket_unregister_write = life.on_unregister_write
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = life.on_disconnect
+        client.on_message = self._on_message
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        # A larger packet is not delivered at all; wire.codec checks, and counts, the limit of each topic.
+        properties.MaximumPacketSize = LARGEST_MESSAGE_BYTES + TOPIC_MAX_CHARS + 64
+        properties.SessionExpiryInterval = 0
+        client.connect_async(
+            self._endpoint.host,
+            self._endpoint.port,
+            KEEPALIVE_S,
+            clean_start=True,
+            properties=properties,
+        )
+        return client
+
+    def _on_connect(
+        self, client: paho.Client, _user: object, _flags: object, reason: ReasonCode, _properties: object
+    ) -> None:
+        if reason.is_failure:
+            self.trouble = f"the broker refused the connection: {reason}"
+            client.disconnect()
+            return
+        client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in self._topics])
+
+    def _on_subscribe(self, *_: object) -> None:
+        # Only now: a birth published before the subscriptions are in place could be answered into the void.
+        self.connects += 1
+        self.trouble = ""
+        self._ready = True
+        self._callbacks.connected()
+
+    def _on_message(self, _client: object, _user: object, message: paho.MQTTMessage) -> None:
+        self._callbacks.message(message.topic, bytes(message.payload), bool(message.retain))
+
+
+class _Life:
+    """One socket's registrations with the event loop; a worker thread may call in while the socket opens."""
+
+    def __init__(self, owner: Connection, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+        self._owner, self._loop, self._ended = owner, loop, ended
+        self._moved = asyncio.Event()
+        self._closed = False
+        self._sock: Any = None
+
+    async def progress(self) -> None:
+        """Wait until something was read."""
+        self._moved.clear()
+        await self._moved.wait()
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            call()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(call)
+
+    def on_socket_open(self, client: paho.Client, _user: object, sock: Any) -> None:
+        """Watch the socket."""
+        # Without it, Nagle and delayed acknowledgement make a QoS 1 round trip 44 ms instead of 1.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._on_loop(lambda: self._watch(client, sock))
+
+    def _watch(self, client: paho.Client, sock: Any) -> None:
+        if self._closed or sock.fileno() < 0:
+            return
+        self._sock = sock
+        self._loop.add_reader(sock, self._read, client, sock)
+
+    def _read(self, client: paho.Client, sock: Any) -> None:
+        client.loop_read()
+        # TLS may hold decrypted packets that no selector will ever announce.
+        while self._sock is sock and getattr(sock, "pending", int)() > 0:
+            client.loop_read()
+        self._moved.set()
+
+    def on_socket_close(self, _client: object, _user: object, sock: Any) -> None:
+        """Stop watching the socket, before it is closed."""
+        self._on_loop(lambda: self._forget(sock))
+
+    def _forget(self, sock: Any) -> None:
+        self._sock = None
+        if sock.fileno() >= 0:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+
+    def on_register_write(self, client: paho.Client, _user: object, sock: Any) -> None:
+        """Write as soon as the socket takes something."""
+        self._on_loop(lambda: self._want_write(client, sock))
+
+    def _want_write(self, client: paho.Client, sock: Any) -> None:
+        if not self._closed and sock.fileno() >= 0:
+            self._loop.add_writer(sock, client.loop_write)
+
+    def on_unregister_write(self, _client: object, _user: object, sock: Any) -> None:
+        """Nothing to write for now."""
+        self._on_loop(lambda: self._no_write(sock))
+
+    def _no_write(self, sock: Any) -> None:
+        if sock.fileno() >= 0:
+            self._loop.remove_writer(sock)
+
+    def on_disconnect(
+        self, _client: object, _user: object, _flags: object, reason: ReasonCode, _properties: object
+    ) -> None:
+        """The connection has ended, whoever ended it."""
+        self._owner.trouble = self._owner.trouble or f"the connection ended: {reason}"
+        self._on_loop(self._end)
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._moved.set()
+
+    def close(self, client: paho.Client) -> None:
+        """Give up the socket whatever state it is in; nothing of this life reaches the loop afterwards."""
+        self._closed = True
+        sock = client.socket()
+        if sock is not None:
+            self._forget(sock)
+            client.on_disconnect = None
+            sock.close()

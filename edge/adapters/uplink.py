@@ -1,0 +1,153 @@
+"""Everything on the kiosk's side of the wire, put together: open it, use its parts, close it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.adapters.cache import Cache, FeedName
+from edge.adapters.clock import Clock, timesync_marker
+from edge.adapters.commands import Commands, OnCommand
+from edge.adapters.feeds import Feed, GalleryFeed, StandingFeed
+from edge.adapters.keyfile import RandomBytes, RowSealer
+from edge.adapters.link import Link
+from edge.adapters.members import CachedMembers
+from edge.adapters.mqtt import Endpoint
+from edge.adapters.outbox import Outbox
+from edge.adapters.pairing import Identity, keep_secrets, load_identity
+from edge.adapters.pins import CentralPins
+from edge.adapters.reporter import About, Reporter
+from edge.adapters.sender import RECEIPT_TIMEOUT_S, Sender
+from edge.decide.standing import StandingConfig
+from wire.ids import BootId
+from wire.messages import Presence
+
+OUTBOX_FILE = "outbox.sqlite3"
+CACHE_FILE = "cache.sqlite3"
+
+
+def host_ms() -> int:
+    """The host's UTC clock, milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic_ms() -> int:
+    """Milliseconds since boot, suspended time included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where this side's time and randomness come from; tests give their own."""
+
+    host_ms: Callable[[], int] = host_ms
+    monotonic_ms: Callable[[], int] = monotonic_ms
+    ntp: Callable[[], int | None] = timesync_marker
+    random_bytes: RandomBytes = os.urandom
+    dice: random.Random = field(default_factory=random.SystemRandom)
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkConfig:
+    """What this side of a kiosk is told. `broker` replaces the address that pairing gave."""
+
+    software: str
+    recipe_digest: str
+    pack_digest: str | None = None
+    standing: StandingConfig = field(default_factory=StandingConfig)
+    broker: tuple[str, int] | None = None
+    tls: ssl.SSLContext | None = None
+    receipt_timeout_s: float = RECEIPT_TIMEOUT_S
+
+
+@dataclass(slots=True)
+class Uplink:
+    """The parts: `members`, `pins`, `outbox` fulfil ports; `reporter` takes presence and notes."""
+
+    identity: Identity
+    clock: Clock
+    outbox: Outbox
+    cache: Cache
+    link: Link
+    members: CachedMembers
+    pins: CentralPins
+    reporter: Reporter
+    feeds: dict[FeedName, Feed]
+
+    @property
+    def central_seen(self) -> bool:
+        """Whether the broker is reachable; central's own silence shows as ages and missing answers."""
+        return self.link.connected
+
+
+@contextlib.asynccontextmanager
+async def open_uplink(
+    folder: Path,
+    config: UplinkConfig,
+    *,
+    on_command: OnCommand | None = None,
+    metrics: Callable[[], Mapping[str, float]] = dict,
+    world: World | None = None,
+) -> AsyncIterator[Uplink]:
+    """Run a paired kiosk's side of the wire while the context lasts; it opens without broker and central.
+
+    Raises `StoreError` when the kiosk is not paired, a key file is open to others, or a database is damaged.
+    """
+    world = world or World()
+    draw = world.random_bytes
+    identity = load_identity(folder, draw)
+    sealer = RowSealer(identity.device_key, draw)
+    with contextlib.ExitStack() as files:
+        cache = Cache(folder / CACHE_FILE, sealer)
+        files.callback(cache.close)
+        outbox = Outbox(folder / OUTBOX_FILE, identity.kiosk, identity.signer, sealer, draw)
+        files.callback(outbox.close)
+        clock = Clock(world.host_ms, world.monotonic_ms, world.ntp, cache)
+        host, port = config.broker or (identity.broker_host, identity.broker_port)
+        endpoint = Endpoint(host, port, f"stile-kiosk-{identity.site}-{identity.kiosk}", config.tls)
+        link = Link(identity, endpoint, clock, world.dice, draw)
+        sender = Sender(link, outbox, config.receipt_timeout_s)
+        about = About(
+            identity.kiosk, BootId(draw(16).hex()), config.software, config.pack_digest, config.recipe_digest
+        )
+        reporter = Reporter(about, link, clock, cache, outbox, sender, config.standing, world.dice, metrics)
+        feeds = {
+            FeedName.STANDING: Feed(StandingFeed(identity.purpose), cache, link, clock),
+            FeedName.GALLERY: Feed(GalleryFeed(identity.gallery), cache, link, clock),
+        }
+        Commands(link, clock, on_command)
+        members = CachedMembers(
+            identity,
+            cache,
+            link,
+            clock,
+            config.standing,
+            config.recipe_digest,
+            lambda secrets: keep_secrets(folder, secrets, draw),
+        )
+        pins = CentralPins(identity, link, cache, clock.uptime_ms, draw)
+        uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds)
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(each, name=name)
+                for name, each in (
+                    ("link", link.run()),
+                    ("sender", sender.run()),
+                    ("reporter", reporter.run()),
+                    *((f"{name} feed", feed.run()) for name, feed in feeds.items()),
+                )
+            ]
+            try:
+                yield uplink
+            finally:
+                for task in running[1:]:
+                    task.cancel()
+                await link.close(reporter.state(Presence.DISCONNECTED))
+                running[0].cancel()
