@@ -36,7 +36,7 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page's files by path: content type and bytes; `digest` tells an open page that it is out of date."""
+    """The page's files by path: content type and bytes; `digest` tells an open page that it is outdated."""
 
     files: dict[str, tuple[str, bytes]]
     digest: str

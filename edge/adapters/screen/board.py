@@ -21,8 +21,8 @@ CLAIM_PROMPTS = frozenset({Prompt.SHOW_CLAIM, Prompt.LOOK_HERE, Prompt.ENTER_CLA
 class Board:
     """The screen without its server: the newest state for every watcher, one bounded queue of touches.
 
-    A full queue refuses the newest touch and says so, rather than dropping an older one: what a person was told is
-    taken stays taken, and a burst cannot wash away a call for help.
+    A full queue refuses the newest touch and says so, rather than dropping an older one: what a person was
+    told is taken stays taken, and a burst cannot wash away a call for help.
     """
 
     def __init__(self, page: str) -> None:

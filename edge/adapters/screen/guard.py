@@ -1,7 +1,7 @@
 """Who may speak to the screen's server: only a page that the server itself gave out.
 
-A page elsewhere whose name was pointed at this machine (DNS rebinding) is known by its Host, a page elsewhere that
-opens a WebSocket here is known by its Origin; both are refused before any route runs.
+A page elsewhere whose name was pointed at this machine (DNS rebinding) is known by its Host, a page elsewhere
+that opens a WebSocket here is known by its Origin; both are refused before any route runs.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ SECURITY_HEADERS = {
 
 
 def authorities(names: tuple[str, ...], port: int) -> frozenset[str]:
-    """The values of Host that mean this server: each name with the port, and without it where browsers do so."""
+    """The values of Host that mean this server: each name with the port, or without where browsers do so."""
     named = (*LOOPBACK_NAMES, *(name.lower() for name in names))
     with_port = {f"{name}:{port}" for name in named}
     return frozenset(with_port | set(named) if port == HTTP_PORT else with_port)
 
 
 class Guard:
-    """ASGI middleware: foreign Host 421, WebSocket of a foreign or unnamed Origin 403, headers on every answer."""
+    """ASGI middleware: foreign Host 421, WebSocket of a foreign or no Origin 403, headers on each answer."""
 
     def __init__(self, app: ASGIApp, allowed: frozenset[str]) -> None:
         self._app = app

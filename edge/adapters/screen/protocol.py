@@ -1,13 +1,13 @@
 """What passes between the kiosk and its page: JSON both ways, every field bounded.
 
-Kiosk to page: `State` on connecting, at each change and as a heartbeat; `Taken` or `Refused` after each touch.
+Kiosk to page: `State` on connecting, at each change and as a heartbeat; `Taken` or `Refused` after a touch.
 Page to kiosk: one touch a message. What cannot be read is answered with a `Refusal`, never with an exception.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeAlias, assert_never
 
 import msgspec
 from msgspec import Meta, Struct
@@ -67,7 +67,7 @@ class _HelpPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
 
 
 class State(Struct, frozen=True, tag_field="kind", tag="state"):
-    """All that the page shows. `serial` rises with each change; `page` is the digest of the page's own files."""
+    """All that the page shows. `serial` rises with each change; `page` is the digest of the page's files."""
 
     serial: int
     page: str
@@ -87,9 +87,8 @@ class Refused(Struct, frozen=True, tag_field="kind", tag="refused"):
     why: Refusal
 
 
-_touch_decoder = msgspec.json.Decoder(
-    _ClaimTyped | _PinTyped | _OtherWayPressed | _NotMePressed | _HelpPressed, strict=True
-)
+_Typed: TypeAlias = _ClaimTyped | _PinTyped | _OtherWayPressed | _NotMePressed | _HelpPressed
+_touch_decoder: msgspec.json.Decoder[_Typed] = msgspec.json.Decoder(_Typed, strict=True)
 _KINDS: dict[type[Touch], str] = {
     ClaimEntered: "claim",
     PinEntered: "pin",
@@ -120,6 +119,10 @@ def decode_touch(text: str | bytes) -> Touch | Refusal:
         return Refusal.INVALID
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Refusal.UNREADABLE
+    return _touch(typed)
+
+
+def _touch(typed: _Typed) -> Touch:
     match typed:
         case _ClaimTyped(text=claim):
             return ClaimEntered(claim)
@@ -131,3 +134,5 @@ def decode_touch(text: str | bytes) -> Touch | Refusal:
             return NotMe()
         case _HelpPressed():
             return HelpAsked()
+        case _:
+            assert_never(typed)

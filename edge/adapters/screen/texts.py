@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,8 @@ from edge.enact.display import Prompt
 from edge.errors import ConfigError
 
 MESSAGES = Path(__file__).parent / "messages"
+
+Key = TypeVar("Key", bound=str)
 
 PluralCategory = Literal["zero", "one", "two", "few", "many", "other"]
 """The plural categories of Unicode CLDR."""
@@ -79,7 +81,7 @@ class Messages(Struct, frozen=True, forbid_unknown_fields=True):
             *_absent("reason", Reason, self.reason),
             *_absent("lane", Lane, self.lane),
             *_absent("refusal", Refusal, self.refusal),
-            *_absent("tries_left", ("other",), self.tries_left),
+            *(() if self.tries_left.get("other") else ("tries_left.other",)),
         )
 
 
@@ -111,6 +113,6 @@ def read_texts(default: str, folder: Path = MESSAGES) -> Texts:
     return Texts(default, languages)
 
 
-def _absent(table: str, keys: Iterable[str], texts: Mapping[str, object]) -> tuple[str, ...]:
+def _absent(table: str, keys: Iterable[Key], texts: Mapping[Key, object]) -> tuple[str, ...]:
     """`table.key` for each key without a text; an empty text is none."""
     return tuple(f"{table}.{key}" for key in keys if not texts.get(key))

@@ -26,6 +26,8 @@ MESSAGE_MAX_BYTES = 4096
 """Past this a WebSocket message is not even read: the connection closes (1009). A touch may have 512."""
 PING_S = 5.0
 """A page that does not answer a ping for so long is gone, and gives its place among the watchers back."""
+PORT_MAX = 65535
+"""TCP."""
 GOODBYE_S = 2
 """How long closing waits for open pages."""
 
@@ -33,8 +35,9 @@ GOODBYE_S = 2
 class WebScreen:
     """Fulfils `edge.ports.Screen` with a local web page.
 
-    `language` is what each passage begins in; `hosts` are names besides loopback under which browsers may reach the
-    server (needed only when it is bound elsewhere). Raises ConfigError for a language without a message file.
+    `language` is what each passage begins in; `hosts` are names besides loopback under which browsers may
+    reach the server (needed only when it is bound elsewhere). Raises ConfigError for a language without a
+    message file.
     """
 
     def __init__(self, *, language: str = "en", hosts: tuple[str, ...] = ()) -> None:
@@ -132,8 +135,10 @@ class _Unlogged(WebSocketsSansIOProtocol):
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket, or ConfigError."""
+    if not 0 <= port <= PORT_MAX:
+        raise ConfigError("screen.port", port, f"0 (any that is free) to {PORT_MAX}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigError("screen.address", f"{host}:{port}", f"an address that is free: {error}") from error
