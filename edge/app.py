@@ -1,19 +1,48 @@
-"""Composition roots: `open_pipeline` (frame in, probes out) and what feeds it."""
+"""Composition roots: `open_pipeline` (frame in, probes out), what feeds it, and `open_kiosk`."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
+from edge.adapters.cache import FeedName
+from edge.adapters.camera import open_camera
 from edge.adapters.fixtures import open_playable
 from edge.adapters.onnx import load_networks
+from edge.adapters.qr import QrReader
+from edge.adapters.screen.web import WebScreen
+from edge.adapters.uplink import Uplink, UplinkConfig, World, open_uplink
 from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import Clock, Pipeline
 from edge.capture.quality import QualityConfig
 from edge.capture.recording import Recording
+from edge.compare.search import choose_point
+from edge.config import KioskConfig
+from edge.decide.verdict import Age
+from edge.enact.display import Notice
+from edge.enact.record import KioskIdentity
 from edge.errors import ConfigError
-from models.registry import Pack
+from edge.kiosk import Devices, Kiosk, PassReport
+from edge.passage.state import Rules
+from edge.ports import Camera, Screen
+from firmware_bridge.auth import derive_keys
+from firmware_bridge.drivers.own import open_own_gate
+from firmware_bridge.gate import Gate, LinkStatus
+from firmware_bridge.messages import CHALLENGE_SIZE
+from models.manifest import MaxFmr
+from models.registry import Pack, open_pack
+from wire.ids import GateId
+from wire.messages import Presence
+from wire.values import IMAGES_MAX
 
+PHOTO_RISK = "photo_risk"
+"""The note for `confirm.challenge = "never"`: a photograph held up passes for a face."""
 MAX_THREADS = 64
 """Threads of one network; more than any kiosk has cores."""
 
@@ -54,3 +83,161 @@ def open_pipeline(
 def open_recording(source: Path, border_fraction: float = 0.0) -> Recording:
     """A video file or a folder of images on a virtual clock; raises `FixtureError` if there is nothing."""
     return open_playable(source, border_fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a demo, a test or a bench puts in the place of hardware and of people; empty in the field.
+
+    `camera` makes a camera on the kiosk's clock; `attend` stands between the kiosk and its screen.
+    """
+
+    camera: Callable[[Callable[[], int]], Camera] | None = None
+    attend: Callable[[Screen], Screen] = lambda screen: screen
+    on_report: Callable[[PassReport], None] = lambda _: None
+    world: World | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenKiosk:
+    """A running kiosk and its parts, for whoever watches it."""
+
+    kiosk: Kiosk
+    pipeline: Pipeline
+    uplink: Uplink
+    gate: Gate
+    camera: Camera
+    screen_url: str
+    serving: asyncio.Task[None]
+    """Ends only with an error, or cancelled."""
+
+
+@contextlib.asynccontextmanager
+async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> AsyncIterator[OpenKiosk]:
+    """Run a paired kiosk while the context lasts; needs neither broker nor central nor gate to open.
+
+    Raises `StileError` or `ModelsError` for what must be there at the start: keys, database, pack, camera.
+    """
+    extras = extras or Extras()
+    folder = Path(config.kiosk.state_dir)
+    pack = open_pack(None if config.pack.path == "default" else Path(config.pack.path))
+    rules = _rules(config, pack)
+    pipeline = open_pipeline(
+        pack, config.pack.threads, detector=config.pack.detector, zone=config.zone, quality=config.quality
+    )
+    wire = UplinkConfig(
+        version("stile"),
+        pack.recipe_digest,
+        pack.digest,
+        config.standing,
+        None if config.broker is None else (config.broker.host, config.broker.port),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        uplink = await stack.enter_async_context(open_uplink(folder, wire, world=extras.world))
+        clock_ms = uplink.clock.uptime_ms
+        gate = open_own_gate(
+            config.gate.port,
+            derive_keys(_gate_key(Path(config.gate.key_file)), config.gate.id),
+            clock_ms=clock_ms,
+            draw_challenge=lambda: os.urandom(CHALLENGE_SIZE),
+        )
+        stack.push_async_callback(gate.close)
+        if extras.camera is not None:
+            camera = extras.camera(clock_ms)
+        else:
+            section = config.camera
+            camera = open_camera(section.device, section.width_px, section.height_px, section.fps, clock_ms)
+        stack.push_async_callback(camera.close)
+        screen = WebScreen()
+        port = await screen.serve(config.screen.host, config.screen.port)
+        stack.push_async_callback(screen.close)
+        kiosk = Kiosk(
+            Devices(
+                camera=camera,
+                claims=QrReader(),
+                recogniser=pipeline,
+                gate=gate,
+                screen=extras.attend(screen),
+                members=uplink.members,
+                pins=uplink.pins,
+                records=uplink.outbox,
+                clock=uplink.clock,
+            ),
+            rules,
+            config.tracking,
+            KioskIdentity(
+                uplink.identity.kiosk,
+                GateId(config.gate.id),
+                uplink.identity.purpose,
+                uplink.reporter.about.boot_id,
+                pack.digest,
+            ),
+            random_bytes=os.urandom,
+            notice=lambda: _notice(config, uplink, gate, camera),
+            central_answers=lambda: uplink.central_seen,
+            on_report=extras.on_report,
+        )
+        uplink.reporter.presence = Presence.READY
+        uplink.reporter.notes = lambda: _notes(config, gate, camera)
+        serving = asyncio.create_task(kiosk.run(), name="kiosk")
+        try:
+            yield OpenKiosk(
+                kiosk, pipeline, uplink, gate, camera, f"http://{config.screen.host}:{port}/", serving
+            )
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+
+def _rules(config: KioskConfig, pack: Pack) -> Rules:
+    """The operating point for every size a template may have, at the configured rate."""
+    points = {
+        images: choose_point(
+            pack.manifest, pack.recipe_digest, images, config.confirm.frames, MaxFmr(config.match.max_fmr)
+        )
+        for images in range(1, IMAGES_MAX + 1)
+    }
+    return Rules(config.confirm, config.release, points)
+
+
+def _gate_key(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.read_text("ascii").strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "gate.key_file", str(path), f"needs a readable file of 64 hexadecimal digits ({error})"
+        ) from error
+
+
+def _notes(config: KioskConfig, gate: Gate, camera: Camera) -> tuple[str, ...]:
+    """What is to be said of this kiosk's own devices in `state`, as short codes."""
+    found = []
+    if camera.state() != "ok":
+        found.append(f"camera_{camera.state()}")
+    state = gate.state()
+    if state.link is not LinkStatus.UP:
+        found.append(f"gate_{state.link.value}")
+    elif state.fault is not None:
+        found.append(f"gate_{state.fault.name.lower()}")
+    if config.confirm.challenge == "never":
+        found.append(PHOTO_RISK)
+    return tuple(found)
+
+
+def _notice(config: KioskConfig, uplink: Uplink, gate: Gate, camera: Camera) -> Notice:
+    """What the screen says at its foot; its message files know these words."""
+    standing = uplink.reporter.freshness(FeedName.STANDING)
+    gate_state = gate.state()
+    degraded = {
+        "camera": camera.state() != "ok",
+        "gate": gate_state.link is not LinkStatus.UP or gate_state.fault is not None,
+        "broker": not uplink.central_seen,
+        "clock": not uplink.clock.sure,
+        "standing": str(standing.freshness) != Age.FRESH.value,
+        "outbox": uplink.outbox.standstill is not None,
+    }
+    return Notice(
+        None if standing.age_ms is None else standing.age_ms // 1000,
+        tuple(word for word, holds in degraded.items() if holds),
+        config.confirm.challenge == "never",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -58,11 +58,11 @@ class Reporter:
         dice: random.Random,
         metrics: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        self._about, self._link, self._clock, self._cache = about, link, clock, cache
+        self.about, self._link, self._clock, self._cache = about, link, clock, cache
         self._outbox, self._sender, self._config = outbox, sender, config
         self._dice, self._metrics = dice, metrics
         self.presence = Presence.INIT
-        self.notes: set[str] = set()
+        self.notes: Callable[[], Iterable[str]] = tuple
         self._wake = asyncio.Event()
         self._roll_call: Nonce | None = None
         self._answer_at = 0.0
@@ -98,7 +98,7 @@ class Reporter:
 
     def state(self, presence: Presence | None = None, roll_call: Nonce | None = None) -> KioskState:
         """The kiosk's state now."""
-        about = self._about
+        about = self.about
         ignored = self._link.ignored + self._outbox.ignored
         return KioskState(
             kiosk=about.kiosk,
@@ -124,7 +124,7 @@ class Reporter:
 
     def _notes(self) -> list[str]:
         """The kiosk's own notes, and what this side of it has to complain of."""
-        found = set(self.notes)
+        found = set(self.notes())
         if self._outbox.standstill is not None:
             found.add(self._outbox.standstill)
         if self._sender.trouble:
@@ -174,7 +174,7 @@ class Reporter:
         }
         found = {**self._metrics(), **own}
         metrics = tuple(Metric(ReasonCode(name), float(value)) for name, value in found.items())
-        about = self._about
+        about = self.about
         return Health(about.kiosk, about.boot_id, self._clock.estimate_ms(), metrics[:METRICS_MAX])
 
 
