@@ -265,6 +265,7 @@ class Gate(Protocol):
         """Events in order; asking for the next one acknowledges the last, so commit first. One reader only.
 
         What this process took but did not acknowledge comes again in the next: be idempotent by passage id.
+        Cancelling a read (a time-out on it, too) ends that iterator, not the gate: call `events` again.
         """
 
     def state(self) -> GateState:

@@ -33,7 +33,11 @@ class Standing(StrEnum):
 
     CLOSED = "closed"
     GREETING = "greeting"
+    GREETED = "greeted"
     UP = "up"
+
+
+_MET = (Standing.GREETED, Standing.UP)
 
 
 class Trouble(StrEnum):
@@ -139,6 +143,7 @@ class Link:
         self.status: messages.Status | None = None
         self.ignored: Counter[IgnoredBecause] = Counter()
         self._window: ReplayWindow | None = None
+        self._rebooted = False
         self._counter = 0
         self._challenge: bytes | None = None
         self._hello_at_ms: int | None = None
@@ -174,8 +179,7 @@ class Link:
 
     def closed(self, why: str) -> tuple[LinkEvent, ...]:
         """The port is gone: nothing waits for it, and nothing is sent when it returns."""
-        events = self._lose(why) if self.standing is Standing.UP else ()
-        self._out.clear()
+        events = self._lose(why)
         self.standing = Standing.CLOSED
         self._challenge = self._hello_at_ms = None
         self.trouble = None
@@ -203,7 +207,7 @@ class Link:
     def poll(self, now_ms: int) -> tuple[LinkEvent, ...]:
         """What is due by now: greetings, heartbeats, repeats, and giving up."""
         events: list[LinkEvent] = []
-        if self.standing is Standing.UP and now_ms - self._echoed_at_ms >= messages.LINK_SILENCE_MS:
+        if self.standing in _MET and now_ms - self._echoed_at_ms >= messages.LINK_SILENCE_MS:
             events.extend(self._lose(Trouble.SILENT))
             self._greet(now_ms)
             self.trouble = Trouble.SILENT
@@ -216,7 +220,7 @@ class Link:
             self._greeting_since_ms = now_ms
         if self._hello_at_ms is not None and now_ms >= self._hello_at_ms:
             self._send_hello(now_ms)
-        if self.standing is Standing.UP:
+        if self.standing in _MET:
             if now_ms >= self._heartbeat_at_ms:
                 self._send_heartbeat(now_ms)
             for pending in tuple(self._pending.values()):
@@ -226,7 +230,7 @@ class Link:
     def next_poll_ms(self, now_ms: int) -> int | None:
         """When `poll` next has something to do; None while the port is closed."""
         due = [self._hello_at_ms] if self._hello_at_ms is not None else []
-        if self.standing is Standing.UP:
+        if self.standing in _MET:
             due += [self._heartbeat_at_ms, self._echoed_at_ms + messages.LINK_SILENCE_MS]
             due += [min(pending.repeat_at_ms, pending.give_up_ms) for pending in self._pending.values()]
         return max(min(due), now_ms) if due else None
@@ -298,7 +302,7 @@ class Link:
         message = messages.decode_body(arrived.heading, arrived.type, arrived.body)
         if isinstance(message, messages.Welcome):
             return self._welcomed(message, arrived, now_ms)
-        if self._window is None or self.standing is not Standing.UP:
+        if self._window is None or self.standing not in _MET:
             self._seen.add(Trouble.DEAF)
             return Ignored(IgnoredBecause.BOOT)
         if verdict := self._window.admit(arrived):
@@ -310,7 +314,9 @@ class Link:
             case Ignored():
                 return message
             case messages.Status():
-                self._note_status(message, now_ms)
+                return self._note_status(message, now_ms)
+            case _ if self.standing is Standing.GREETED:
+                # Repeated soon; first the heartbeat must be answered, so that a release can follow.
                 return ()
             case messages.ReleaseAnswer():
                 return self._answered(message)
@@ -330,11 +336,11 @@ class Link:
         self._challenge = self._hello_at_ms = None
         self._echoed_at_ms = now_ms
         same_boot = self._window is not None and self._window.boot_id == arrived.boot_id
-        if same_boot and self.standing is Standing.UP:
+        if same_boot and self.standing in _MET:
             return ()
-        rebooted = self._window is not None and not same_boot
-        events = self._lose("the controller restarted") if self.standing is Standing.UP else ()
-        if rebooted:
+        self._rebooted = self._window is not None and not same_boot
+        events = self._lose("the controller restarted")
+        if self._rebooted:
             events += tuple(
                 Reported(messages.Interrupted(0, 0, passage_id, Cause.REBOOT), arrived.boot_id)
                 for passage_id in self._open_passages
@@ -345,20 +351,24 @@ class Link:
         self._window = ReplayWindow(arrived.boot_id, arrived.counter)
         # Another host, or this one before a restart, may have used counters; going on below would be ignored.
         self._counter = max(self._counter, welcome.host_counter)
+        self.standing = Standing.GREETED
+        self._heartbeat_at_ms = now_ms
+        return events
+
+    def _note_status(self, status: messages.Status, now_ms: int) -> tuple[LinkEvent, ...]:
+        assert self._window is not None
+        self.status = status
+        if status.token != self._token or now_ms - self._token_sent_ms > messages.ECHO_MAX_MS:
+            return ()
+        # Read at some moment since the heartbeat; taking it for just now makes every later uptime the
+        # earliest it can be, so that a release never outlives its limit.
+        self._sample = _Sample(status.uptime_ms, now_ms)
+        self._echoed_at_ms = now_ms
+        if self.standing is Standing.UP:
+            return ()
         self.standing = Standing.UP
         self.trouble = None
-        self._heartbeat_at_ms = now_ms
-        return (*events, Up(arrived.boot_id, rebooted))
-
-    def _note_status(self, status: messages.Status, now_ms: int) -> None:
-        self.status = status
-        if status.token != self._token:
-            return
-        self._echoed_at_ms = now_ms
-        if now_ms - self._token_sent_ms <= messages.ECHO_MAX_MS:
-            # Read at some moment since the heartbeat; taking it for just now makes every later uptime the
-            # earliest it can be, so that a release never outlives its limit.
-            self._sample = _Sample(status.uptime_ms, now_ms)
+        return (Up(self._window.boot_id, self._rebooted),)
 
     def _answered(self, answer: messages.ReleaseAnswer) -> tuple[LinkEvent, ...]:
         pending = self._pending.pop(answer.nonce, None)
@@ -442,7 +452,7 @@ class Link:
         self._pending.clear()
         self._out.clear()
         self.status = self._sample = None
-        return (*unanswered, Down(why))
+        return (*unanswered, Down(why)) if self.standing is Standing.UP else ()
 
     def _earliest_uptime(self, now_ms: int) -> int | None:
         sample = self._sample

@@ -25,6 +25,7 @@ EVENTS_MAX = 256
 _STATUS = {
     Standing.CLOSED: gate.LinkStatus.NO_PORT,
     Standing.GREETING: gate.LinkStatus.GREETING,
+    Standing.GREETED: gate.LinkStatus.GREETING,
     Standing.UP: gate.LinkStatus.UP,
 }
 

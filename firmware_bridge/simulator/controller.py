@@ -68,6 +68,11 @@ class Controller:
         self._held_reported = False
         self._mismatch_since_ms: int | None = None
 
+    @property
+    def open_passage(self) -> PassageId | None:
+        """Whose release is open."""
+        return self._release.passage_id if self._release else None
+
     # --- the line -------------------------------------------------------------------------------------
 
     def receive(self, received: bytes) -> None:

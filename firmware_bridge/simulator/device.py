@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from firmware_bridge.auth import GateKeys
 from firmware_bridge.frame import Heading
-from firmware_bridge.messages import Direction, Fault, Inputs, Mode, Outputs
+from firmware_bridge.messages import Direction, Fault, Inputs, Mode, Outputs, PassageId
 from firmware_bridge.simulator import people
 from firmware_bridge.simulator.controller import Controller
 from firmware_bridge.simulator.line import FaultyLine
@@ -104,6 +104,11 @@ class SimulatedGate:
     def fault(self) -> Fault:
         """The first fault since boot."""
         return self.controller.fault
+
+    @property
+    def open_passage(self) -> PassageId | None:
+        """Whose release is open."""
+        return self.controller.open_passage
 
     @property
     def unlocked(self) -> Outputs:

@@ -30,6 +30,7 @@ class Pair:
         self.keys = keys
         self.to_gate = []
         self.to_host = []
+        self.openings = []
         self.connect()
 
     def connect(self):
@@ -49,7 +50,10 @@ class Pair:
             self.now_ms += STEP_MS
             told += self.link.poll(self.now_ms)
             sent = self.link.outgoing()
+            was = self.gate.open_passage
             heard = self.gate.exchange(sent, self.now_ms)
+            if self.gate.open_passage not in (None, was):
+                self.openings.append((self.gate.open_passage, self.now_ms))
             self.to_gate += [sent] if sent else []
             self.to_host += [heard] if heard else []
             told += self.link.receive(heard, self.now_ms)
