@@ -27,6 +27,9 @@ from firmware_bridge.messages import Answer, Cause, Direction, Nonce, PassageId
 # A kiosk has one person at a time; this many unanswered releases mean a runaway caller.
 PENDING_MAX = 8
 
+# Releases that may still be open: one in truth, the others unanswered and most likely never obeyed.
+OPEN_PASSAGES_MAX = 64
+
 
 class Standing(StrEnum):
     """How the host stands with the controller."""
@@ -379,8 +382,13 @@ class Link:
         if found is Answer.ALREADY and pending.sent > 1:
             found = Answer.ACCEPTED
         if found is Answer.ACCEPTED:
-            self._open_passages[pending.message.passage_id] = None
+            self._may_be_open(pending)
         return (Answered(answer.nonce, found),)
+
+    def _may_be_open(self, pending: _Pending) -> None:
+        self._open_passages[pending.message.passage_id] = None
+        while len(self._open_passages) > OPEN_PASSAGES_MAX:
+            del self._open_passages[next(iter(self._open_passages))]
 
     def _report(self, event: messages.Event) -> tuple[LinkEvent, ...]:
         assert self._window is not None
@@ -425,7 +433,7 @@ class Link:
     def _chase(self, pending: _Pending, now_ms: int) -> tuple[LinkEvent, ...]:
         if now_ms >= pending.give_up_ms:
             del self._pending[pending.message.nonce]
-            self._open_passages[pending.message.passage_id] = None
+            self._may_be_open(pending)
             return (Answered(pending.message.nonce, None),)
         last_repeat_ms = pending.give_up_ms - messages.ANSWER_GRACE_MS
         if now_ms >= pending.repeat_at_ms and now_ms <= last_repeat_ms:
@@ -448,7 +456,8 @@ class Link:
 
     def _lose(self, why: str) -> tuple[LinkEvent, ...]:
         unanswered = tuple(Answered(nonce, None) for nonce in self._pending)
-        self._open_passages |= dict.fromkeys(pending.message.passage_id for pending in self._pending.values())
+        for pending in self._pending.values():
+            self._may_be_open(pending)
         self._pending.clear()
         self._out.clear()
         self.status = self._sample = None

@@ -10,6 +10,8 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +22,7 @@ from rich.table import Table
 
 from firmware_bridge.auth import GATE_KEY_SIZE, GateKeys, derive_keys
 from firmware_bridge.drivers.own import OwnGate, open_own_gate
-from firmware_bridge.errors import GateKeyError
+from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.gate import GateEvent, GateInputs, GateState, LinkLost, LinkUp
 from firmware_bridge.messages import CHALLENGE_SIZE
 from firmware_bridge.simulator import ServedGate, SimulatedGate
@@ -65,6 +67,16 @@ def _keys(key_file: Path, gate_id: str) -> GateKeys:
         raise typer.Exit(CONFIG_EXIT) from error
 
 
+@contextmanager
+def _served(gate: SimulatedGate, port: Path | None) -> Iterator[ServedGate]:
+    try:
+        with ServedGate(gate, port) as served:
+            yield served
+    except PortUnavailableError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(CONFIG_EXIT) from error
+
+
 @app.command()
 def simulate(
     key_file: KeyFile = None,
@@ -85,7 +97,7 @@ def simulate(
             key_file = Path(folder) / "gate.key"
             write_gate_key(key_file)
         gate = SimulatedGate(_keys(key_file, gate_id), fail_open=fail_open, auto_walk_ms=auto_walk_ms)
-        with ServedGate(gate, port) as served:
+        with _served(gate, port) as served:
             if as_json:
                 row = {"port": str(served.path), "gate_id": gate_id, "key_file": str(key_file)}
                 typer.echo(json.dumps(row))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.simulator.device import TICK_MS, SimulatedGate
 
 READ_MAX = 4_096
@@ -43,7 +44,7 @@ class ServedGate:
         self.failure: BaseException | None = None
 
     def __enter__(self) -> ServedGate:
-        """Open the port and start serving."""
+        """Open the port and start serving; raises PortUnavailableError if the path is taken."""
         self._plug()
         self._thread.start()
         return self
@@ -64,6 +65,8 @@ class ServedGate:
             return verb(self._gate)
 
     def _plug(self) -> None:
+        if self.path.exists():
+            raise PortUnavailableError(str(self.path), "is there already; name a path that is free")
         master, slave = os.openpty()
         tty.setraw(slave)
         os.set_blocking(master, False)
@@ -84,7 +87,7 @@ class ServedGate:
             with selectors.DefaultSelector() as selector:
                 while not self._stop.is_set():
                     self._turn(selector)
-        except OSError as error:
+        except (OSError, PortUnavailableError) as error:
             self.failure = error
             raise
 

@@ -69,7 +69,10 @@ class Transport:
     def report(self, make: Callable[[int], messages.Event], now_ms: int) -> None:
         """Keep an event until the host acknowledges it; the reserved places are for ends of releases."""
         event = make(self._sequence + 1)
-        ends = isinstance(event, (messages.Passed, messages.TimedOut, messages.Interrupted))
+        ends = (
+            isinstance(event, messages.Passed | messages.TimedOut | messages.Interrupted)
+            and event.passage_id != messages.NO_PASSAGE
+        )
         places = messages.EVENTS_KEPT if ends else messages.EVENTS_KEPT - messages.EVENTS_RESERVED
         if len(self._events) >= places:
             self.events_dropped = min(self.events_dropped + 1, COUNT_MAX)

@@ -276,6 +276,16 @@ async def test_stile_gate_simulate_serves_a_gate_from_its_own_process(tmp_path):
     assert left_in(Path(row["port"]).parent) == []
 
 
+def test_simulate_never_takes_the_place_of_a_file_that_is_there(tmp_path):
+    path = tmp_path / "device"
+    path.write_text("mine")
+    serving = stile_gate("simulate", "--port", path)
+    _, errors = serving.communicate(timeout=PATIENCE_S)
+    assert serving.returncode == 2
+    assert "name a path that is free" in errors
+    assert path.read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("text", "says"), [("not hex", "not hexadecimal"), ("00ff", "2 bytes long"), (None, "No such file")]
 )

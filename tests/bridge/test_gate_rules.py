@@ -478,6 +478,27 @@ def test_no_release_is_taken_while_its_end_might_find_no_place():
     assert host.release() is Answer.ACCEPTED
 
 
+def test_the_end_of_a_release_has_a_place_however_many_people_leave_by_request():
+    host = BareHost()
+    for number in range(1, 14):
+        host.gate.request_exit()
+        host.run(50)
+        host.gate.walk_through(Direction.EXIT)
+        host.run(700)
+        assert host.gate.controller.transport.events_waiting == number
+    assert host.release(1, open_ms=10_000) is Answer.ACCEPTED
+    for _ in range(4):
+        host.gate.request_exit()
+        host.run(50)
+        host.gate.walk_through(Direction.EXIT)
+        host.run(700)
+    host.gate.walk_through()
+    host.run(1_000)
+    host.acknowledge_all()
+    assert host.events()[-1].passage_id == passage(1)
+    assert host.gate.controller.transport.events_dropped == 3
+
+
 def test_an_event_is_repeated_until_it_is_acknowledged():
     host = BareHost()
     host.gate.force()
