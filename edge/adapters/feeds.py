@@ -156,7 +156,7 @@ class Feed:
         return max(places, default=None)
 
     async def run(self) -> None:
-        """Follow the feed until cancelled; a disk that fails leaves the last snapshot in use, and is named."""
+        """Follow the feed until cancelled; a disk that fails leaves the last snapshot in use."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ASK_AGAIN_S):

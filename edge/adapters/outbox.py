@@ -59,7 +59,7 @@ _END_OF_CHAIN = """
 
 
 class Standstill(StrEnum):
-    """Why nothing more is sent until a person has looked; named in `state`."""
+    """Why central does not take what is sent; named in `state`, tried again once a minute."""
 
     BROKEN_LINK = "records_broken_link"
     CONFLICT = "records_conflict"
@@ -169,8 +169,6 @@ class Outbox:
 
     def next_batch(self) -> RecordBatch | None:
         """The next records after what was sent, bounded in number and bytes; None when there are none."""
-        if self.standstill is not None:
-            return None
         rows = self._database.read(
             "SELECT sequence, record_id, sealed, link FROM record "
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
@@ -190,7 +188,7 @@ class Outbox:
             return None
         if records[0].sequence != self._sent + 1:
             self.standstill = Standstill.PRUNED
-            return None
+            return None  # what central asks for is no longer here
         last = records[-1]
         head: ChainHead = sign_chain_head(self._kiosk, last.sequence, last.link, self._signer)
         return RecordBatch(self._kiosk, self._sent_link, tuple(records), head)
@@ -208,7 +206,7 @@ class Outbox:
         link = self._link_at(receipt.sequence)
         if receipt.kiosk != self._kiosk or link != receipt.link:
             self.ignored["receipt_mismatch"] += 1
-            if receipt.sequence > self._last():
+            if receipt.kiosk == self._kiosk and (receipt.fault or receipt.sequence > self._last()):
                 # Central holds records this outbox never wrote: it was replaced or restored.
                 self.standstill = Standstill.CONFLICT
             return
@@ -223,6 +221,7 @@ class Outbox:
                 self.wake()
             case None:
                 if receipt.sequence > self._acknowledged:
+                    self.standstill = None
                     await self._acknowledge(receipt.sequence, receipt.link)
                 elif receipt.sequence < self._acknowledged:
                     self.ignored["older_receipt"] += 1

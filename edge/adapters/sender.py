@@ -74,6 +74,10 @@ class Sender:
         await self._outbox.receive(receipt)
         if self._under_way is not None and self._outbox.backlog.acknowledged >= self._under_way:
             self._under_way, self._again_at, self._wait_s = None, 0.0, self._timeout_s
+        elif self._outbox.standstill is not None:
+            # A person has to look; until then it costs one batch a minute to see whether they have.
+            self._outbox.rewind()
+            self._under_way, self._again_at, self._wait_s = None, now + RETRY_MAX_S, RETRY_MAX_S
         elif receipt.fault is RecordFault.GAP and self._under_way is not None:
             # The outbox has rewound to where central is. Sent at once the first time, then ever later:
             # a central that answers every batch with a gap must not be flooded.
