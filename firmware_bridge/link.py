@@ -211,9 +211,11 @@ class Link:
         """What is due by now: greetings, heartbeats, repeats, and giving up."""
         events: list[LinkEvent] = []
         if self.standing in _MET and now_ms - self._echoed_at_ms >= messages.LINK_SILENCE_MS:
-            events.extend(self._lose(Trouble.SILENT))
+            # Welcomed but never answered after: somebody else's counters are ahead of ours.
+            trouble = Trouble.SILENT if self.standing is Standing.UP else Trouble.DEAF
+            events.extend(self._lose(trouble))
             self._greet(now_ms)
-            self.trouble = Trouble.SILENT
+            self.trouble = trouble
         if (
             self.standing is Standing.GREETING
             and now_ms - self._greeting_since_ms >= messages.LINK_SILENCE_MS

@@ -251,6 +251,24 @@ def test_a_second_host_process_goes_on_where_the_first_one_stopped():
     assert pair.gate.controller.transport.ignored == {}
 
 
+def test_of_two_hosts_on_one_line_one_holds_the_gate_and_the_other_says_what_is_wrong():
+    gate = SimulatedGate(KEYS)
+    hosts = [Link(KEYS, lambda number=number: bytes([number]) * 8) for number in (1, 2)]
+    for host in hosts:
+        host.opened(0)
+    for now_ms in range(STEP_MS, 10_000, STEP_MS):
+        for host in hosts:
+            host.poll(now_ms)
+        heard = gate.exchange(b"".join(host.outgoing() for host in hosts), now_ms)
+        for host in hosts:
+            host.receive(heard, now_ms)
+    assert [host.standing is Standing.UP for host in hosts] == [True, False]
+    assert hosts[1].trouble is Trouble.DEAF
+    assert "no other program" in hosts[1].trouble
+    release = (passage(1), nonce(1), messages.Direction.ENTRY, 12_000, 3_000, 10_000)
+    assert hosts[1].release(*release) is LocalRefusal.LINK_DOWN
+
+
 class Troubled:
     """Something on the line that is not a gate to be talked to."""
 
