@@ -99,7 +99,8 @@ class Database:
                 try:
                     answer = change(self._writer)
                 except BaseException:
-                    self._writer.execute("ROLLBACK")
+                    if self._writer.in_transaction:  # SQLite has undone it already when the disk was full
+                        self._writer.execute("ROLLBACK")
                     raise
                 self._writer.execute("COMMIT")
             except sqlite3.Error as error:

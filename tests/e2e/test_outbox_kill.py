@@ -1,4 +1,4 @@
-"""The kiosk is killed with SIGKILL again and again while it writes and sends: nothing is lost, nothing counted twice."""
+"""A kiosk killed with SIGKILL again and again while it writes and sends: nothing lost, nothing twice."""
 
 from __future__ import annotations
 
