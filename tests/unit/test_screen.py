@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -18,9 +19,16 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 
 from edge.adapters.screen import WebScreen
+from edge.adapters.screen.app import HEARTBEAT_S, STATIC
 from edge.adapters.screen.board import TOUCHES_MAX, WATCHERS_MAX
 from edge.adapters.screen.guard import SECURITY_HEADERS, authorities
-from edge.adapters.screen.protocol import CLAIM_MAX_CHARS, TOUCH_MAX_BYTES, Refusal, decode_touch
+from edge.adapters.screen.protocol import (
+    CLAIM_MAX_CHARS,
+    PIN_MIN_DIGITS,
+    TOUCH_MAX_BYTES,
+    Refusal,
+    decode_touch,
+)
 from edge.adapters.screen.web import MESSAGE_MAX_BYTES
 from edge.decide.verdict import Lane, Reason
 from edge.enact.display import (
@@ -34,6 +42,7 @@ from edge.enact.display import (
     Prompt,
 )
 from edge.errors import ConfigError
+from wire.requests import PIN_MAX_DIGITS
 
 PIN = "730194"
 SOON_S = 10.0
@@ -325,6 +334,20 @@ async def test_the_port_is_given_back_and_can_be_served_again(served: Served) ->
     assert await served.screen.serve(port=served.port) == served.port
     async with served.connect() as page:
         assert (await heard(page, "state"))["kind"] == "state"
+
+
+def test_the_page_keeps_to_the_kiosks_own_bounds() -> None:
+    page = {name: (STATIC / name).read_text() for name in ("index.html", "keypad.js", "link.js")}
+
+    def bound(name: str, pattern: str) -> int:
+        found = re.search(pattern, page[name])
+        assert found is not None
+        return int(found[1])
+
+    assert bound("index.html", r'id="claim"[^>]* maxlength="(\d+)"') == CLAIM_MAX_CHARS
+    assert bound("index.html", r'id="pin"[^>]* maxlength="(\d+)"') == PIN_MAX_DIGITS
+    assert bound("keypad.js", r"PIN_MIN = (\d+);") == PIN_MIN_DIGITS
+    assert bound("link.js", r"SILENCE_MS = (\d+);") == 3 * HEARTBEAT_S * 1000
 
 
 async def test_a_port_in_use_is_a_configuration_error_that_names_it() -> None:

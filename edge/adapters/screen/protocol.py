@@ -22,15 +22,14 @@ from edge.enact.display import (
     PinEntered,
     Touch,
 )
+from wire.requests import PIN_MAX_DIGITS
 
 TOUCH_MAX_BYTES = 512
 """The longest touch is a claim of 64 characters in 90 bytes of JSON; escapes at most triple it."""
 CLAIM_MAX_CHARS = 64
 """A claim QR holds 38 characters; a card number 32, with dashes or spaces between."""
 PIN_MIN_DIGITS = 4
-"""Fewer cannot hold off five tries."""
-PIN_MAX_DIGITS = 12
-"""As many as a person might remember."""
+"""Central takes no shorter one (`central.subjects`)."""
 
 
 class Refusal(StrEnum):
@@ -48,7 +47,7 @@ class _ClaimTyped(Struct, frozen=True, forbid_unknown_fields=True, tag_field="to
 
 
 class _PinTyped(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="pin"):
-    pin: Annotated[str, Meta(max_length=PIN_MAX_DIGITS, pattern=r"\A[0-9]{4,}\Z")]
+    pin: Annotated[str, Meta(max_length=PIN_MAX_DIGITS, pattern=rf"\A[0-9]{{{PIN_MIN_DIGITS},}}\Z")]
 
     def __repr__(self) -> str:
         return "_PinTyped()"

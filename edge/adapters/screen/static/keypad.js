@@ -7,8 +7,8 @@ const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
 const LETTERS = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ-"];
 // A half-typed entry is wiped after so long: whoever typed it has left.
 const ENTRY_IDLE_MS = 30000;
-// A hand scanner types faster than this between two keys, a person slower.
-const SCAN_GAP_MS = 100;
+// Keys typed into no field are one code while they follow each other so closely; then they are forgotten.
+const SCAN_GAP_MS = 2000;
 
 export function createKeypad({ send }) {
   const section = document.getElementById("entry");
@@ -20,7 +20,7 @@ export function createKeypad({ send }) {
   let letters = false;
   let idle = 0;
   let scanned = "";
-  let scannedAt = 0;
+  let forgetting = 0;
 
   function key(text, name, press) {
     const button = document.createElement("button");
@@ -71,8 +71,7 @@ export function createKeypad({ send }) {
   }
 
   function clear() {
-    clearTimeout(idle);
-    inputs.claim.value = inputs.pin.value = scanned = "";
+    clearInputs();
     if (kind !== null) pad.querySelector(".enter").disabled = true;
   }
 
@@ -123,8 +122,11 @@ export function createKeypad({ send }) {
       return;
     }
     if (printable) {
-      scanned = (event.timeStamp - scannedAt < SCAN_GAP_MS ? scanned : "") + event.key;
-      scannedAt = event.timeStamp;
+      scanned += event.key;
+      clearTimeout(forgetting);
+      forgetting = setTimeout(() => {
+        scanned = "";
+      }, SCAN_GAP_MS);
     } else if (event.key === "Enter" && scanned.length >= CLAIM_MIN) {
       event.preventDefault();
       send({ touch: "claim", text: scanned });
