@@ -15,8 +15,10 @@ from edge.adapters.cache import FeedName
 from edge.adapters.camera import open_camera
 from edge.adapters.fixtures import open_playable
 from edge.adapters.onnx import load_networks
+from edge.adapters.pairing import pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
+from edge.adapters.sim import ClipDevice, clip_camera
 from edge.adapters.uplink import Uplink, UplinkConfig, World, open_uplink
 from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import Clock, Pipeline
@@ -33,13 +35,24 @@ from edge.passage.state import Rules
 from edge.ports import Camera, Screen
 from firmware_bridge.auth import derive_keys
 from firmware_bridge.drivers.own import open_own_gate
-from firmware_bridge.gate import Gate, LinkStatus
+from firmware_bridge.gate import Fault, Gate, LinkStatus
 from firmware_bridge.messages import CHALLENGE_SIZE
 from models.manifest import MaxFmr
 from models.registry import Pack, open_pack
 from wire.ids import GateId
 from wire.messages import Presence
 from wire.values import IMAGES_MAX
+
+__all__ = [
+    "ClipDevice",
+    "Extras",
+    "OpenKiosk",
+    "clip_camera",
+    "open_kiosk",
+    "open_pipeline",
+    "open_recording",
+    "pair",
+]
 
 PHOTO_RISK = "photo_risk"
 """The note for `confirm.challenge = "never"`: a photograph held up passes for a face."""
@@ -217,7 +230,7 @@ def _notes(config: KioskConfig, gate: Gate, camera: Camera) -> tuple[str, ...]:
     state = gate.state()
     if state.link is not LinkStatus.UP:
         found.append(f"gate_{state.link.value}")
-    elif state.fault is not None:
+    elif state.fault is not None and state.fault is not Fault.NONE:
         found.append(f"gate_{state.fault.name.lower()}")
     if config.confirm.challenge == "never":
         found.append(PHOTO_RISK)
@@ -230,7 +243,7 @@ def _notice(config: KioskConfig, uplink: Uplink, gate: Gate, camera: Camera) -> 
     gate_state = gate.state()
     degraded = {
         "camera": camera.state() != "ok",
-        "gate": gate_state.link is not LinkStatus.UP or gate_state.fault is not None,
+        "gate": gate_state.link is not LinkStatus.UP or gate_state.fault is not Fault.NONE,
         "broker": not uplink.central_seen,
         "clock": not uplink.clock.sure,
         "standing": str(standing.freshness) != Age.FRESH.value,

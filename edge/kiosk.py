@@ -33,7 +33,7 @@ from edge.passage.observations import (
     Surroundings,
     Tick,
 )
-from edge.passage.state import Passage, Rules, is_over, new_passage, wants_claim, wants_face
+from edge.passage.state import Passage, Phase, Rules, is_over, new_passage, wants_claim, wants_face
 from edge.ports import Camera, ClaimReader, Clock, Members, Pins, Recogniser, Records, Screen
 from firmware_bridge.gate import (
     Accepted,
@@ -129,6 +129,11 @@ class Kiosk:
         """The passage under way."""
         return self._passage
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nobody is in a passage and the last outcome has left the screen."""
+        return self._passage.phase is Phase.WAITING
+
     async def run(self) -> None:
         """Serve people until cancelled; an unexpected error ends it, and the gate goes to its safe state."""
         for record in await self._devices.records.unsettled():
@@ -217,10 +222,8 @@ class Kiosk:
 
     def _surroundings(self) -> Surroundings:
         gate = self._devices.gate.state()
-        if gate.link is not LinkStatus.UP or gate.fault is not None or gate.mode in {Mode.FAULT, Mode.SAFE}:
-            state = GateState.FAULT
-        else:
-            state = GateState.READY
+        works = gate.link is LinkStatus.UP and gate.mode not in {Mode.FAULT, Mode.SAFE}
+        state = GateState.READY if works else GateState.FAULT
         return Surroundings(state, gate.mode is Mode.FREE, self._central_answers())
 
     # --- what follows ---------------------------------------------------------------------------------
