@@ -234,6 +234,7 @@ def test_a_whole_recorded_session_played_to_the_host_tells_it_nothing():
     pair.link.closed("unplugged")
     pair.link.opened(pair.now_ms)
     assert pair.link.receive(recorded, pair.now_ms) == ()
+    assert pair.link.standing is Standing.GREETING
     pair.run(1_000)
     before = pair.link.ignored.total()
     assert pair.link.receive(recorded, pair.now_ms) == ()

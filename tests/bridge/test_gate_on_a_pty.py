@@ -21,6 +21,7 @@ from firmware_bridge import gate as values
 from firmware_bridge.auth import derive_keys
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.gate import Direction, GateRelease, LinkStatus, Mode
+from firmware_bridge.port import SerialPort
 from firmware_bridge.simulator import ServedGate, SimulatedGate
 from scripts.gate import read_gate_key
 
@@ -242,6 +243,43 @@ async def test_closing_ends_the_events_and_leaves_no_release_waiting(served):
         assert await waiting == values.Unanswered()
         told = [event async for event in host._events]
     assert [type(event) for event in told] == [values.LinkLost]
+
+
+class Listening:
+    """A session that keeps what its port tells."""
+
+    def __init__(self):
+        self.opened = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.error = None
+        self.received = b""
+
+    def port_opened(self):
+        self.opened.set()
+
+    def port_read(self, received):
+        self.received += received
+
+    def port_closed(self, error):
+        self.error = error
+        self.closed.set()
+
+
+async def test_a_device_that_never_reads_closes_the_port_instead_of_growing_its_backlog():
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    session = Listening()
+    port = SerialPort(os.ttyname(slave), session)
+    port.start()
+    async with asyncio.timeout(PATIENCE_S):
+        await session.opened.wait()
+        while not session.closed.is_set():
+            port.write(bytes(4_096))
+            await asyncio.sleep(0)
+    assert "does not read" in str(session.error)
+    await port.close()
+    os.close(slave)
+    os.close(master)
 
 
 def test_plain_pyserial_sees_the_gate_speak_unasked(served):
