@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from firmware_bridge import frame, messages
 from firmware_bridge.auth import derive_keys, seal
 from firmware_bridge.errors import MessageBoundError
-from firmware_bridge.frame import Frame, Heading, IgnoredBecause
+from firmware_bridge.frame import Frame, FrameReader, Heading, IgnoredBecause
 from firmware_bridge.link import Answered, Down, Link, LocalRefusal, Reported, Standing, Trouble, Up
 from firmware_bridge.messages import Answer, Cause, Mode, Outputs
 from firmware_bridge.simulator import SimulatedGate
@@ -62,7 +62,11 @@ def test_a_release_that_reaches_nobody_is_unanswered_and_never_sent_after_its_li
     pair = up()
     pair.gate.drop_next(1_000, Heading.TO_CONTROLLER)
     pair.release(1, within_ms=1_000)
-    assert Answered(nonce(1), None) in pair.run(1_500)
+    pair.run(1_000)
+    pair.to_gate.clear()
+    assert Answered(nonce(1), None) in pair.run(500)
+    late = FrameReader().feed(b"".join(pair.to_gate))
+    assert 0x03 not in [found.type for found in late]
     pair.gate.to_controller._drop = 0
     pair.run(5_000)
     assert pair.gate.mode is Mode.LOCKED
