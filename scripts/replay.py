@@ -366,10 +366,11 @@ def replay(
     has a fresh standing of the standard tier, so that the face decides: grant, or refer to another way.
     """
     try:
-        pipeline = open_pipeline(open_pack(pack), threads, detector=detector)
+        # What is quickly checked comes first.
         recording = open_recording(source, border)
         root = source if source.is_dir() else source.parent
         claimed = read_claims(claims, root) if claims else None
+        pipeline = open_pipeline(open_pack(pack), threads, detector=detector)
         enrolled = enrol(pipeline, gallery, border, images, bar=True)
         judge = Judge.at(pipeline, enrolled.gallery, MaxFmr(max_fmr))
     except (StileError, ModelsError) as error:
@@ -382,7 +383,7 @@ def replay(
             typer.echo(
                 f"{line['source']}: {line['verdict'] or line['flaw']} {line['similarity'] or ''}".rstrip()
             )
-    if claimed is not None and not played.tally.everyone and not played.tally.flaws:
+    if claimed is not None and claimed.used == 0:
         _give_up(FixtureError(f"{claims}: none of its lines names an image of {source}; give paths below it"))
     typer.echo(
         json.dumps(

@@ -27,6 +27,11 @@ class Claims:
         return None
 
     @property
+    def used(self) -> int:
+        """Lines that named something in the recording."""
+        return len(self._used)
+
+    @property
     def unused(self) -> int:
         """Lines that named nothing in the recording."""
         return len(self._claims) - len(self._used)
