@@ -37,8 +37,11 @@ class ConfigError(CentralError):
         if (unknown := re.search(r"unknown field `(.*)`", rule)) is not None:
             key, rule = f"{key}.{unknown[1]}".lstrip("."), "there is no such key; remove it or mend its name"
         found: Any = tree
-        for step in key.split("."):
-            found = found.get(step) if isinstance(found, Mapping) else None
+        for step in re.findall(r"[^.\[\]]+", key):
+            if isinstance(found, list) and step.isdigit() and int(step) < len(found):
+                found = found[int(step)]
+            else:
+                found = found.get(step) if isinstance(found, Mapping) else None
         return ConfigError(where, key or "(whole file)", found, rule)
 
 

@@ -86,8 +86,8 @@ def init(
     operator: Annotated[str, typer.Option(help="The operator's id.")],
     site: Annotated[str, typer.Option(help="The site's id.")],
     purpose: Annotated[str, typer.Option(help="The one purpose to begin with.")] = "ride",
-    mqtt_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
+    mqtt_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 1883,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8480,
 ) -> None:
     """Write a configuration, a scorecard to start from, and fresh keys."""
     from central.app import init_central

@@ -56,7 +56,9 @@ def make_api(desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAdd
         """Refuse bodies past the bound before reading them, and requests without the token."""
         length = request.headers.get("content-length", "0")
         if request.headers.get("transfer-encoding") or not length.isdigit() or int(length) > BODY_MAX_BYTES:
-            return _problem(413, "too_large", f"a body has a length, of at most {BODY_MAX_BYTES} bytes")
+            refusal = _problem(413, "too_large", f"a body has a length, of at most {BODY_MAX_BYTES} bytes")
+            refusal.headers["connection"] = "close"  # or the rest of it would be read, however long
+            return refusal
         if request.url.path != "/v1/pair":
             given = request.headers.get("authorization", "").encode()
             if not hmac.compare_digest(given, expected):

@@ -1,0 +1,26 @@
+"""A fresh central for each test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.broker.central_rig import Clock, Rig, new_config, running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def config(tmp_path: Path, clock: Clock) -> Path:
+    return new_config(tmp_path, clock)
+
+
+@pytest.fixture
+async def rig(config: Path, clock: Clock) -> AsyncIterator[Rig]:
+    async with running(config, clock) as opened:
+        yield opened

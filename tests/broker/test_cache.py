@@ -1,0 +1,253 @@
+"""What a kiosk's caches are filled from: heads, chunks, and requests on a miss."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.restriction import DAY_MS, Terms
+from central.scorecard import Event, EventKind, EventOutcome
+from tests.broker.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, until
+from wire import chain
+from wire.fleet import Head, KioskState, Presence, RollCall
+from wire.ids import BootId, GalleryName, ReasonCode, ReviewerId, SubjectId
+from wire.requests import (
+    ChargeRequest,
+    ClaimRequest,
+    GalleryChunkRequest,
+    HeadRequest,
+    Refusal,
+    SnapshotChunkRequest,
+    StandingRequest,
+)
+from wire.sealing import open_seal, template_binding
+from wire.signing import restriction_holds
+from wire.topics import TopicKind
+from wire.values import GalleryRow, Standing, Tombstone
+
+MEMBERS = GalleryName("members")
+
+
+async def standings_of(end: KioskEnd) -> dict[str, Standing | Tombstone]:
+    """Take the whole cache, as wire/README.md says."""
+    head = (await end.ask(HeadRequest)).head
+    rows = []
+    for index, digest in enumerate(head.chunk_digests):
+        chunk = await end.ask(SnapshotChunkRequest, epoch=head.epoch, version=head.version, index=index)
+        assert chain.chunk_digest(chunk.rows) == digest
+        rows += chunk.rows
+    assert len(rows) == head.count
+    return {row.subject: row for row in rows}
+
+
+def fare(rig: Rig, subject: SubjectId, number: int, outcome: EventOutcome = EventOutcome.KEPT) -> None:
+    event = Event(f"e{number}", subject, RIDE, EventKind.FARE, outcome, rig.clock.ms - number)
+    rig.central.desk.standings.record_event(event)
+
+
+async def test_a_kiosk_takes_every_standing_from_nothing(rig: Rig):
+    subjects = [rig.add_member()[0] for _ in range(40)]
+    for number in range(30):
+        fare(rig, subjects[0], number)
+    rig.central.publish_heads()
+    async with rig.kiosk() as end:
+        cache = await standings_of(end)
+        assert sorted(cache) == sorted(subjects)
+        assert (cache[subjects[0]].tier, cache[subjects[1]].tier) == ("priority", "standard")
+        assert cache[subjects[0]].factors[0].text == "You paid your fares."
+
+
+async def test_a_template_opens_with_the_sites_key_for_its_own_subject_only(rig: Rig):
+    subject, claim = rig.add_member()
+    rig.central.publish_heads()
+    async with rig.kiosk() as end:
+        head = (await end.ask(HeadRequest, gallery=MEMBERS)).head
+        asked = {"gallery": MEMBERS, "epoch": head.epoch, "version": head.version, "index": 0}
+        chunk = await end.ask(GalleryChunkRequest, **asked)
+        (row,) = chunk.rows
+        assert chain.chunk_digest(chunk.rows) == head.chunk_digests[0]
+        assert row.claim_digests == (end.claim_digest(claim),)
+        keys = {key.version: key.key for key in end.secrets.gallery_keys}
+        binding = template_binding(end.grant.operator, end.grant.site, subject, RECIPE)
+        assert len(open_seal(keys, row.template.sealed, binding)) == 512
+
+
+async def test_a_miss_is_answered_by_the_standing_at_once(rig: Rig):
+    async with rig.kiosk() as end:
+        subject, claim = rig.add_member()
+        reply = await end.ask(StandingRequest, subject=subject)
+        assert isinstance(reply.entry, Standing)
+        assert (reply.entry.purpose, reply.entry.operator) == ("ride", "metro")
+        row = (await end.ask(ClaimRequest, gallery=MEMBERS, claim_digest=end.claim_digest(claim))).entry
+        assert isinstance(row, GalleryRow)
+        assert row.subject == subject
+        assert (await end.ask(StandingRequest, subject=SubjectId("0" * 32))).entry is None
+        unknown = end.claim_digest("0" * 32)
+        assert (await end.ask(ClaimRequest, gallery=MEMBERS, claim_digest=unknown)).entry is None
+
+
+async def test_a_standing_of_another_purpose_is_never_served(rig: Rig):
+    subject, _ = rig.add_member()
+    for number in range(30):
+        fare(rig, subject, number)
+    rig.central.publish_heads()
+    async with rig.kiosk("lockers", LOAN) as end:
+        reply = await end.ask(StandingRequest, subject=subject)
+        assert (reply.entry.purpose, reply.entry.score) == ("locker", 500)
+        assert {row.purpose for row in (await standings_of(end)).values()} == {"locker"}
+        end.send(TopicKind.REQUEST, StandingRequest(end.nonce(), end.clock.ms + 1, subject), RIDE)
+        await until(lambda: rig.central.switchboard.ignored["wrong_purpose"] == 1)
+        assert {received.purpose for received in end.heard} <= {LOAN, ""}
+
+
+async def test_another_purposes_head_is_no_head_for_this_kiosk(rig: Rig):
+    async with rig.kiosk("gate-1", RIDE) as end:
+        assert (await end.ask(HeadRequest)).head.name == RIDE
+        refused = await end.ask(HeadRequest, gallery=GalleryName("others"))
+        assert refused.reason is Refusal.UNKNOWN_FEED
+
+
+async def test_a_chunk_of_an_older_version_is_superseded(rig: Rig):
+    rig.add_member()
+    rig.central.publish_heads()
+    async with rig.kiosk() as end:
+        old = (await end.ask(HeadRequest)).head
+        rig.add_member()
+        rig.central.publish_heads()
+        refused = await end.ask(SnapshotChunkRequest, epoch=old.epoch, version=old.version, index=0)
+        assert refused.reason is Refusal.SUPERSEDED
+        new = (await end.ask(HeadRequest)).head
+        assert (new.epoch, new.version, new.count) == (old.epoch, old.version + 1, 2)
+        beyond = await end.ask(SnapshotChunkRequest, epoch=new.epoch, version=new.version, index=99)
+        assert beyond.reason is Refusal.UNKNOWN_FEED
+
+
+async def test_a_change_by_the_command_line_reaches_the_head_by_itself(rig: Rig):
+    async with rig.kiosk() as end:
+        before = (await end.ask(HeadRequest)).head.version
+        rig.add_member()
+        heard = await end.wait_for(
+            lambda: next(
+                (
+                    r.message
+                    for r in end.heard
+                    if isinstance(r.message, Head) and r.message.name == RIDE and r.message.version > before
+                ),
+                None,
+            )
+        )
+        assert heard.count == 1
+
+
+async def test_an_unchanged_feed_keeps_its_version_over_a_new_signature(rig: Rig):
+    rig.add_member()
+    rig.central.publish_heads()
+    async with rig.kiosk() as end:
+        first = (await end.ask(HeadRequest)).head
+        rig.clock.advance(60_000)
+        rig.central.publish_heads()
+        again = (await end.ask(HeadRequest)).head
+        assert again == msgspec.structs.replace(first, issued_at_ms=first.issued_at_ms + 60_000)
+
+
+async def test_a_withdrawn_subject_is_answered_by_a_tombstone_and_nothing_else_is_left(rig: Rig):
+    subject, claim = rig.add_member("4711")
+    fare(rig, subject, 1)
+    async with rig.kiosk() as end:
+        rig.central.desk.members.withdraw(subject)
+        rig.central.publish_heads()
+        assert (await end.ask(StandingRequest, subject=subject)).entry == Tombstone(subject, rig.clock.ms)
+        gone = (await end.ask(ClaimRequest, gallery=MEMBERS, claim_digest=end.claim_digest(claim))).entry
+        assert gone == Tombstone(subject, rig.clock.ms, (end.claim_digest(claim),))
+        assert isinstance((await standings_of(end))[subject], Tombstone)
+
+
+async def test_a_revoked_claim_is_named_as_revoked(rig: Rig):
+    subject, claim = rig.add_member()
+    async with rig.kiosk() as end:
+        rig.central.desk.members.revoke_claim(end.claim_digest(claim))
+        row = (await end.ask(ClaimRequest, gallery=MEMBERS, claim_digest=end.claim_digest(claim))).entry
+        assert (row.subject, row.claim_digests) == (subject, ())
+        assert row.revoked_digests == (end.claim_digest(claim),)
+
+
+async def test_a_restriction_reaches_the_kiosk_with_its_reviewers_signature(rig: Rig):
+    subject, _ = rig.add_member()
+    key_file = rig.config.parent / "ada.json"
+    config = load_config(rig.config)
+    add_reviewer(config, ReviewerId("ada"), key_file)
+    # The reviewer's certificate is of today, the rig's clock is not.
+    rig.clock.ms = utc_ms()
+    terms = Terms(
+        subject, config.settings.operator, RIDE, ReasonCode("staff_assaulted"), "12", rig.clock.ms + DAY_MS
+    )
+    made = issue_restriction(rig.central.desk, terms, key_file)
+    async with rig.kiosk() as end:
+        entry = (await end.ask(StandingRequest, subject=subject)).entry
+        assert entry.restrictions == (made,)
+        assert restriction_holds(made, end.grant.root_public_key, end.grant.operator)
+        rig.clock.advance(DAY_MS)
+        assert (await end.ask(StandingRequest, subject=subject)).entry.restrictions == ()
+
+
+async def test_a_late_request_is_told_so_except_for_a_head(rig: Rig):
+    subject, _ = rig.add_member()
+    async with rig.kiosk() as end:
+        assert (await end.ask(StandingRequest, subject=subject, late=True)).reason is Refusal.TOO_LATE
+        assert (await end.ask(HeadRequest, late=True)).head.name == RIDE
+
+
+async def test_a_charge_is_not_offered_before_there_is_a_ledger(rig: Rig):
+    subject, _ = rig.add_member()
+    async with rig.kiosk() as end:
+        fields = {
+            "idempotency_key": "1" * 32,
+            "subject": subject,
+            "passage": "2" * 32,
+            "amount_minor": 250,
+            "currency": "EUR",
+            "reference": "fare",
+        }
+        assert (await end.ask(ChargeRequest, **fields)).reason is Refusal.NOT_OFFERED
+
+
+def state(end: KioskEnd, presence: Presence, boot: str) -> KioskState:
+    return KioskState(
+        kiosk=end.grant.kiosk,
+        presence=presence,
+        boot_id=BootId(boot * 32),
+        issued_at_ms=end.clock.ms,
+        clock_sure=True,
+        software="0.1.0",
+        pack_digest=None,
+        recipe_digest=None,
+    )
+
+
+async def test_a_kiosks_state_is_known_and_a_will_of_an_earlier_life_is_not_believed(rig: Rig):
+    async with rig.kiosk() as end:
+        sightings = rig.central.desk.kiosks.sightings
+        end.send(TopicKind.STATE, state(end, Presence.READY, "2"))
+        await until(lambda: sightings().get("gate-1"))
+        end.send(TopicKind.STATE, state(end, Presence.LOST, "1"))
+        await until(lambda: rig.central.switchboard.ignored["late_will"] == 1)
+        assert sightings()["gate-1"].presence == "ready"
+        end.send(TopicKind.STATE, state(end, Presence.LOST, "2"))
+        await until(lambda: sightings()["gate-1"].presence == "lost")
+
+
+async def test_central_calls_the_roll_and_tells_its_heads_again_when_the_broker_comes_back(rig: Rig):
+    async with rig.kiosk() as end:
+        assert rig.central.embedded is not None
+        before = len(end.heard)
+        await asyncio.to_thread(rig.central.embedded.restart)
+        await until(lambda: end.link.connected.is_set() and rig.central.link.connected.is_set())
+        if not any(isinstance(r.message, RollCall) for r in end.heard[before:]):
+            # The kiosk may have come back after central's call; then it asks.
+            rig.central.on_connect()
+        await end.wait_for(
+            lambda: next((r for r in end.heard[before:] if isinstance(r.message, RollCall)), None)
+        )
+        assert (await end.ask(HeadRequest)).head.name == RIDE

@@ -1,0 +1,174 @@
+"""The scorecard: published, linted, deterministic, and blind to everything it does not name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import central.app
+from central.errors import ConfigError, RefusedError
+from central.scorecard import (
+    DAY_MS,
+    Event,
+    EventKind,
+    EventOutcome,
+    Scorecard,
+    check_event,
+    parse_scorecard,
+    score,
+)
+from central.standing import compute, cut, due, restricted
+from wire.ids import OperatorId, Purpose, SubjectId
+from wire.requests import CHUNK_MAX_BYTES, CHUNK_MAX_ROWS
+from wire.values import Standing
+
+METRO, RIDE, ADA = OperatorId("metro"), Purpose("ride"), SubjectId("a" * 32)
+NOW_MS = 2_000_000_000_000
+EXAMPLE = Path(central.app.__file__).parent / "scorecard.example.toml"
+
+
+def tree(**changes: Any) -> dict[str, Any]:
+    read = tomllib.loads(EXAMPLE.read_text())
+    return {**read, "operator": "metro", "purpose": "ride", **changes}
+
+
+def card(**changes: Any) -> Scorecard:
+    return parse_scorecard(tree(**changes), "test.toml", METRO, RIDE)
+
+
+def event(number: int = 1, **changes: Any) -> Event:
+    fields: dict[str, Any] = {
+        "event_id": f"e{number}",
+        "subject": ADA,
+        "purpose": RIDE,
+        "kind": EventKind.FARE,
+        "outcome": EventOutcome.KEPT,
+        "at_ms": NOW_MS,
+    }
+    return Event(**{**fields, **changes})
+
+
+def test_without_events_the_score_is_the_published_base_and_the_tier_standard():
+    scored = score(card(), ADA, [], NOW_MS)
+    assert (scored.score, scored.tier, scored.factors) == (500, "standard", ())
+
+
+def test_an_event_counts_half_after_its_half_life():
+    fresh, old = event(), event(at_ms=NOW_MS - 180 * DAY_MS)
+    assert score(card(), ADA, [fresh], NOW_MS).score == 510
+    assert score(card(), ADA, [old], NOW_MS).score == 505
+
+
+def test_a_factor_never_gives_more_than_its_cap():
+    paid = [event(number) for number in range(100)]
+    assert score(card(), ADA, paid, NOW_MS).score == 750
+    unpaid = [event(number, outcome=EventOutcome.BROKEN) for number in range(100)]
+    assert score(card(), ADA, unpaid, NOW_MS).score == 200
+
+
+def test_factors_come_in_order_of_weight_with_their_published_texts():
+    events = [event(1), event(2, outcome=EventOutcome.BROKEN)]
+    factors = score(card(), ADA, events, NOW_MS).factors
+    assert [(each.kind, each.points) for each in factors] == [("fare_broken", -60), ("fare_kept", 10)]
+    assert factors[0].text == "A fare was not paid."
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        event(purpose=Purpose("locker")),
+        event(subject=SubjectId("b" * 32)),
+        event(disputed=True),
+        event(at_ms=NOW_MS + 1),
+        event(kind=EventKind.EQUIPMENT),
+    ],
+)
+def test_what_belongs_to_another_or_is_disputed_or_unnamed_does_not_count(other: Event):
+    assert score(card(), ADA, [other], NOW_MS) == score(card(), ADA, [], NOW_MS)
+
+
+events_drawn = st.lists(
+    st.builds(
+        event,
+        st.integers(0, 10**6),
+        kind=st.sampled_from(EventKind),
+        outcome=st.sampled_from(EventOutcome),
+        at_ms=st.integers(NOW_MS - 400 * DAY_MS, NOW_MS),
+    ),
+    max_size=30,
+)
+
+
+@given(events_drawn, st.randoms(use_true_random=False))
+def test_the_order_of_events_does_not_matter_and_the_score_stays_in_bounds(events: list[Event], dice: Any):
+    first = score(card(), ADA, events, NOW_MS)
+    dice.shuffle(events)
+    assert score(card(), ADA, events, NOW_MS) == first
+    assert 0 <= first.score <= 1000
+
+
+def factor(**changes: Any) -> dict[str, Any]:
+    return {**tree()["factor"][0], **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"factor": [factor(kind="mood")]}, "factor[0].kind"),
+        ({"factor": [factor(text="")]}, "factor[0].text"),
+        ({"factor": [factor(operator="bus")]}, "factor[0].operator"),
+        ({"factor": [factor(purpose="credit")]}, "factor[0].purpose"),
+        ({"factor": [factor(), factor()]}, "factor"),
+        ({"factor": [factor()] * 11}, "factor"),
+        ({"operator": "bus"}, "operator"),
+        ({"purpose": "credit"}, "purpose"),
+        ({"valid_hours": 0}, "valid_hours"),
+        ({"tier": tree()["tier"][:2]}, "tier.at_least"),
+        ({"tier": []}, "tier"),
+        ({"faces": 1}, "faces"),
+    ],
+)
+def test_linting_refuses_a_scorecard_and_names_the_key(changes: dict[str, Any], key: str):
+    with pytest.raises(ConfigError) as refusal:
+        card(**changes)
+    assert refusal.value.key == key
+
+
+@pytest.mark.parametrize("missing", ["valid_hours", "currency", "base", "tier"])
+def test_a_scorecard_without_expiry_currency_base_or_tiers_is_refused(missing: str):
+    with pytest.raises(ConfigError, match=missing):
+        parse_scorecard({k: v for k, v in tree().items() if k != missing}, "test.toml", METRO, RIDE)
+
+
+def test_conduct_counts_only_with_an_incident_number():
+    with pytest.raises(RefusedError, match="incident number"):
+        check_event(event(kind=EventKind.CONDUCT), NOW_MS)
+    check_event(event(kind=EventKind.CONDUCT, incident="2026-12"), NOW_MS)
+    with pytest.raises(RefusedError, match="past"):
+        check_event(event(at_ms=NOW_MS + 1), NOW_MS)
+
+
+def test_a_standing_expires_with_the_scorecards_validity_and_is_due_after_a_quarter_of_it():
+    standing = compute(card(), ADA, [], NOW_MS)
+    assert standing.expires_at_ms == NOW_MS + 48 * 3_600_000
+    assert not due(standing, NOW_MS + 12 * 3_600_000 - 1)
+    assert due(standing, NOW_MS + 12 * 3_600_000)
+    assert restricted(standing, [], NOW_MS) == standing
+
+
+@given(st.integers(0, 3 * CHUNK_MAX_ROWS))
+def test_chunks_hold_every_row_once_in_order_within_their_bounds(count: int):
+    one = compute(card(), ADA, [], NOW_MS)
+    rows: list[Standing] = [
+        Standing(SubjectId(f"{number:032x}"), *(getattr(one, name) for name in one.__struct_fields__[1:]))
+        for number in reversed(range(count))
+    ]
+    chunks = cut(rows)
+    assert [row.subject for chunk in chunks for row in chunk] == sorted(row.subject for row in rows)
+    assert all(0 < len(chunk) <= CHUNK_MAX_ROWS for chunk in chunks)
+    assert CHUNK_MAX_BYTES < 256 * 1024

@@ -1,0 +1,100 @@
+"""The database: bounded columns, a migration that makes exactly the tables, durable settings."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import LargeBinary, String, create_engine
+from sqlalchemy.exc import IntegrityError
+
+from central.adapters.store import Store
+from central.adapters.tables import METADATA
+from central.enrolment import Consent
+from central.scorecard import Event, EventKind, EventOutcome
+from central.subjects import PinState, Subject
+from wire.fields import FIELD_MAX_BYTES
+from wire.ids import Purpose, SubjectId
+
+ADA = SubjectId("a" * 32)
+
+
+def test_every_text_and_bytes_column_has_a_maximum_of_at_most_4_kib():
+    lengths = {
+        f"{table.name}.{column.name}": column.type.length
+        for table in METADATA.tables.values()
+        for column in table.columns
+        if isinstance(column.type, String | LargeBinary)
+    }
+    assert len(lengths) > 40
+    assert [name for name, length in lengths.items() if length is None or length > FIELD_MAX_BYTES] == []
+
+
+def test_every_column_is_of_a_kind_that_has_a_bound():
+    kinds = {type(column.type).__name__ for table in METADATA.tables.values() for column in table.columns}
+    assert kinds == {"String", "LargeBinary", "BigInteger", "Integer", "Boolean"}
+
+
+def test_no_column_is_named_for_an_image():
+    names = {column.name for table in METADATA.tables.values() for column in table.columns}
+    assert not {
+        name for name in names if any(word in name for word in ("image_", "photo", "picture", "face"))
+    }
+
+
+def test_migrating_makes_exactly_the_tables(tmp_path: Path):
+    Store(tmp_path / "central.db").close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'central.db'}")
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), METADATA)
+    engine.dispose()
+    assert differences == []
+
+
+def test_opening_twice_changes_nothing_and_keeps_everything(tmp_path: Path):
+    store = Store(tmp_path / "central.db")
+    store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
+    store.close()
+    store = Store(tmp_path / "central.db")
+    assert store.subject(ADA) == Subject(ADA, 1)
+    store.close()
+
+
+def test_the_database_itself_refuses_what_is_longer_than_its_column(tmp_path: Path):
+    store = Store(tmp_path / "central.db")
+    store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
+    with pytest.raises(IntegrityError, match="verifier_length"):
+        store.save_pin(PinState(ADA, "v" * 257))
+    store.close()
+
+
+def test_the_revision_rises_with_what_kiosks_are_told_and_with_nothing_else(tmp_path: Path):
+    store = Store(tmp_path / "central.db")
+    seen = [store.revision()]
+    store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
+    seen.append(store.revision())
+    event = Event("e1", ADA, Purpose("ride"), EventKind.FARE, EventOutcome.KEPT, 1)
+    assert store.add_event(event)
+    seen.append(store.revision())
+    assert not store.add_event(event)
+    store.save_pin(PinState(ADA, "v"))
+    seen.append(store.revision())
+    store.withdraw(ADA, 2)
+    seen.append(store.revision())
+    store.close()
+    assert seen == [0, 1, 2, 2, 3]
+
+
+def test_a_writer_beside_a_running_central_waits_its_turn(tmp_path: Path):
+    store = Store(tmp_path / "central.db")
+    other = sqlite3.connect(tmp_path / "central.db", isolation_level=None)
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM subjects").fetchall()
+    assert store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
+    other.execute("COMMIT")
+    other.close()
+    store.close()
