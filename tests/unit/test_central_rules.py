@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from central.app import init_central, open_desk
 from central.audit import Acceptable, Position, StoredLink, accept, verify
 from central.config import load_config
 from central.enrolment import Consent, check_consent, check_template, gallery_entry
@@ -317,8 +318,6 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 
 def test_keys_are_made_once_for_their_owner_alone_and_refused_when_others_may_read_them(tmp_path: Path):
-    from central.app import init_central, open_desk
-
     config = init_central(tmp_path, "metro", "north", "ride")
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()}
     assert set(modes.values()) == {0o600}
