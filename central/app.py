@@ -252,7 +252,8 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
         stack.push_async_callback(link.close)
         link.open(broker.host, broker.port)
         http.open()
-        await asyncio.wait_for(link.connected.wait(), CONNECT_S)
+        async with asyncio.timeout(CONNECT_S):
+            await link.connected.wait()
         keeper = asyncio.create_task(central.keep_heads(settings.head_every_s), name="heads")
         stack.push_async_callback(_cancelled, keeper)
         yield central

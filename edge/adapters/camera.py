@@ -94,7 +94,9 @@ class NewestFrameCamera:
             fresh = self._newest is not self._given
         if not fresh:
             try:
-                await asyncio.wait_for(arrived.wait(), READ_TIMEOUT_S)
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with a frame.
+                async with asyncio.timeout(READ_TIMEOUT_S):
+                    await arrived.wait()
             except TimeoutError:
                 return None
         with self._lock:

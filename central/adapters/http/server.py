@@ -55,5 +55,6 @@ class HttpServer:
                 await asyncio.sleep(0.01)
             self._server.should_exit = True
             self._server.force_exit = True
-            await asyncio.wait_for(self._serving, STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await self._serving
         self._socket.close()
