@@ -24,6 +24,7 @@ BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 MISC_EVERY_S = 1.0  # paho's keep-alive and retries
 INFLIGHT_MAX = 50
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 _NO_RETAINED = 2  # retain handling of MQTT 5: send none at subscribing
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,14 @@ class MqttLink:
         assert self._loop is not None
         # Without it Nagle and delayed acknowledgement make a round trip of 40 ms (FACTS 5).
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._loop.add_reader(opened, self._client.loop_read)
+        self._loop.add_reader(opened, self._readable, opened)
+
+    def _readable(self, opened: socket.socket) -> None:
+        self._client.loop_read()
+        # The embedded broker leaves Nagle on: it holds a message back until its last bytes are acknowledged,
+        # which Linux would put off for 40 ms. Asking for it after each read makes a round trip of 2 ms of 47.
+        if _QUICK_ACK is not None and opened.fileno() != -1:
+            opened.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def _socket_closed(self, _client: Client, _userdata: object, closed: Any) -> None:
         assert self._loop is not None
