@@ -26,6 +26,7 @@ from edge.compare.search import choose_point
 from edge.config import BrokerSection, GateSection, KioskConfig, KioskSection, ScreenSection
 from edge.decide.verdict import Age, RestrictionState, Tier
 from edge.enact.display import Display, Notice, OtherWayAsked, PinEntered, Prompt, Touch
+from edge.enact.release import ReleaseConfig
 from edge.enrolment import FailureToEnrol, enrol
 from edge.errors import FixtureError
 from edge.kiosk import PassReport
@@ -37,7 +38,7 @@ from firmware_bridge.simulator.served import ServedGate
 from models.manifest import MaxFmr
 from models.registry import open_pack
 from scripts.cast import ENROLMENT_IMAGES, MEMBERS, Cast, Member, Part
-from scripts.clip import ClipFormat, Studio
+from scripts.clip import APPROACH_S, SHOW_S, ClipFormat, Scene, Studio
 from scripts.gate import write_gate_key
 from wire.ids import (
     ClaimId,
@@ -139,20 +140,39 @@ class Stage:
         self._takes += 1
         payload = qr_text(claimant.claim) if claimant else None
         scene = self._cast.scene(part, self._studio, payload, self._takes)
-        self._screen.on_show = self._person(part, claimant)
         if part.types_pin and part.shown is None:
             self._screen.press(OtherWayAsked())
+        report = await self.perform(part, scene)
+        if restriction is not None and claimant is not None:
+            self.central.desk.standings.lift_restriction(restriction)
+            await self._told(claimant.subject, RestrictionState.NONE)
+        return report
+
+    async def perform(self, part: Part, scene: Scene) -> PassReport | None:
+        """A part before any scene, as `play` does it, but for what is prepared."""
+        self._screen.on_show = self._person(part, self._enrolled[part.claims] if part.claims else None)
         ended = asyncio.wrap_future(self._camera.play(scene))
         try:
             report = await self._report(ended, expected=part.verdict is not None)
         finally:
             self._screen.on_show = lambda _: None
         await ended
-        if restriction is not None and claimant is not None:
-            self.central.desk.standings.lift_restriction(restriction)
-            await self._told(claimant.subject, RestrictionState.NONE)
         await self._until("the screen is ready for the next person", self._waiting)
         return report
+
+    def standing(self, part: Part) -> Scene:
+        """The code held up for a third of a second, then the person already standing there, for one."""
+        self._takes += 1
+        payload = qr_text(self._enrolled[part.claims].claim) if part.claims else None
+        walk = self._cast.scene(part, self._studio, payload, self._takes)
+        shown = round(self._studio.format.frames_per_s / 3)
+        stands = self._studio.format.frames(SHOW_S + APPROACH_S)
+        return Scene(
+            f"{walk.name}, standing",
+            4 * shown,
+            walk.frames_per_s,
+            lambda index: walk[shown + index] if index < shown else walk[stands + index - shown],
+        )
 
     def _person(self, part: Part, claimant: Enrolled | None) -> Callable[[Display], None]:
         """Somebody who walks when welcomed, and types their PIN when asked and if they know it."""
@@ -253,7 +273,7 @@ async def _first_of(timeout_s: float | None, *futures: asyncio.Future[Any]) -> N
 
 
 @contextlib.asynccontextmanager
-async def open_stage(folder: Path, seed: int) -> AsyncIterator[Stage]:
+async def open_stage(folder: Path, seed: int, release: ReleaseConfig | None = None) -> AsyncIterator[Stage]:
     """Set everything up in an empty `folder`; the kiosk is ready when this is entered."""
     cast, studio = Cast(), Studio(seed, ClipFormat())
     reports: asyncio.Queue[PassReport] = asyncio.Queue()
@@ -274,6 +294,7 @@ async def open_stage(folder: Path, seed: int) -> AsyncIterator[Stage]:
             kiosk=KioskSection(str(kiosk_folder)),
             gate=GateSection(GATE, str(gate.path), str(gate_key_file)),
             screen=ScreenSection(port=0),
+            release=release or ReleaseConfig(),
             broker=BrokerSection(central.broker.host, central.broker.port),
         )
         idle = studio.empty()
