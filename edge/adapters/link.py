@@ -60,6 +60,7 @@ class Link:
         self.on_lost: list[Callable[[], None]] = []
         self.last_will: Callable[[], KioskState] | None = None
         self.unanswered = 0
+        self._answering = False
         self._listeners: dict[TopicKind, Listener] = {TopicKind.REPLY: self._hear_reply}
         self._asked: dict[Nonce, asyncio.Future[Reply]] = {}
         site, kiosk = identity.site, identity.kiosk
@@ -79,6 +80,11 @@ class Link:
     def connected(self) -> bool:
         """Whether the broker is there; central may still be silent."""
         return self.connection.connected
+
+    @property
+    def central_answers(self) -> bool:
+        """Whether central was heard on this connection, and has not left a question unanswered since."""
+        return self.connected and self._answering
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
@@ -117,6 +123,7 @@ class Link:
                 reply = await answer
         except TimeoutError:
             self.unanswered += 1
+            self._answering = False
             return None
         finally:
             del self._asked[nonce]
@@ -150,6 +157,7 @@ class Link:
         if address.kind in HEARD_BY_KIOSK and received.purpose != self._identity.purpose:
             self.ignored["wrong_purpose"] += 1
             return
+        self._answering = self._answering or not retained
         listener = self._listeners.get(address.kind)
         if listener is not None:
             listener(received, retained)
@@ -163,6 +171,7 @@ class Link:
             call()
 
     def _lost(self) -> None:
+        self._answering = False
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(TimeoutError("the connection was lost"))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from edge.adapters.cache import Cache, FeedName
+from edge.adapters.cache import Cache, FeedName, Held
 from edge.adapters.clock import Clock
 from edge.adapters.link import Link
 from edge.adapters.pairing import Identity
@@ -165,7 +165,7 @@ class CachedMembers:
         held = self._cache.held(FeedName.STANDING)
         entry = self._cache.standing(subject)
         asked = self._asked_standings.get(subject)
-        if held is None or (asked and (asked.epoch, asked.version) > (held.epoch, held.version)):
+        if held is None or (asked is not None and _place(asked) >= _place(held)):
             return asked
         return None if entry is None else CachedStanding(entry, held.epoch, held.version, held.issued_at_ms)
 
@@ -200,3 +200,7 @@ class CachedMembers:
             return
         self.vault.trust(secrets)
         await asyncio.to_thread(self._keep_secrets, secrets)
+
+
+def _place(said: Held | CachedStanding) -> tuple[int, int, int]:
+    return said.epoch, said.version, said.issued_at_ms

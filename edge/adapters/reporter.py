@@ -63,6 +63,7 @@ class Reporter:
         self._dice, self._metrics = dice, metrics
         self.presence = Presence.INIT
         self.notes: Callable[[], Iterable[str]] = tuple
+        self.faults: Mapping[str, int] = {}
         self._wake = asyncio.Event()
         self._roll_call: Nonce | None = None
         self._answer_at = 0.0
@@ -129,6 +130,8 @@ class Reporter:
             found.add(self._outbox.standstill)
         if self._sender.trouble:
             found.add("outbox_trouble")
+        if self.faults:
+            found.add("link_fault")
         if self._cache.trouble:
             found.add("cache_trouble")
         if self._clock.stepped:

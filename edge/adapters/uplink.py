@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +33,9 @@ from wire.messages import Presence
 
 OUTBOX_FILE = "outbox.sqlite3"
 CACHE_FILE = "cache.sqlite3"
+FAULT_RETRY_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 def host_ms() -> int:
@@ -80,11 +85,12 @@ class Uplink:
     pins: CentralPins
     reporter: Reporter
     feeds: dict[FeedName, Feed]
+    faults: Counter[str] = field(default_factory=Counter)
 
     @property
     def central_seen(self) -> bool:
-        """Whether the broker is reachable; central's own silence shows as ages and missing answers."""
-        return self.link.connected
+        """Whether central was heard lately; one unanswered question is silence until it is heard again."""
+        return self.link.central_answers
 
 
 @contextlib.asynccontextmanager
@@ -134,20 +140,34 @@ async def open_uplink(
         )
         pins = CentralPins(identity, link, cache, clock.uptime_ms, draw)
         uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds)
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(each, name=name)
-                for name, each in (
-                    ("link", link.run()),
-                    ("sender", sender.run()),
-                    ("reporter", reporter.run()),
-                    *((f"{name} feed", feed.run()) for name, feed in feeds.items()),
-                )
-            ]
+        reporter.faults = uplink.faults
+        connection = asyncio.create_task(_guarded("link", link.run, uplink.faults), name="link")
+        running = [
+            asyncio.create_task(_guarded(name, run, uplink.faults), name=name)
+            for name, run in (
+                ("sender", sender.run),
+                ("reporter", reporter.run),
+                *((f"{name} feed", feed.run) for name, feed in feeds.items()),
+            )
+        ]
+        try:
+            yield uplink
+        finally:
+            for task in running:
+                task.cancel()
             try:
-                yield uplink
-            finally:
-                for task in running[1:]:
-                    task.cancel()
                 await link.close(reporter.state(Presence.DISCONNECTED))
-                running[0].cancel()
+            finally:
+                connection.cancel()
+                await asyncio.gather(connection, *running, return_exceptions=True)
+
+
+async def _guarded(name: str, run: Callable[[], Awaitable[None]], faults: Counter[str]) -> None:
+    """Run for ever: a fault of this side's own must not end a kiosk that decides without it."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s failed, and starts again", name)
+            faults[name] += 1
+            await asyncio.sleep(FAULT_RETRY_S)

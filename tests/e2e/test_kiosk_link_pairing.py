@@ -1,0 +1,115 @@
+"""Pairing and starting: what goes wrong is named with what to do, and leaves nothing half done."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.adapters.pairing import Identity, keep_secrets, load_identity, pair
+from edge.adapters.uplink import UplinkConfig, open_uplink
+from edge.errors import PairingError, StoreError
+from tests.broker.central_rig import RIDE, Rig
+from tests.broker.conftest import clock, config, rig  # noqa: F401 - fixtures
+from tests.e2e.kiosk_rig import paired
+from wire.ids import KioskId
+from wire.pairing import GalleryKey
+
+
+async def attempt(url: str, code: str, folder: Path) -> Identity:
+    return await pair(url, code, folder, software="0.1.0", random_bytes=os.urandom)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*")) if folder.exists() else []
+
+
+async def test_a_paired_kiosk_reads_back_what_it_was_granted(rig: Rig, tmp_path: Path):  # noqa: F811
+    code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
+    made = await attempt(rig.central.http_url, code, tmp_path / "kiosk")
+    read = load_identity(tmp_path / "kiosk", os.urandom)
+    assert (read.operator, read.site, read.kiosk, read.purpose) == ("metro", "north", "gate-1", "ride")
+    assert read.secrets == made.secrets == rig.central.desk.context.secrets
+    assert read.root_public_key == rig.central.desk.context.identity.root.public_key
+    assert read.signer.public_key == made.signer.public_key
+    assert {(tmp_path / "kiosk" / name).stat().st_mode & 0o777 for name in files(tmp_path / "kiosk")} == {
+        0o600
+    }
+    plain = b"".join((tmp_path / "kiosk" / name).read_bytes() for name in files(tmp_path / "kiosk"))
+    assert read.secrets.claim_key not in plain
+    assert str(read.secrets) not in repr(read)
+
+
+async def test_a_wrong_a_used_and_a_malformed_code_are_refused_by_a_sentence(rig: Rig, tmp_path: Path):  # noqa: F811
+    url, folder = rig.central.http_url, tmp_path / "kiosk"
+    with pytest.raises(PairingError, match="make a new one with `stile central kiosk add`"):
+        await attempt(url, "ABCD-EFGH-IJKL-MNOP", folder)
+    with pytest.raises(PairingError, match="four groups of four"):
+        await attempt(url, "1234", folder)
+    code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
+    await attempt(url, code, tmp_path / "first")
+    with pytest.raises(PairingError, match="unknown, used or older"):
+        await attempt(url, code, folder)
+    assert files(folder) == []
+
+
+async def test_a_central_that_is_not_there_or_is_something_else_is_named(rig: Rig, tmp_path: Path):  # noqa: F811
+    code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(PairingError, match="central does not answer"):
+        await attempt(url, code, tmp_path / "kiosk")
+    with pytest.raises(PairingError, match="is that the address of Stile's central"):
+        await attempt(rig.central.http_url + "/elsewhere", code, tmp_path / "kiosk")
+    assert (await attempt(rig.central.http_url, code, tmp_path / "kiosk")).kiosk == "gate-1"
+
+
+async def test_a_paired_folder_is_not_paired_over(rig: Rig, tmp_path: Path):  # noqa: F811
+    await paired(rig, tmp_path / "kiosk")
+    before = (tmp_path / "kiosk" / "identity").read_bytes()
+    code = rig.central.desk.kiosks.add(KioskId("gate-2"), RIDE)
+    with pytest.raises(PairingError, match="paired already"):
+        await attempt(rig.central.http_url, code, tmp_path / "kiosk")
+    assert (tmp_path / "kiosk" / "identity").read_bytes() == before
+
+
+async def test_an_unpaired_an_open_and_a_mixed_up_folder_do_not_start(rig: Rig, tmp_path: Path):  # noqa: F811
+    folder = tmp_path / "kiosk"
+    wire = UplinkConfig(software="0.1.0", recipe_digest="ab" * 32)
+    with pytest.raises(StoreError, match="pair this kiosk"):
+        async with open_uplink(folder, wire):
+            pass
+    await paired(rig, folder)
+    (folder / "device.key").chmod(0o644)
+    with pytest.raises(StoreError, match="chmod 600"):
+        async with open_uplink(folder, wire):
+            pass
+    (folder / "device.key").chmod(0o600)
+    (folder / "device.key").write_bytes(os.urandom(32))
+    with pytest.raises(StoreError, match=r"put back the device\.key"):
+        async with open_uplink(folder, wire):
+            pass
+
+
+async def test_a_damaged_outbox_stops_the_start_and_stays_as_it_is(rig: Rig, tmp_path: Path):  # noqa: F811
+    kiosk = await paired(rig, tmp_path / "kiosk")
+    async with kiosk.running():
+        pass
+    outbox = kiosk.folder / "outbox.sqlite3"
+    outbox.write_bytes(b"damaged" * 4096)
+    with pytest.raises(StoreError, match="nothing is thrown away"):
+        async with kiosk.running():
+            pass
+    assert outbox.read_bytes() == b"damaged" * 4096
+
+
+async def test_new_gallery_keys_survive_a_restart(rig: Rig, tmp_path: Path):  # noqa: F811
+    kiosk = await paired(rig, tmp_path / "kiosk")
+    secrets = load_identity(kiosk.folder, os.urandom).secrets
+    rotated = msgspec.structs.replace(secrets, gallery_keys=(*secrets.gallery_keys, GalleryKey(2, b"g" * 32)))
+    keep_secrets(kiosk.folder, rotated, os.urandom)
+    assert load_identity(kiosk.folder, os.urandom).secrets == rotated
