@@ -15,7 +15,7 @@ from edge.adapters.cache import FeedName
 from edge.adapters.camera import open_camera
 from edge.adapters.fixtures import open_playable
 from edge.adapters.onnx import load_networks
-from edge.adapters.pairing import pair
+from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.sim import ClipDevice, clip_camera
@@ -34,8 +34,8 @@ from edge.kiosk import Devices, Kiosk, PassReport
 from edge.passage.state import Rules
 from edge.ports import Camera, Screen
 from firmware_bridge.auth import derive_keys
-from firmware_bridge.drivers.own import open_own_gate
-from firmware_bridge.gate import Fault, Gate, LinkStatus
+from firmware_bridge.drivers.own import OwnGate, open_own_gate
+from firmware_bridge.gate import Fault, Gate, LinkStatus, LinkUp
 from firmware_bridge.messages import CHALLENGE_SIZE
 from models.manifest import MaxFmr
 from models.registry import Pack, open_pack
@@ -47,11 +47,14 @@ __all__ = [
     "ClipDevice",
     "Extras",
     "OpenKiosk",
+    "broker_of",
     "clip_camera",
     "open_kiosk",
     "open_pipeline",
     "open_recording",
     "pair",
+    "probe_camera",
+    "probe_gate",
 ]
 
 PHOTO_RISK = "photo_risk"
@@ -148,18 +151,9 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
     async with contextlib.AsyncExitStack() as stack:
         uplink = await stack.enter_async_context(open_uplink(folder, wire, world=extras.world))
         clock_ms = uplink.clock.uptime_ms
-        gate = open_own_gate(
-            config.gate.port,
-            derive_keys(_gate_key(Path(config.gate.key_file)), config.gate.id),
-            clock_ms=clock_ms,
-            draw_challenge=lambda: os.urandom(CHALLENGE_SIZE),
-        )
+        gate = _open_gate(config, clock_ms)
         stack.push_async_callback(gate.close)
-        if extras.camera is not None:
-            camera = extras.camera(clock_ms)
-        else:
-            section = config.camera
-            camera = open_camera(section.device, section.width_px, section.height_px, section.fps, clock_ms)
+        camera = _open_camera(config, clock_ms) if extras.camera is None else extras.camera(clock_ms)
         stack.push_async_callback(camera.close)
         screen = WebScreen()
         port = await screen.serve(config.screen.host, config.screen.port)
@@ -200,6 +194,53 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+
+
+def broker_of(config: KioskConfig) -> tuple[str, int]:
+    """Host and port of the broker a kiosk uses; raises `StoreError` when it is not paired."""
+    if config.broker is not None:
+        return config.broker.host, config.broker.port
+    identity = load_identity(Path(config.kiosk.state_dir), os.urandom)
+    return identity.broker_host, identity.broker_port
+
+
+async def probe_gate(config: KioskConfig, within_s: float) -> str:
+    """What is wrong with the gate, as a sentence; empty once it has answered. Raises `ConfigError`."""
+    gate = _open_gate(config, lambda: time.monotonic_ns() // 1_000_000)
+    try:
+        async with asyncio.timeout(within_s):
+            async for event in gate.events():
+                if isinstance(event, LinkUp):
+                    return ""
+    except TimeoutError:
+        pass
+    finally:
+        await gate.close()
+    return gate.state().trouble or f"nothing answers on {config.gate.port}"
+
+
+async def probe_camera(config: KioskConfig) -> str:
+    """The camera's state once it had the time for a picture; raises `CameraError`."""
+    camera = _open_camera(config, lambda: time.monotonic_ns() // 1_000_000)
+    try:
+        frame = await camera.read()
+        return camera.state() if frame is not None or camera.state() != "ok" else "no picture"
+    finally:
+        await camera.close()
+
+
+def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> OwnGate:
+    return open_own_gate(
+        config.gate.port,
+        derive_keys(_gate_key(Path(config.gate.key_file)), config.gate.id),
+        clock_ms=clock_ms,
+        draw_challenge=lambda: os.urandom(CHALLENGE_SIZE),
+    )
+
+
+def _open_camera(config: KioskConfig, clock_ms: Callable[[], int]) -> Camera:
+    section = config.camera
+    return open_camera(section.device, section.width_px, section.height_px, section.fps, clock_ms)
 
 
 def _rules(config: KioskConfig, pack: Pack) -> Rules:

@@ -1,10 +1,115 @@
-"""`stile kiosk`: run one, pair one with central, check its configuration, replay a recording through it."""
+"""`stile kiosk`: run one, pair one with central, check its configuration, replay a recording through it.
+
+Exit codes: 0 done, 1 refused or failed, 2 a configuration, key file, pack or device that cannot be used.
+"""
 
 from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.replay import replay
 
+if TYPE_CHECKING:
+    from edge.config import KioskConfig
+
 app = typer.Typer(help="Kiosks: pair, run, check, replay.", no_args_is_help=True)
 app.command()(replay)
+
+EXIT_FAILED, EXIT_UNUSABLE = 1, 2
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="The kiosk's configuration.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output is one object.")]
+DEFAULT_CONFIG = Path("kiosk.toml")
+
+
+@contextlib.contextmanager
+def _expected_errors() -> Iterator[None]:
+    """Tell an expected error in one line, with the exit code that fits it."""
+    from edge.errors import PairingError, StileError
+    from models.errors import ModelsError
+
+    try:
+        yield
+    except PairingError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+    except (StileError, ModelsError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_UNUSABLE) from error
+
+
+@app.command()
+def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Check a configuration without starting anything; an error names line, key and bound."""
+    from edge.config import read_config
+
+    with _expected_errors():
+        read_config(config)
+    typer.echo(f"{config}: good")
+
+
+@app.command()
+def pair(
+    central_url: Annotated[str, typer.Argument(help="Central's address, such as http://central.local:8460")],
+    code: Annotated[str, typer.Argument(help="The code that `stile central kiosk add` printed.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Pair this kiosk with central: makes its keys in kiosk.state_dir and takes the site's."""
+    from edge.app import pair as pair_kiosk
+    from edge.config import read_config
+
+    with _expected_errors():
+        folder = Path(read_config(config).kiosk.state_dir)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity = asyncio.run(
+            pair_kiosk(central_url, code, folder, software=version("stile"), random_bytes=os.urandom)
+        )
+    said = {"kiosk": identity.kiosk, "site": identity.site, "purpose": identity.purpose}
+    typer.echo(
+        json.dumps(said, separators=(",", ":"))
+        if as_json
+        else f"paired: {identity.kiosk} at {identity.site}, for {identity.purpose}"
+    )
+
+
+@app.command()
+def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Run the kiosk until interrupted."""
+    from edge.config import read_config
+
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    with _expected_errors(), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(read_config(config), as_json=as_json))
+
+
+async def _run(config: KioskConfig, *, as_json: bool) -> None:
+    from edge.app import open_kiosk
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with open_kiosk(config) as kiosk:
+        where = {"screen": kiosk.screen_url}
+        typer.echo(json.dumps(where) if as_json else f"screen {where['screen']}\nCtrl+C stops it")
+        sys.stdout.flush()
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait({stopping, kiosk.serving}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if kiosk.serving.done():
+            kiosk.serving.result()

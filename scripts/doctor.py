@@ -1,0 +1,187 @@
+"""`stile doctor`: what this machine and this kiosk lack, and what to do about each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.config import KioskConfig, read_config
+from edge.errors import StileError
+
+FREE_MIN_MB = 500
+"""Room for a day of records and a snapshot of a large site, with some to spare."""
+CONNECT_WITHIN_S = 3.0
+GATE_WITHIN_S = 3.0
+TIMESYNC_MARKER = Path("/run/systemd/timesync/synchronized")
+EXIT_FOUND, EXIT_CONFIGURATION = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `remedy` says what to do, and is empty when it is well."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def main(
+    config: Annotated[
+        Path | None, typer.Option(help="A kiosk's configuration; without one the machine only.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Last line of standard output is one object.")
+    ] = False,
+) -> None:
+    """Look at pack, broker, gate, camera, disk and clock; say what to do. Exits 1 if anything is wrong."""
+    try:
+        kiosk = read_config(config) if config is not None else None
+    except StileError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    findings = list(examine(kiosk))
+    _show(findings, Console(stderr=as_json))
+    if as_json:
+        fine = all(finding.ok for finding in findings)
+        typer.echo(
+            json.dumps({"ok": fine, "findings": [asdict(each) for each in findings]}, separators=(",", ":"))
+        )
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(EXIT_FOUND)
+
+
+def examine(kiosk: KioskConfig | None) -> Iterator[Finding]:
+    """Every finding, in the order in which they should be put right."""
+    yield _python()
+    yield _pack(kiosk)
+    yield _disk(kiosk)
+    yield _clock()
+    yield _broker(kiosk)
+    yield _serial(kiosk)
+    if kiosk is not None:
+        yield _camera(kiosk)
+
+
+def _show(findings: list[Finding], console: Console) -> None:
+    table = Table(show_header=False, box=None)
+    for each in findings:
+        table.add_row("well" if each.ok else "[red]look[/red]", each.name, each.found, each.remedy)
+    console.print(table)
+
+
+def _python() -> Finding:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    fits = (3, 11) <= sys.version_info < (3, 14)
+    return Finding("python", fits, found, "" if fits else "use Python 3.11, 3.12 or 3.13")
+
+
+def _pack(kiosk: KioskConfig | None) -> Finding:
+    from models.errors import ModelsError
+    from models.registry import open_pack
+
+    path = None if kiosk is None or kiosk.pack.path == "default" else Path(kiosk.pack.path)
+    try:
+        pack = open_pack(path)
+    except ModelsError as error:
+        return Finding("pack", False, str(error), "install Stile again, or name another pack under [pack]")
+    return Finding(
+        "pack", True, f"{pack.manifest.name} {pack.manifest.version}, every file as its manifest says"
+    )
+
+
+def _disk(kiosk: KioskConfig | None) -> Finding:
+    folder = Path(kiosk.kiosk.state_dir) if kiosk is not None else Path()
+    there = folder if folder.exists() else folder.parent
+    try:
+        free_mb = shutil.disk_usage(there).free // 2**20
+    except OSError as error:
+        return Finding(
+            "disk", False, f"{folder}: {error.strerror}", "make the folder, or change kiosk.state_dir"
+        )
+    if not os.access(there, os.W_OK):
+        return Finding("disk", False, f"{there} is read-only", "give this user the right to write there")
+    found = f"{free_mb} MB free at {there}"
+    if free_mb < FREE_MIN_MB:
+        return Finding("disk", False, found, f"free at least {FREE_MIN_MB} MB: records must never be lost")
+    return Finding("disk", True, found)
+
+
+def _clock() -> Finding:
+    if TIMESYNC_MARKER.exists():
+        return Finding("clock", True, "set by NTP since boot")
+    # A kiosk also takes the time from central's signed heads, so this is no fault by itself.
+    return Finding("clock", True, "no NTP since boot: unsure until central is heard")
+
+
+def _broker(kiosk: KioskConfig | None) -> Finding:
+    if kiosk is None:
+        from central.app import EmbeddedBroker
+
+        broker = EmbeddedBroker(0)
+        try:
+            address = broker.start()
+        except OSError as error:
+            return Finding("broker", False, str(error), "the demo's broker cannot start: is a port free?")
+        finally:
+            broker.stop()
+        return Finding("broker", True, f"the embedded one starts on {address.host}")
+    from edge.app import broker_of
+
+    try:
+        host, port = broker_of(kiosk)
+    except StileError as error:
+        return Finding("broker", False, str(error), "pair this kiosk: stile kiosk pair URL CODE")
+    try:
+        asyncio.run(_connect(host, port))
+    except (OSError, TimeoutError) as error:
+        said = f"{host}:{port} does not answer ({str(error) or 'no answer in time'})"
+        return Finding("broker", False, said, "start it, or correct [broker]; the kiosk goes on without it")
+    return Finding("broker", True, f"{host}:{port} answers")
+
+
+async def _connect(host: str, port: int) -> None:
+    async with asyncio.timeout(CONNECT_WITHIN_S):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        await writer.wait_closed()
+
+
+def _serial(kiosk: KioskConfig | None) -> Finding:
+    if kiosk is None:
+        from serial.tools.list_ports import comports
+
+        ports = [port.device for port in comports()]
+        return Finding("serial", True, ", ".join(ports) or "no serial port: the demo simulates one")
+    from edge.app import probe_gate
+
+    try:
+        trouble = asyncio.run(probe_gate(kiosk, GATE_WITHIN_S))
+    except StileError as error:
+        return Finding("gate", False, str(error), "give the controller's key file under [gate]")
+    if trouble:
+        return Finding("gate", False, trouble, "see the serial port under [gate], and the controller's power")
+    return Finding("gate", True, f"{kiosk.gate.id} answers on {kiosk.gate.port}")
+
+
+def _camera(kiosk: KioskConfig) -> Finding:
+    from edge.app import probe_camera
+    from edge.errors import CameraError
+
+    try:
+        state = asyncio.run(probe_camera(kiosk))
+    except CameraError as error:
+        return Finding("camera", False, str(error), "see [camera] device, and the cable")
+    fine = state == "ok"
+    return Finding("camera", fine, state, "" if fine else "see that the lens is uncovered and the cable sits")
