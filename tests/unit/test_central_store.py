@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from central.adapters.store import Store
 from central.adapters.tables import METADATA
 from central.enrolment import Consent
+from central.fleet import Kiosk, PairingCode
 from central.scorecard import Event, EventKind, EventOutcome
 from central.subjects import PinState, Subject
 from wire.fields import FIELD_MAX_BYTES
-from wire.ids import Purpose, SubjectId
+from wire.ids import GalleryName, KioskId, Purpose, SiteId, SubjectId
 
 ADA = SubjectId("a" * 32)
 
@@ -98,3 +100,14 @@ def test_a_writer_beside_a_running_central_waits_its_turn(tmp_path: Path):
     other.execute("COMMIT")
     other.close()
     store.close()
+
+
+def test_a_pairing_code_is_used_up_once_even_if_two_ask_at_the_same_moment(tmp_path: Path):
+    store = Store(tmp_path / "central.db")
+    kiosk = Kiosk(KioskId("gate-1"), SiteId("north"), Purpose("ride"), GalleryName("members"), 1)
+    store.add_code(PairingCode(b"l" * 32, kiosk.kiosk, b"sealed", 10))
+    assert store.use_code(b"l" * 32, replace(kiosk, software="first"), 2)
+    assert not store.use_code(b"l" * 32, replace(kiosk, software="second"), 2)
+    stored = store.kiosk(kiosk.kiosk)
+    store.close()
+    assert stored == replace(kiosk, software="first")
