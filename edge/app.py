@@ -155,7 +155,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         stack.push_async_callback(gate.close)
         camera = _open_camera(config, clock_ms) if extras.camera is None else extras.camera(clock_ms)
         stack.push_async_callback(camera.close)
-        screen = WebScreen()
+        screen = WebScreen(language=config.screen.language)
         port = await screen.serve(config.screen.host, config.screen.port)
         stack.push_async_callback(screen.close)
         kiosk = Kiosk(

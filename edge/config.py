@@ -76,6 +76,7 @@ class ScreenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
     port: Port = 8_470
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}\Z")] = "en"
 
 
 class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
