@@ -280,13 +280,21 @@ def test_an_option_out_of_bounds_is_a_configuration_error(
     assert complaint in ran.stderr
 
 
-def test_bench_reports_every_key_and_invents_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_reports_every_key_of_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "FRAMES", 3)
     monkeypatch.setattr(bench, "SEARCHES", 3)
+    monkeypatch.setattr(bench, "PASSES_BUDGET_S", 0.01)
     ran = CliRunner().invoke(APP, ["bench", "--json", "--threads", "1", "--subjects", "100"])
     assert ran.exit_code == 0, ran.output
     report = json.loads(ran.stdout.splitlines()[-1])
     assert set(report["stages"]) >= {"detect", "landmarks", "align", "embed", "search"}
-    assert "pass" not in report
-    measured = bench.measure(1, 100, None, None, lambda: bench.Spread.of([1.0, 2.0, 3.0]))
-    assert measured["pass"] == {"p50_ms": 2.0, "p95_ms": 2.9, "repeats": 3}
+    for spread in (*report["stages"].values(), report["pipeline"], report["pass"]):
+        assert 0 < spread["p50_ms"] <= spread["p95_ms"]
+    assert report["pipeline"]["repeats"] == 3
+    assert report["rss_mb"] > 0
+    assert report["start_s"] > 0
+
+
+def test_a_spread_is_the_median_and_the_95th_percentile() -> None:
+    spread = bench.Spread.of([float(number) for number in range(101)])
+    assert spread.as_json() == {"p50_ms": 50.0, "p95_ms": 95.0, "repeats": 101}
