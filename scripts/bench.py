@@ -34,7 +34,7 @@ from models.errors import ModelsError
 from models.manifest import MaxFmr
 from models.registry import open_pack
 from scripts.cast import SCRIPT
-from scripts.stage import open_stage
+from scripts.stage import Staging, open_stage
 from wire.ids import SubjectId
 
 FRAME_WIDTH_PX, FRAME_HEIGHT_PX = 640, 480
@@ -149,7 +149,7 @@ async def measure_pass(folder: Path) -> Spread:
     """
     parts = cycle([part for part in SCRIPT if part.shown and part.verdict == "grant"])
     laps_ms: list[float] = []
-    async with open_stage(folder, SEED, ReleaseConfig(linger_ms=0)) as stage:
+    async with open_stage(folder, SEED, Staging(release=ReleaseConfig(linger_ms=0))) as stage:
         deadline_s = time.perf_counter() + PASSES_BUDGET_S
         while time.perf_counter() < deadline_s:
             part = next(parts)

@@ -11,11 +11,20 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from central.app import Central, add_reviewer, init_central, issue_restriction, load_config, open_central
+from central.app import (
+    Central,
+    Dice,
+    add_reviewer,
+    init_central,
+    issue_restriction,
+    load_config,
+    open_central,
+)
 from central.enrolment import Consent
 from central.restriction import DAY_MS, Terms
 from central.scorecard import Event, EventKind, EventOutcome
@@ -24,6 +33,7 @@ from edge.capture.sample import FailureToAcquire, Frame, Image
 from edge.compare.claim import qr_text
 from edge.compare.search import choose_point
 from edge.config import BrokerSection, GateSection, KioskConfig, KioskSection, ScreenSection
+from edge.confirm.liveness import ConfirmConfig
 from edge.decide.verdict import Age, RestrictionState, Tier
 from edge.enact.display import Display, Notice, OtherWayAsked, PinEntered, Prompt, Touch
 from edge.enact.release import ReleaseConfig
@@ -60,6 +70,7 @@ POLL_S = 0.05
 FARES_FOR = {Tier.PRIORITY: (25, EventOutcome.KEPT), Tier.STANDARD: (3, EventOutcome.KEPT)}
 """Events that lead to a tier on the example scorecard; anything else is made of unpaid fares."""
 UNPAID_FARES = 5
+Running = TypeVar("Running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,17 @@ class Enrolled:
     pin: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """What a stage may have otherwise than the demo. `mqtt_port`: known beforehand, to outlive a broker."""
+
+    confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
+    extras: Extras = field(default_factory=Extras)
+    dice: Dice | None = None
+    mqtt_port: int = 0
+
+
 class AttendedScreen:
     """The kiosk's screen with a scripted person in front of it, beside whoever opens the page."""
 
@@ -80,6 +102,7 @@ class AttendedScreen:
         self._touches: asyncio.Queue[Touch] = asyncio.Queue()
         self._web: asyncio.Task[Touch] | None = None
         self.on_show: Callable[[Display], None] = lambda _: None
+        self.notice: Notice | None = None
 
     def press(self, touch: Touch) -> None:
         """Touch the screen."""
@@ -88,6 +111,7 @@ class AttendedScreen:
     def show(self, display: Display, notice: Notice) -> None:
         """Show it, and let the scripted person see it."""
         self._screen.show(display, notice)
+        self.notice = notice
         self.on_show(display)
 
     async def touch(self) -> Touch:
@@ -108,13 +132,28 @@ class AttendedScreen:
         return touched
 
 
+class _Life(Generic[Running]):
+    """Something that may be ended and begun again before the stage ends."""
+
+    def __init__(self, opening: Callable[[], AbstractAsyncContextManager[Running]]) -> None:
+        self.stack = contextlib.AsyncExitStack()
+        self._opening = opening
+
+    async def begin(self) -> Running:
+        """Open it; `stack` closes it."""
+        return await self.stack.enter_async_context(self._opening())
+
+
 class Stage:
     """The open stage: `play` one part of the script after the other."""
 
     def __init__(
         self,
         central: Central,
+        central_life: _Life[Central],
         kiosk: OpenKiosk,
+        kiosk_life: _Life[OpenKiosk],
+        config: KioskConfig,
         gate: ServedGate,
         camera: ClipDevice,
         screen: AttendedScreen,
@@ -124,24 +163,37 @@ class Stage:
         enrolled: dict[str, Enrolled],
         reviewer_key: Path,
     ) -> None:
-        self.central, self.kiosk = central, kiosk
-        self._gate, self._camera, self._screen, self._reports = gate, camera, screen, reports
-        self._studio, self._cast, self._enrolled = studio, cast, enrolled
+        self.central, self.kiosk, self.config = central, kiosk, config
+        self.gate, self.camera, self.screen, self.reports = gate, camera, screen, reports
+        self.studio, self.cast, self.enrolled = studio, cast, enrolled
+        self._central_life, self._kiosk_life = central_life, kiosk_life
         self._reviewer_key = reviewer_key
         self._takes = 0
+
+    async def stop_central(self) -> None:
+        """Central ends, and its broker with it."""
+        await self._central_life.stack.aclose()
+
+    async def start_central(self) -> None:
+        """Central begins again with what it stored; its broker needs `Staging.mqtt_port` to be found."""
+        self.central = await self._central_life.begin()
+
+    async def stop_kiosk(self) -> None:
+        """The kiosk ends in good order; broker, central and gate go on."""
+        await self._kiosk_life.stack.aclose()
 
     async def play(self, part: Part) -> PassReport | None:
         """One person walks up; the report of their passage, None when there was none.
 
         Raises `FixtureError` when the kiosk has stopped or the passage did not settle in time.
         """
-        claimant = self._enrolled[part.claims] if part.claims else None
+        claimant = self.enrolled[part.claims] if part.claims else None
         restriction = await self._restrict(claimant) if part.restricted and claimant else None
         self._takes += 1
         payload = qr_text(claimant.claim) if claimant else None
-        scene = self._cast.scene(part, self._studio, payload, self._takes)
+        scene = self.cast.scene(part, self.studio, payload, self._takes)
         if part.types_pin and part.shown is None:
-            self._screen.press(OtherWayAsked())
+            self.screen.press(OtherWayAsked())
         report = await self.perform(part, scene)
         if restriction is not None and claimant is not None:
             self.central.desk.standings.lift_restriction(restriction)
@@ -150,12 +202,12 @@ class Stage:
 
     async def perform(self, part: Part, scene: Scene) -> PassReport | None:
         """A part before any scene, as `play` does it, but for what is prepared."""
-        self._screen.on_show = self._person(part, self._enrolled[part.claims] if part.claims else None)
-        ended = asyncio.wrap_future(self._camera.play(scene))
+        self.screen.on_show = self._person(part, self.enrolled[part.claims] if part.claims else None)
+        ended = asyncio.wrap_future(self.camera.play(scene))
         try:
             report = await self._report(ended, expected=part.verdict is not None)
         finally:
-            self._screen.on_show = lambda _: None
+            self.screen.on_show = lambda _: None
         await ended
         await self._until("the screen is ready for the next person", self._waiting)
         return report
@@ -163,10 +215,10 @@ class Stage:
     def standing(self, part: Part) -> Scene:
         """The code held up for a third of a second, then the person already standing there, for one."""
         self._takes += 1
-        payload = qr_text(self._enrolled[part.claims].claim) if part.claims else None
-        walk = self._cast.scene(part, self._studio, payload, self._takes)
-        shown = round(self._studio.format.frames_per_s / 3)
-        stands = self._studio.format.frames(SHOW_S + APPROACH_S)
+        payload = qr_text(self.enrolled[part.claims].claim) if part.claims else None
+        walk = self.cast.scene(part, self.studio, payload, self._takes)
+        shown = round(self.studio.format.frames_per_s / 3)
+        stands = self.studio.format.frames(SHOW_S + APPROACH_S)
         return Scene(
             f"{walk.name}, standing",
             4 * shown,
@@ -181,15 +233,15 @@ class Stage:
         def see(display: Display) -> None:
             nonlocal typed
             if display.prompt is Prompt.WELCOME:
-                self._gate.do(SimulatedGate.walk_through)
+                self.gate.do(SimulatedGate.walk_through)
             elif display.prompt is Prompt.ENTER_PIN and part.types_pin and claimant and not typed:
                 typed = True
-                self._screen.press(PinEntered(claimant.pin))
+                self.screen.press(PinEntered(claimant.pin))
 
         return see
 
     async def _report(self, ended: asyncio.Future[None], *, expected: bool) -> PassReport | None:
-        settled = asyncio.ensure_future(self._reports.get())
+        settled = asyncio.ensure_future(self.reports.get())
         try:
             await _first_of(None, settled, ended, self.kiosk.serving)
             if expected:
@@ -235,10 +287,10 @@ class Stage:
 
         async def complete() -> bool:
             members = self.kiosk.uplink.members
-            ages = [(await members.standing(each.subject)).age for each in self._enrolled.values()]
+            ages = [(await members.standing(each.subject)).age for each in self.enrolled.values()]
             return (
                 self.kiosk.gate.state().link is LinkStatus.UP
-                and len(members.gallery()) == len(self._enrolled)
+                and len(members.gallery()) == len(self.enrolled)
                 and set(ages) == {Age.FRESH}
                 and await self._waiting()
             )
@@ -273,14 +325,17 @@ async def _first_of(timeout_s: float | None, *futures: asyncio.Future[Any]) -> N
 
 
 @contextlib.asynccontextmanager
-async def open_stage(folder: Path, seed: int, release: ReleaseConfig | None = None) -> AsyncIterator[Stage]:
+async def open_stage(folder: Path, seed: int, staging: Staging | None = None) -> AsyncIterator[Stage]:
     """Set everything up in an empty `folder`; the kiosk is ready when this is entered."""
+    staging = staging or Staging()
     cast, studio = Cast(), Studio(seed, ClipFormat())
     reports: asyncio.Queue[PassReport] = asyncio.Queue()
     async with contextlib.AsyncExitStack() as stack:
-        config_file = init_central(folder / "central", OPERATOR, SITE, PURPOSE)
+        config_file = init_central(folder / "central", OPERATOR, SITE, PURPOSE, mqtt_port=staging.mqtt_port)
         central_config = load_config(config_file)
-        central = await stack.enter_async_context(open_central(central_config))
+        central_life = _Life(lambda: open_central(central_config, staging.dice))
+        stack.push_async_callback(central_life.stack.aclose)
+        central = await central_life.begin()
         reviewer_key = folder / "reviewer.key"
         add_reviewer(central_config, ReviewerId("rita"), reviewer_key)
         gate_key_file = folder / "gate.key"
@@ -294,7 +349,8 @@ async def open_stage(folder: Path, seed: int, release: ReleaseConfig | None = No
             kiosk=KioskSection(str(kiosk_folder)),
             gate=GateSection(GATE, str(gate.path), str(gate_key_file)),
             screen=ScreenSection(port=0),
-            release=release or ReleaseConfig(),
+            confirm=staging.confirm,
+            release=staging.release,
             broker=BrokerSection(central.broker.host, central.broker.port),
         )
         idle = studio.empty()
@@ -309,22 +365,36 @@ async def open_stage(folder: Path, seed: int, release: ReleaseConfig | None = No
             screens.append(AttendedScreen(screen))
             return screens[0]
 
-        extras = Extras(camera=camera, attend=attend, on_report=reports.put_nowait)
-        kiosk = await stack.enter_async_context(open_kiosk(config, extras))
+        extras = replace(staging.extras, camera=camera, attend=attend, on_report=reports.put_nowait)
+        kiosk_life = _Life(lambda: open_kiosk(config, extras))
+        stack.push_async_callback(kiosk_life.stack.aclose)
+        kiosk = await kiosk_life.begin()
         enrolled = {}
         for member in MEMBERS:
             enrolled[member.name] = await asyncio.to_thread(
-                _enrol, central, kiosk, member, cast.enrolment_images(member, seed)
+                enrol_member, central, kiosk, member, cast.enrolment_images(member, seed)
             )
         central.publish_heads()
         opened = Stage(
-            central, kiosk, gate, device[0], screens[0], reports, studio, cast, enrolled, reviewer_key
+            central,
+            central_life,
+            kiosk,
+            kiosk_life,
+            config,
+            gate,
+            device[0],
+            screens[0],
+            reports,
+            studio,
+            cast,
+            enrolled,
+            reviewer_key,
         )
         await opened.ready()
         yield opened
 
 
-def _enrol(central: Central, kiosk: OpenKiosk, member: Member, images: tuple[Image, ...]) -> Enrolled:
+def enrol_member(central: Central, kiosk: OpenKiosk, member: Member, images: tuple[Image, ...]) -> Enrolled:
     """A member's template is made by the kiosk and sealed; central gets that, consent, a claim and a PIN."""
     desk = central.desk
     subject = desk.members.new_subject_id()
