@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.adapters.cache import Cache, FeedName, Held
-from edge.adapters.clock import Clock
+from edge.adapters.clock import AGREES_WITHIN_MS, Clock
 from edge.adapters.link import Link
 from edge.errors import StoreError
 from wire.chain import chunk_digest
@@ -140,8 +140,9 @@ class Feed:
         place = (head.epoch, head.version, head.issued_at_ms)
         newest = self._newest()
         if newest is not None and place <= newest:
-            # A retained head is often the one just heard, or the one before it: nothing is wrong with that.
-            if place[:2] < newest[:2] or (live and place != newest):
+            # A retained head is often the one just heard or the one before it, and a reply may overtake a
+            # publication: nothing is wrong with those.
+            if place[:2] < newest[:2] or (live and newest[2] - place[2] > AGREES_WITHIN_MS):
                 self._link.ignored["older_head"] += 1
             return
         self._clock.witness(head.issued_at_ms, live=live)

@@ -230,6 +230,8 @@ async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verifi
         await send(rig, address, canonical([2, *envelope[1:]]))
         await send(rig, address, forge(address, Head("locker", 9, 9, 1, 0, ()), central))
         await send(rig, address, forge(address, Head(RIDE, 0, 1, rig.clock.ms + 1, 0, ()), central))
+        replayed = Head(RIDE, held.epoch, held.version, held.issued_at_ms - HOUR_MS, 1, ())
+        await send(rig, address, forge(address, replayed, central))
         await send(rig, address, b"\xc1 not a message")
         receipt = topics.kiosk_topic(TopicKind.RECEIPT, site, KIOSK)
         await send(rig, receipt, b"\0" * (receipt.rule.max_bytes + 1))
@@ -240,7 +242,7 @@ async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verifi
             "wrong_operator": 1,
             "unknown_version": 1,
             "wrong_feed": 1,
-            "older_head": 1,
+            "older_head": 2,
             "malformed": 1,
             "oversized": 1,
         }

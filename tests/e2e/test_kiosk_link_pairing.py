@@ -12,9 +12,10 @@ import pytest
 from edge.adapters.pairing import Identity, keep_secrets, load_identity, pair
 from edge.adapters.uplink import UplinkConfig, open_uplink
 from edge.errors import PairingError, StoreError
+from edge.ports import KnownMember
 from tests.broker.central_rig import RIDE, Rig
 from tests.broker.conftest import clock, config, rig  # noqa: F401 - fixtures
-from tests.e2e.kiosk_rig import paired
+from tests.e2e.kiosk_rig import enrol, eventually, filled, paired
 from wire.ids import KioskId
 from wire.pairing import GalleryKey
 
@@ -113,3 +114,21 @@ async def test_new_gallery_keys_survive_a_restart(rig: Rig, tmp_path: Path):  # 
     rotated = msgspec.structs.replace(secrets, gallery_keys=(*secrets.gallery_keys, GalleryKey(2, b"g" * 32)))
     keep_secrets(kiosk.folder, rotated, os.urandom)
     assert load_identity(kiosk.folder, os.urandom).secrets == rotated
+
+
+async def test_a_kiosk_without_the_newest_gallery_key_asks_for_it_and_keeps_it(rig: Rig, tmp_path: Path):  # noqa: F811
+    kiosk = await paired(rig, tmp_path / "kiosk")
+    right = load_identity(kiosk.folder, os.urandom).secrets
+    older = msgspec.structs.replace(right, gallery_keys=(GalleryKey(9, b"g" * 32),))
+    keep_secrets(kiosk.folder, older, os.urandom)
+    subject, claim = enrol(rig)
+    async with kiosk.running() as uplink:
+        await filled(uplink, subject)
+        before = await uplink.members.resolve(claim)
+        assert isinstance(before, KnownMember)
+        assert before.template is None
+        await eventually(lambda: uplink.members.vault.has_key(1))
+        after = await uplink.members.resolve(claim)
+        assert isinstance(after, KnownMember)
+        assert after.template is not None
+        await eventually(lambda: load_identity(kiosk.folder, os.urandom).secrets == right)
