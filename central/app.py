@@ -153,8 +153,8 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
             settings.operator, settings.site, settings.gallery, identity, secrets, dice.now_ms, dice.draw
         )
         members = Members(context, store, store, store, dice.hasher)
-        standings = Standings(context, config.scorecards, store, store, store)
-        feeds = Feeds(context, store, standings, store, store, store)
+        standings = Standings(context, config.scorecards, store, store, store, store)
+        feeds = Feeds(context, store, standings, store)
         kiosks = Kiosks(context, store, store, store)
         yield Desk(context, members, standings, feeds, kiosks, Records(context, store, store, store))
     finally:
@@ -209,7 +209,8 @@ class Central:
         while True:
             await asyncio.sleep(TICK_S)
             self.desk.kiosks.forget_ring()
-            if self.desk.feeds.refresh() or time.monotonic() - signed_s >= every_s:
+            changed = await asyncio.to_thread(self.desk.feeds.refresh)
+            if changed or time.monotonic() - signed_s >= every_s:
                 self._send(self.switchboard.heads())
                 signed_s = time.monotonic()
 

@@ -5,7 +5,7 @@ One class fulfils the small Protocols of `central.service`; `revision` rises wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Row, Table, create_engine, delete, event, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, create_engine, delete, event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
@@ -153,12 +153,14 @@ class Store:
         rows = self._all(t.SUBJECTS)
         return [Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms) for row in rows]
 
+    def templates(self) -> Mapping[SubjectId, SealedTemplate]:
+        """Every template."""
+        return {row.subject: _template(row) for row in self._all(t.TEMPLATES)}
+
     def template(self, subject: SubjectId) -> SealedTemplate | None:
         """A subject's template."""
         row = self._one(t.TEMPLATES, subject=subject)
-        if row is None:
-            return None
-        return SealedTemplate(row.sealed, row.key_version, row.recipe_digest, row.images)
+        return None if row is None else _template(row)
 
     def withdraw(self, subject: SubjectId, now_ms: int) -> None:
         """Delete template, PIN, events, standings and restrictions; keep the fact and the claims' digests."""
@@ -182,6 +184,10 @@ class Store:
     def claims_of(self, subject: SubjectId) -> Sequence[StoredClaim]:
         """A subject's claims, revoked ones included."""
         return [_claim(row) for row in self._all(t.CLAIMS, subject=subject)]
+
+    def claims(self) -> Sequence[StoredClaim]:
+        """Every claim, revoked ones included."""
+        return [_claim(row) for row in self._all(t.CLAIMS)]
 
     def claim(self, digest: ClaimDigest) -> StoredClaim | None:
         """The claim of a digest."""
@@ -232,6 +238,10 @@ class Store:
         """A subject's events for one purpose."""
         return [_event(row) for row in self._all(t.EVENTS, "at_ms", subject=subject, purpose=purpose)]
 
+    def events(self, purpose: Purpose) -> Sequence[Event]:
+        """Every event of a purpose."""
+        return [_event(row) for row in self._all(t.EVENTS, purpose=purpose)]
+
     def dispute(self, event_id: str, disputed: bool) -> Event | None:
         """Set or lift the dispute over an event; the event, or None when unknown."""
         with self._change(feeds=True) as connection:
@@ -245,16 +255,29 @@ class Store:
         row = self._one(t.STANDINGS, subject=subject, purpose=purpose)
         return None if row is None else _decoded(row.body, Standing)
 
+    def standings(self, purpose: Purpose) -> Sequence[Standing]:
+        """The stored standings of a purpose, without restrictions."""
+        return [_decoded(row.body, Standing) for row in self._all(t.STANDINGS, purpose=purpose)]
+
     def save_standing(self, standing: Standing) -> None:
         """Store a standing."""
+        self.save_standings([standing])
+
+    def save_standings(self, standings: Sequence[Standing]) -> None:
+        """Store standings, all or none."""
+        if not standings:
+            return
+        rows = [
+            {"subject": each.subject, "purpose": each.purpose, "body": canonical(each)} for each in standings
+        ]
+        keys = [{"of": each.subject, "for": each.purpose} for each in standings]
+        columns = t.STANDINGS.c
+        earlier = delete(t.STANDINGS).where(
+            columns.subject == bindparam("of"), columns.purpose == bindparam("for")
+        )
         with self._change() as connection:
-            self._replaced(
-                connection,
-                t.STANDINGS,
-                subject=standing.subject,
-                purpose=standing.purpose,
-                body=canonical(standing),
-            )
+            connection.execute(earlier, keys)
+            connection.execute(insert(t.STANDINGS), rows)
 
     def restrictions_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Restriction]:
         """Restrictions of a subject that were not lifted, expired ones included."""
@@ -470,6 +493,10 @@ class Store:
         """Store a sealed secret."""
         with self._change() as connection:
             self._replaced(connection, t.SECRETS, name=name, sealed=sealed)
+
+
+def _template(row: Row[Any]) -> SealedTemplate:
+    return SealedTemplate(row.sealed, row.key_version, row.recipe_digest, row.images)
 
 
 def _claim(row: Row[Any]) -> StoredClaim:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from central.enrolment import gallery_entry
 from central.service.context import Context
-from central.service.members import ClaimStore, SubjectStore
-from central.service.standings import RestrictionStore, Standings
+from central.service.standings import Standings
 from central.standing import Row, Snapshot, cut, digests_of
+from central.subjects import StoredClaim, Subject
 from wire.canonical import joined
 from wire.fleet import Head
-from wire.ids import GalleryName, Purpose
+from wire.ids import GalleryName, Purpose, SubjectId
 from wire.requests import Refusal
-from wire.values import GalleryEntry, StandingEntry
+from wire.values import GalleryEntry, SealedTemplate, StandingEntry
 
 REBUILD_AFTER_MS = 600_000  # standings age and restrictions end without anybody writing
 
@@ -47,6 +50,22 @@ class FeedStore(Protocol):
         ...
 
 
+class GalleryStore(Protocol):
+    """Everything a gallery is made of, at once."""
+
+    def subjects(self) -> Sequence[Subject]:
+        """Every subject, withdrawn ones included."""
+        ...
+
+    def templates(self) -> Mapping[SubjectId, SealedTemplate]:
+        """Every template."""
+        ...
+
+    def claims(self) -> Sequence[StoredClaim]:
+        """Every claim, revoked ones included."""
+        ...
+
+
 class Feeds:
     """Snapshots in memory, rebuilt when the store changed; a version is durable before it is used."""
 
@@ -55,23 +74,24 @@ class Feeds:
         context: Context,
         feeds: FeedStore,
         standings: Standings,
-        subjects: SubjectStore,
-        claims: ClaimStore,
-        everybody: RestrictionStore,
+        gallery: GalleryStore,
     ) -> None:
         self._context = context
         self._feeds = feeds
         self._standings = standings
-        self._subjects = subjects
-        self._claims = claims
-        self._everybody = everybody
+        self._gallery = gallery
+        self._rebuilding = threading.Lock()  # one thread rebuilds; readers see the old feeds until it is done
         self._revision = -1
         self._built_at_ms = 0
         self._purposes: dict[Purpose, Snapshot[StandingEntry]] = {}
         self._galleries: dict[GalleryName, Snapshot[GalleryEntry]] = {}
 
     def refresh(self) -> bool:
-        """Rebuild what changed; whether any head is another than before."""
+        """Rebuild what changed; whether any head is another than before. May run beside readers."""
+        with self._rebuilding:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         revision, now_ms = self._feeds.revision(), self._context.now_ms()
         if revision == self._revision and now_ms - self._built_at_ms < REBUILD_AFTER_MS:
             return False
@@ -86,9 +106,13 @@ class Feeds:
         return self._heads(0) != before
 
     def _gallery_rows(self) -> list[GalleryEntry]:
+        templates = self._gallery.templates()
+        claims: defaultdict[SubjectId, list[StoredClaim]] = defaultdict(list)
+        for claim in self._gallery.claims():
+            claims[claim.subject].append(claim)
         return [
-            gallery_entry(each, self._subjects.template(each.subject), self._claims.claims_of(each.subject))
-            for each in self._everybody.subjects()
+            gallery_entry(each, templates.get(each.subject), claims[each.subject])
+            for each in self._gallery.subjects()
         ]
 
     def _versioned(self, kind: str, name: str, chunks: tuple[tuple[Row, ...], ...]) -> Snapshot[Row]:

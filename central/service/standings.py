@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,8 +68,24 @@ class RestrictionStore(Protocol):
         """Mark a restriction lifted; False when unknown."""
         ...
 
+
+class WholePurposeStore(Protocol):
+    """Everything of one purpose at once: a feed is made of all members."""
+
     def subjects(self) -> Sequence[Subject]:
         """Every subject, withdrawn ones included."""
+        ...
+
+    def standings(self, purpose: Purpose) -> Sequence[Standing]:
+        """The stored standings of a purpose, without restrictions."""
+        ...
+
+    def events(self, purpose: Purpose) -> Sequence[Event]:
+        """Every event of a purpose."""
+        ...
+
+    def save_standings(self, standings: Sequence[Standing]) -> None:
+        """Store standings, all or none."""
         ...
 
 
@@ -92,12 +109,14 @@ class Standings:
         events: EventStore,
         standings: StandingStore,
         restrictions: RestrictionStore,
+        whole: WholePurposeStore,
     ) -> None:
         self._context = context
         self._scorecards = scorecards
         self._events = events
         self._standings = standings
         self._restrictions = restrictions
+        self._whole = whole
 
     @property
     def purposes(self) -> tuple[Purpose, ...]:
@@ -157,9 +176,29 @@ class Standings:
         return restricted(standing, self._standings.restrictions_of(found.subject, card.purpose), now_ms)
 
     def rows(self, purpose: Purpose) -> list[StandingEntry]:
-        """Everything kiosks of a purpose are told; raises UnknownError."""
-        card = self._card(purpose)
-        return [self._entry(card, found) for found in self._restrictions.subjects()]
+        """Everything kiosks of a purpose are told, computed anew where due; raises UnknownError."""
+        card, now_ms = self._card(purpose), self._context.now_ms()
+        everybody = self._whole.subjects()
+        stored = {standing.subject: standing for standing in self._whole.standings(purpose)}
+        active = [found.subject for found in everybody if found.withdrawn_at_ms is None]
+        overdue = [each for each in active if each not in stored or due(stored[each], now_ms)]
+        if overdue:
+            events: defaultdict[SubjectId, list[Event]] = defaultdict(list)
+            for event in self._whole.events(purpose):
+                events[event.subject].append(event)
+            anew = [compute(card, subject, events[subject], now_ms) for subject in overdue]
+            self._whole.save_standings(anew)
+            stored |= {standing.subject: standing for standing in anew}
+        restrictions: defaultdict[SubjectId, list[Restriction]] = defaultdict(list)
+        for restriction in self._restrictions.restrictions():
+            if restriction.purpose == purpose:
+                restrictions[restriction.subject].append(restriction)
+        return [
+            Tombstone(found.subject, found.withdrawn_at_ms)
+            if found.withdrawn_at_ms is not None
+            else restricted(stored[found.subject], restrictions[found.subject], now_ms)
+            for found in everybody
+        ]
 
     def explain(self, subject: SubjectId, purpose: Purpose) -> Explanation:
         """The standing with the factors used, weightiest first; raises UnknownError or ConflictError."""

@@ -15,11 +15,15 @@ from sqlalchemy.exc import IntegrityError
 from central.adapters.store import Store
 from central.adapters.tables import METADATA
 from central.enrolment import Consent
-from central.fleet import Kiosk, PairingCode
+from central.fleet import Kiosk, PairingCode, certify
+from central.restriction import Terms, issue
 from central.scorecard import Event, EventKind, EventOutcome
-from central.subjects import PinState, Subject
+from central.subjects import PinState, StoredClaim, Subject
+from wire.claims import ClaimKind
 from wire.fields import FIELD_MAX_BYTES
-from wire.ids import GalleryName, KioskId, Purpose, SiteId, SubjectId
+from wire.ids import ClaimDigest, GalleryName, KioskId, OperatorId, Purpose, ReasonCode, SiteId, SubjectId
+from wire.signing import Signer
+from wire.values import Limits, Restriction, Role, SealedTemplate, Standing
 
 ADA = SubjectId("a" * 32)
 
@@ -111,3 +115,37 @@ def test_a_pairing_code_is_used_up_once_even_if_two_ask_at_the_same_moment(tmp_p
     stored = store.kiosk(kiosk.kiosk)
     store.close()
     assert stored == replace(kiosk, software="first")
+
+
+def test_withdrawing_leaves_the_fact_and_the_claims_digests_and_nothing_else(tmp_path: Path):
+    store, ride = Store(tmp_path / "central.db"), Purpose("ride")
+    template = SealedTemplate(b"sealed template", 1, "b" * 64, 3)
+    store.add_subject(Subject(ADA, 1), template, Consent("1", "en", 1))
+    claim = StoredClaim(ClaimDigest(b"d" * 32), ADA, ClaimKind.QR, 1)
+    store.add_claim(claim)
+    store.save_pin(PinState(ADA, "verifier"))
+    store.add_event(Event("e1", ADA, ride, EventKind.FARE, EventOutcome.KEPT, 1))
+    store.save_standing(standing())
+    store.add_restriction(restriction())
+    store.withdraw(ADA, 2)
+    left = (store.template(ADA), store.pin(ADA), store.standing(ADA, ride), store.templates())
+    lists = (store.events_of(ADA, ride), store.restrictions(), store.standings(ride))
+    found = (store.subject(ADA), store.claims_of(ADA))
+    store.close()
+    assert left == (None, None, None, {})
+    assert lists == ([], [], [])
+    assert found == (Subject(ADA, 1, 2), [claim])
+
+
+def standing() -> Standing:
+    limits = Limits(1, 1, "EUR")
+    return Standing(
+        ADA, OperatorId("metro"), Purpose("ride"), 1, ReasonCode("standard"), (), limits, (), 1, 2
+    )
+
+
+def restriction() -> Restriction:
+    reviewer = Signer.from_seed(b"v" * 32)
+    own = certify(OperatorId("metro"), Role.REVIEWER, "ada", "", reviewer.public_key, 1, reviewer)
+    terms = Terms(ADA, OperatorId("metro"), Purpose("ride"), ReasonCode("assault"), "Incident 12", 9)
+    return issue(terms, reviewer, own, 1, bytes(21))
