@@ -19,8 +19,7 @@ from edge.decide.standing import StandingConfig
 from edge.decide.verdict import Age, Membership, RestrictionState
 from edge.ports import KnownMember, PinOutcome, UnknownMember, WithdrawnMember
 from tests.broker.central_rig import RIDE, Rig
-from tests.broker.conftest import clock, config, rig  # noqa: F401 - fixtures
-from tests.e2e.kiosk_rig import Host, Kiosk, Watcher, enrol, eventually, face, filled, forge, paired
+from tests.e2e.kiosk_rig import Host, Kiosk, Watcher, enrol, eventually, face, filled, forge
 from tests.unit.wire_samples import pass_record
 from wire import topics
 from wire.canonical import canonical
@@ -35,12 +34,7 @@ STRANGER = Signer.from_seed(b"x" * 32)
 HOUR_MS = 3_600_000
 
 
-@pytest.fixture
-async def kiosk(rig: Rig, tmp_path: Path) -> Kiosk:  # noqa: F811
-    return await paired(rig, tmp_path / "kiosk")
-
-
-async def test_a_new_kiosk_fills_its_caches_and_knows_a_member_by_their_claim(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_a_new_kiosk_fills_its_caches_and_knows_a_member_by_their_claim(rig: Rig, kiosk: Kiosk):
     subject, claim = enrol(rig, seed=3)
     async with kiosk.running() as uplink:
         await eventually(lambda: uplink.cache.standing(subject))
@@ -56,7 +50,7 @@ async def test_a_new_kiosk_fills_its_caches_and_knows_a_member_by_their_claim(ri
         assert uplink.link.ignored == {}
 
 
-async def test_templates_lie_at_central_turned_by_the_sites_secret_rotation(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_templates_lie_at_central_turned_by_the_sites_secret_rotation(rig: Rig, kiosk: Kiosk):
     subject, _ = enrol(rig, seed=3)
     stored = rig.central.desk.members.entry(subject).template
     context = rig.central.desk.context
@@ -66,7 +60,7 @@ async def test_templates_lie_at_central_turned_by_the_sites_secret_rotation(rig:
     assert np.linalg.norm(plain) == pytest.approx(1, abs=1e-5)
 
 
-async def test_who_is_not_cached_is_asked_for(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_who_is_not_cached_is_asked_for(rig: Rig, kiosk: Kiosk):
     async with kiosk.running(standing=patient()) as uplink:
         await filled(uplink)
         subject, claim = enrol(rig)
@@ -83,7 +77,7 @@ def patient():
     return StandingConfig(miss_deadline_ms=2000)
 
 
-async def test_an_unknown_claim_and_a_template_of_another_recipe_name_no_face(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_an_unknown_claim_and_a_template_of_another_recipe_name_no_face(rig: Rig, kiosk: Kiosk):
     subject, claim = enrol(rig, recipe="cd" * 32)
     async with kiosk.running() as uplink:
         await filled(uplink, subject)
@@ -94,7 +88,7 @@ async def test_an_unknown_claim_and_a_template_of_another_recipe_name_no_face(ri
         assert len(uplink.members.gallery()) == 0
 
 
-async def test_a_member_who_withdraws_is_withdrawn_at_the_kiosk(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_a_member_who_withdraws_is_withdrawn_at_the_kiosk(rig: Rig, kiosk: Kiosk):
     subject, claim = enrol(rig)
     async with kiosk.running() as uplink:
         await eventually(lambda: uplink.cache.member(subject))
@@ -109,7 +103,7 @@ async def test_a_member_who_withdraws_is_withdrawn_at_the_kiosk(rig: Rig, kiosk:
 
 
 async def test_a_restriction_of_a_certified_reviewer_is_verified_at_the_kiosk(
-    rig: Rig,  # noqa: F811
+    rig: Rig,
     kiosk: Kiosk,
     tmp_path: Path,
 ):
@@ -128,7 +122,7 @@ async def test_a_restriction_of_a_certified_reviewer_is_verified_at_the_kiosk(
         assert view.restriction == issued
 
 
-def issue_restriction_at(rig: Rig, subject, key: Path):  # noqa: F811
+def issue_restriction_at(rig: Rig, subject, key: Path):
     rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
     until_ms = rig.clock.ms + 24 * HOUR_MS
     terms = Terms(subject, "metro", RIDE, ReasonCode("conduct"), "See staff", until_ms)
@@ -138,7 +132,7 @@ def issue_restriction_at(rig: Rig, subject, key: Path):  # noqa: F811
 # --- without central, without a broker
 
 
-async def test_without_broker_the_cache_answers_and_grows_older(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_without_broker_the_cache_answers_and_grows_older(rig: Rig, kiosk: Kiosk):
     subject, claim = enrol(rig, seed=5)
     async with kiosk.running() as uplink:
         await filled(uplink, subject)
@@ -153,7 +147,7 @@ async def test_without_broker_the_cache_answers_and_grows_older(rig: Rig, kiosk:
 
 
 async def test_a_cache_ages_from_fresh_to_stale_to_beyond_grace_while_central_is_silent(
-    rig: Rig,  # noqa: F811
+    rig: Rig,
     kiosk: Kiosk,
 ):
     subject, _ = enrol(rig)
@@ -172,7 +166,7 @@ async def test_a_cache_ages_from_fresh_to_stale_to_beyond_grace_while_central_is
 
 
 async def test_a_kiosk_that_starts_before_its_broker_connects_by_itself_and_loses_no_record(
-    rig: Rig,  # noqa: F811
+    rig: Rig,
     kiosk: Kiosk,
 ):
     await asyncio.to_thread(rig.central.embedded.stop)
@@ -187,7 +181,7 @@ async def test_a_kiosk_that_starts_before_its_broker_connects_by_itself_and_lose
     assert (report.records, report.broken_at) == (5, None)
 
 
-async def test_a_broker_that_restarts_costs_nothing(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_a_broker_that_restarts_costs_nothing(rig: Rig, kiosk: Kiosk):
     async with kiosk.running() as uplink:
         await filled(uplink)
         await uplink.outbox.settle(pass_record(KIOSK, 1))
@@ -203,12 +197,12 @@ async def test_a_broker_that_restarts_costs_nothing(rig: Rig, kiosk: Kiosk):  # 
 # --- what is not to be believed
 
 
-async def send(rig: Rig, address: Address, payload: bytes) -> None:  # noqa: F811
+async def send(rig: Rig, address: Address, payload: bytes) -> None:
     assert rig.central.link.publish(address, payload)
 
 
 async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verified_cache_stays(
-    rig: Rig,  # noqa: F811
+    rig: Rig,
     kiosk: Kiosk,
 ):
     subject, _ = enrol(rig)
@@ -253,7 +247,7 @@ async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verifi
         assert {counter.reason: counter.count for counter in told.ignored} == expected
 
 
-async def test_a_snapshot_whose_chunk_is_not_the_one_the_head_named_is_not_used(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_a_snapshot_whose_chunk_is_not_the_one_the_head_named_is_not_used(rig: Rig, kiosk: Kiosk):
     subject, _ = enrol(rig)
     context = rig.central.desk.context
     async with kiosk.running() as uplink:
@@ -272,7 +266,7 @@ async def test_a_snapshot_whose_chunk_is_not_the_one_the_head_named_is_not_used(
         assert uplink.cache.standing(subject) is not None
 
 
-async def test_forged_receipts_and_replies_nobody_asked_for_are_ignored_and_counted(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_forged_receipts_and_replies_nobody_asked_for_are_ignored_and_counted(rig: Rig, kiosk: Kiosk):
     context = rig.central.desk.context
     to = topics.kiosk_topic(TopicKind.RECEIPT, context.site, KIOSK)
     reply_to = topics.kiosk_topic(TopicKind.REPLY, context.site, KIOSK)
@@ -289,7 +283,7 @@ async def test_forged_receipts_and_replies_nobody_asked_for_are_ignored_and_coun
 
 
 async def test_a_clock_set_back_an_hour_makes_standings_unsure_until_central_is_heard_again(
-    rig: Rig,  # noqa: F811
+    rig: Rig,
     kiosk: Kiosk,
 ):
     subject, _ = enrol(rig)
@@ -313,7 +307,7 @@ async def test_a_clock_set_back_an_hour_makes_standings_unsure_until_central_is_
 
 
 async def test_a_pin_is_judged_by_central_and_wrong_ones_slow_the_kiosk_down_even_after_a_restart(
-    rig: Rig,  # noqa: F811
+    rig: Rig,
     kiosk: Kiosk,
 ):
     subjects = [enrol(rig, seed, pin="2468")[0] for seed in range(5)]
@@ -332,7 +326,7 @@ async def test_a_pin_is_judged_by_central_and_wrong_ones_slow_the_kiosk_down_eve
         assert (await uplink.pins.check(subjects[4], "2468")).outcome is PinOutcome.RIGHT
 
 
-async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_foreign(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_foreign(rig: Rig, kiosk: Kiosk):
     context = rig.central.desk.context
     central = context.identity.signer
     to = topics.kiosk_topic(TopicKind.COMMAND, context.site, KIOSK)
@@ -370,7 +364,7 @@ async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_forei
         assert len(kiosk.host.orders) == 2
 
 
-async def test_a_kiosk_says_how_it_is_at_birth_at_changes_at_roll_call_and_at_its_end(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_a_kiosk_says_how_it_is_at_birth_at_changes_at_roll_call_and_at_its_end(rig: Rig, kiosk: Kiosk):
     watcher = Watcher()
     async with watcher.watching(rig):
         async with kiosk.running() as uplink:
@@ -392,7 +386,7 @@ async def test_a_kiosk_says_how_it_is_at_birth_at_changes_at_roll_call_and_at_it
 
 
 async def test_a_kiosk_that_vanishes_is_lost_by_its_will_and_comes_back_under_the_same_boot_id(
-    rig: Rig,  # noqa: F811
+    rig: Rig,
     kiosk: Kiosk,
 ):
     watcher = Watcher()
@@ -406,7 +400,7 @@ async def test_a_kiosk_that_vanishes_is_lost_by_its_will_and_comes_back_under_th
         await eventually(lambda: watcher.states[-1].presence is Presence.INIT)
 
 
-async def test_another_life_of_a_kiosk_has_another_boot_id(rig: Rig, kiosk: Kiosk):  # noqa: F811
+async def test_another_life_of_a_kiosk_has_another_boot_id(rig: Rig, kiosk: Kiosk):
     watcher = Watcher()
     async with watcher.watching(rig):
         for _ in range(2):

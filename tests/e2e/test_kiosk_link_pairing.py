@@ -14,7 +14,6 @@ from edge.adapters.uplink import UplinkConfig, open_uplink
 from edge.errors import PairingError, StoreError
 from edge.ports import KnownMember
 from tests.broker.central_rig import RIDE, Rig
-from tests.broker.conftest import clock, config, rig  # noqa: F401 - fixtures
 from tests.e2e.kiosk_rig import enrol, eventually, filled, paired
 from wire.ids import KioskId
 from wire.pairing import GalleryKey
@@ -28,7 +27,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*")) if folder.exists() else []
 
 
-async def test_a_paired_kiosk_reads_back_what_it_was_granted(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_a_paired_kiosk_reads_back_what_it_was_granted(rig: Rig, tmp_path: Path):
     code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
     made = await attempt(rig.central.http_url, code, tmp_path / "kiosk")
     read = load_identity(tmp_path / "kiosk", os.urandom)
@@ -44,7 +43,7 @@ async def test_a_paired_kiosk_reads_back_what_it_was_granted(rig: Rig, tmp_path:
     assert str(read.secrets) not in repr(read)
 
 
-async def test_a_wrong_a_used_and_a_malformed_code_are_refused_by_a_sentence(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_a_wrong_a_used_and_a_malformed_code_are_refused_by_a_sentence(rig: Rig, tmp_path: Path):
     url, folder = rig.central.http_url, tmp_path / "kiosk"
     with pytest.raises(PairingError, match="make a new one with `stile central kiosk add`"):
         await attempt(url, "ABCD-EFGH-IJKL-MNOP", folder)
@@ -57,7 +56,7 @@ async def test_a_wrong_a_used_and_a_malformed_code_are_refused_by_a_sentence(rig
     assert files(folder) == []
 
 
-async def test_a_central_that_is_not_there_or_is_something_else_is_named(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_a_central_that_is_not_there_or_is_something_else_is_named(rig: Rig, tmp_path: Path):
     code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,7 +68,7 @@ async def test_a_central_that_is_not_there_or_is_something_else_is_named(rig: Ri
     assert (await attempt(rig.central.http_url, code, tmp_path / "kiosk")).kiosk == "gate-1"
 
 
-async def test_a_paired_folder_is_not_paired_over(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_a_paired_folder_is_not_paired_over(rig: Rig, tmp_path: Path):
     await paired(rig, tmp_path / "kiosk")
     before = (tmp_path / "kiosk" / "identity").read_bytes()
     code = rig.central.desk.kiosks.add(KioskId("gate-2"), RIDE)
@@ -78,7 +77,7 @@ async def test_a_paired_folder_is_not_paired_over(rig: Rig, tmp_path: Path):  # 
     assert (tmp_path / "kiosk" / "identity").read_bytes() == before
 
 
-async def test_an_unpaired_an_open_and_a_mixed_up_folder_do_not_start(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_an_unpaired_an_open_and_a_mixed_up_folder_do_not_start(rig: Rig, tmp_path: Path):
     folder = tmp_path / "kiosk"
     wire = UplinkConfig(software="0.1.0", recipe_digest="ab" * 32)
     with pytest.raises(StoreError, match="pair this kiosk"):
@@ -96,7 +95,7 @@ async def test_an_unpaired_an_open_and_a_mixed_up_folder_do_not_start(rig: Rig, 
             pass
 
 
-async def test_a_damaged_outbox_stops_the_start_and_stays_as_it_is(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_a_damaged_outbox_stops_the_start_and_stays_as_it_is(rig: Rig, tmp_path: Path):
     kiosk = await paired(rig, tmp_path / "kiosk")
     async with kiosk.running():
         pass
@@ -108,7 +107,7 @@ async def test_a_damaged_outbox_stops_the_start_and_stays_as_it_is(rig: Rig, tmp
     assert outbox.read_bytes() == b"damaged" * 4096
 
 
-async def test_new_gallery_keys_survive_a_restart(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_new_gallery_keys_survive_a_restart(rig: Rig, tmp_path: Path):
     kiosk = await paired(rig, tmp_path / "kiosk")
     secrets = load_identity(kiosk.folder, os.urandom).secrets
     rotated = msgspec.structs.replace(secrets, gallery_keys=(*secrets.gallery_keys, GalleryKey(2, b"g" * 32)))
@@ -116,7 +115,7 @@ async def test_new_gallery_keys_survive_a_restart(rig: Rig, tmp_path: Path):  # 
     assert load_identity(kiosk.folder, os.urandom).secrets == rotated
 
 
-async def test_a_kiosk_without_the_newest_gallery_key_asks_for_it_and_keeps_it(rig: Rig, tmp_path: Path):  # noqa: F811
+async def test_a_kiosk_without_the_newest_gallery_key_asks_for_it_and_keeps_it(rig: Rig, tmp_path: Path):
     kiosk = await paired(rig, tmp_path / "kiosk")
     right = load_identity(kiosk.folder, os.urandom).secrets
     older = msgspec.structs.replace(right, gallery_keys=(GalleryKey(9, b"g" * 32),))

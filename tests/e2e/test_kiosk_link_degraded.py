@@ -1,0 +1,100 @@
+"""A full disk and a replaced outbox: the kiosk goes on, says so, and loses nothing it still has."""
+
+from __future__ import annotations
+
+from central.audit import ChainReport
+from edge.adapters.outbox import Outbox
+from edge.decide.verdict import Age
+from edge.errors import StoreError
+from edge.ports import KnownMember
+from tests.broker.central_rig import Rig
+from tests.e2e.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled
+from tests.unit.wire_samples import pass_record
+from wire.ids import KioskId
+from wire.messages import Presence
+
+KIOSK = KioskId("gate-1")
+
+
+def fill_disk(database) -> None:
+    """Let a database grow no further, as on a full disk."""
+    pages = database.write_now(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+    database._writer.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def free_disk(database) -> None:
+    database._writer.execute("PRAGMA max_page_count = 1000000")
+
+
+async def test_with_a_full_disk_the_last_snapshot_stays_in_use_and_the_next_one_comes_when_there_is_space(
+    rig: Rig,
+    kiosk: Kiosk,
+):
+    subject, claim = enrol(rig)
+    watcher = Watcher()
+    async with watcher.watching(rig), kiosk.running() as uplink:
+        await filled(uplink, subject)
+        fill_disk(uplink.cache._database)
+        newcomers = [enrol(rig, seed)[0] for seed in range(2, 30)]
+        rig.central.publish_heads()
+        await watcher.state(lambda state: "cache_trouble" in state.notes)
+        assert isinstance(await uplink.members.resolve(claim), KnownMember)
+        assert (await uplink.members.standing(subject)).age is Age.FRESH
+        assert uplink.faults == {}
+        free_disk(uplink.cache._database)
+        await filled(uplink, newcomers[-1])
+        seen = len(watcher.states)
+        await eventually(
+            lambda: any("cache_trouble" not in state.notes for state in watcher.states[seen - 1 :])
+        )
+
+
+async def has_room(outbox: Outbox, number: int) -> bool:
+    try:
+        await outbox.settle(pass_record(KIOSK, number))
+    except StoreError as error:
+        if "free some space" not in str(error):
+            raise
+        return False
+    return True
+
+
+async def test_with_a_full_disk_a_record_that_was_not_kept_is_an_error_and_the_others_are_sent(
+    rig: Rig,
+    kiosk: Kiosk,
+):
+    async with kiosk.running() as uplink:
+        await uplink.outbox.settle(pass_record(KIOSK, 1))
+        await eventually(lambda: uplink.outbox.backlog.waiting == 0)
+        fill_disk(uplink.outbox._database)
+        kept = 1
+        while await has_room(uplink.outbox, kept + 1):
+            kept += 1
+        free_disk(uplink.outbox._database)
+        await uplink.outbox.settle(pass_record(KIOSK, kept + 1))
+        await eventually(lambda: uplink.outbox.backlog.acknowledged == kept + 1)
+    assert report(rig).records == kept + 1
+
+
+def report(rig: Rig) -> ChainReport:
+    (found,) = rig.central.desk.records.verify()
+    assert found.broken_at is None
+    return found
+
+
+async def test_a_kiosk_whose_outbox_was_replaced_says_so_and_central_keeps_what_it_has(
+    rig: Rig, kiosk: Kiosk
+):
+    async with kiosk.running() as uplink:
+        for number in range(1, 4):
+            await uplink.outbox.settle(pass_record(KIOSK, number))
+        await eventually(lambda: uplink.outbox.backlog.waiting == 0)
+    for file in kiosk.folder.glob("outbox.sqlite3*"):
+        file.unlink()
+    watcher = Watcher()
+    async with watcher.watching(rig), kiosk.running() as uplink:
+        await uplink.outbox.settle(pass_record(KIOSK, 9))
+        told = await watcher.state(lambda state: "records_conflict" in state.notes)
+        assert told.presence is Presence.ALERT
+        assert uplink.outbox.backlog.waiting == 1
+    assert report(rig).records == 3
