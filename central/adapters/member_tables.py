@@ -1,0 +1,132 @@
+"""Members in the database: subjects, templates, claims, PINs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, update
+from sqlalchemy.exc import IntegrityError
+
+from central.adapters import tables as t
+from central.adapters.database import Database
+from central.enrolment import Consent
+from central.subjects import PinState, StoredClaim, Subject
+from wire.claims import ClaimKind
+from wire.ids import ClaimDigest, SubjectId
+from wire.values import SealedTemplate
+
+
+class MemberTables(Database):
+    """Subjects and what is theirs."""
+
+    def add_subject(self, subject: Subject, template: SealedTemplate | None, consent: Consent) -> bool:
+        """Store a new subject whole; False when there is one of that id."""
+        try:
+            with self._change(feeds=True) as connection:
+                connection.execute(
+                    insert(t.SUBJECTS).values(
+                        subject=subject.subject,
+                        enrolled_at_ms=subject.enrolled_at_ms,
+                        consent_version=consent.text_version,
+                        consent_language=consent.language,
+                        consent_at_ms=consent.at_ms,
+                    )
+                )
+                if template is not None:
+                    connection.execute(
+                        insert(t.TEMPLATES).values(
+                            subject=subject.subject,
+                            sealed=template.sealed,
+                            key_version=template.key_version,
+                            recipe_digest=template.recipe_digest,
+                            images=template.images,
+                        )
+                    )
+        except IntegrityError:
+            return False
+        return True
+
+    def subject(self, subject: SubjectId) -> Subject | None:
+        """A subject, withdrawn ones included."""
+        row = self._one(t.SUBJECTS, subject=subject)
+        return None if row is None else Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms)
+
+    def subjects(self) -> Sequence[Subject]:
+        """Every subject, withdrawn ones included."""
+        rows = self._all(t.SUBJECTS)
+        return [Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms) for row in rows]
+
+    def templates(self) -> Mapping[SubjectId, SealedTemplate]:
+        """Every template."""
+        return {row.subject: _template(row) for row in self._all(t.TEMPLATES)}
+
+    def template(self, subject: SubjectId) -> SealedTemplate | None:
+        """A subject's template."""
+        row = self._one(t.TEMPLATES, subject=subject)
+        return None if row is None else _template(row)
+
+    def withdraw(self, subject: SubjectId, now_ms: int) -> None:
+        """Delete template, PIN, events, standings and restrictions; keep the fact and the claims' digests."""
+        with self._change(feeds=True) as connection:
+            for table in (t.TEMPLATES, t.PINS, t.EVENTS, t.STANDINGS, t.RESTRICTIONS):
+                connection.execute(delete(table).where(table.c.subject == subject))
+            gone = update(t.SUBJECTS).where(t.SUBJECTS.c.subject == subject)
+            connection.execute(gone.values(withdrawn_at_ms=now_ms))
+
+    def add_claim(self, claim: StoredClaim) -> bool:
+        """Store a claim; False when its digest is taken."""
+        return self._added(
+            t.CLAIMS,
+            feeds=True,
+            digest=claim.digest,
+            subject=claim.subject,
+            kind=claim.kind.value,
+            added_at_ms=claim.added_at_ms,
+        )
+
+    def claims_of(self, subject: SubjectId) -> Sequence[StoredClaim]:
+        """A subject's claims, revoked ones included."""
+        return [_claim(row) for row in self._all(t.CLAIMS, subject=subject)]
+
+    def claims(self) -> Sequence[StoredClaim]:
+        """Every claim, revoked ones included."""
+        return [_claim(row) for row in self._all(t.CLAIMS)]
+
+    def claim(self, digest: ClaimDigest) -> StoredClaim | None:
+        """The claim of a digest."""
+        row = self._one(t.CLAIMS, digest=digest)
+        return None if row is None else _claim(row)
+
+    def revoke_claim(self, digest: ClaimDigest, now_ms: int) -> None:
+        """Mark a claim revoked."""
+        with self._change(feeds=True) as connection:
+            held = update(t.CLAIMS).where(t.CLAIMS.c.digest == digest, t.CLAIMS.c.revoked_at_ms.is_(None))
+            connection.execute(held.values(revoked_at_ms=now_ms))
+
+    def pin(self, subject: SubjectId) -> PinState | None:
+        """A subject's PIN state."""
+        row = self._one(t.PINS, subject=subject)
+        return None if row is None else PinState(row.subject, row.verifier, row.tries_used, row.not_before_ms)
+
+    def save_pin(self, state: PinState) -> None:
+        """Store a PIN state, durably, before this returns."""
+        with self._change() as connection:
+            self._replaced(
+                connection,
+                t.PINS,
+                subject=state.subject,
+                verifier=state.verifier,
+                tries_used=state.tries_used,
+                not_before_ms=state.not_before_ms,
+            )
+
+
+def _template(row: Row[Any]) -> SealedTemplate:
+    return SealedTemplate(row.sealed, row.key_version, row.recipe_digest, row.images)
+
+
+def _claim(row: Row[Any]) -> StoredClaim:
+    return StoredClaim(
+        ClaimDigest(row.digest), row.subject, ClaimKind(row.kind), row.added_at_ms, row.revoked_at_ms
+    )

@@ -1,0 +1,92 @@
+"""Kiosks' records and chain heads in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from central.adapters import tables as t
+from central.adapters.database import Database
+from central.audit import Acceptable, Position, StoredLink
+from wire.chain import commitment, genesis
+from wire.codec import Rejected, decode_record
+from wire.ids import KioskId, PassageId
+from wire.records import ChainHead, RecordBody
+
+
+class RecordTables(Database):
+    """Committed records."""
+
+    def position(self, kiosk: KioskId) -> Position:
+        """How far a kiosk's records are committed."""
+        with self._engine.connect() as connection:
+            return self._position(connection, kiosk)
+
+    def _position(self, connection: Connection, kiosk: KioskId) -> Position:
+        newest = (
+            select(t.RECORDS.c.sequence, t.RECORDS.c.link)
+            .where(t.RECORDS.c.kiosk == kiosk)
+            .order_by(t.RECORDS.c.sequence.desc())
+            .limit(1)
+        )
+        row = connection.execute(newest).first()
+        return Position.start(kiosk) if row is None else Position(kiosk, row.sequence, row.link)
+
+    def link_at(self, kiosk: KioskId, sequence: int) -> bytes | None:
+        """The committed link at a sequence (0: genesis)."""
+        if sequence == 0:
+            return genesis(kiosk)
+        row = self._one(t.RECORDS, kiosk=kiosk, sequence=sequence)
+        return None if row is None else bytes(row.link)
+
+    def commit(self, position: Position, accepted: Acceptable) -> bool:
+        """Commit records after `position`, durably, all or none; False when something contradicts them."""
+        rows = []
+        for record in accepted.records:
+            raw = bytes(record.body)
+            body = decode_record(raw)
+            if isinstance(body, Rejected):
+                return False
+            rows.append(
+                {
+                    "kiosk": position.kiosk,
+                    "sequence": record.sequence,
+                    "record_id": record.record_id,
+                    "passage": body.passage,
+                    "commitment": commitment(record.salt, raw),
+                    "link": record.link,
+                    "salt": record.salt,
+                    "body": raw,
+                }
+            )
+        head = accepted.head
+        try:
+            with self._change() as connection:
+                if self._position(connection, position.kiosk) != position:
+                    return False
+                connection.execute(insert(t.RECORDS), rows)
+                connection.execute(
+                    insert(t.CHAIN_HEADS).values(
+                        kiosk=head.kiosk, sequence=head.sequence, link=head.link, signature=head.signature
+                    )
+                )
+        except IntegrityError:
+            return False
+        return True
+
+    def stored_links(self, kiosk: KioskId) -> Sequence[StoredLink]:
+        """A kiosk's chain from its first record."""
+        rows = self._all(t.RECORDS, "sequence", kiosk=kiosk)
+        return [StoredLink(row.sequence, row.commitment, row.link, row.salt, row.body) for row in rows]
+
+    def chain_heads(self, kiosk: KioskId) -> Sequence[ChainHead]:
+        """The heads a kiosk signed."""
+        rows = self._all(t.CHAIN_HEADS, "sequence", kiosk=kiosk)
+        return [ChainHead(row.kiosk, row.sequence, row.link, row.signature) for row in rows]
+
+    def records_of_passage(self, passage: PassageId) -> Sequence[RecordBody]:
+        """The records of one passage."""
+        found = [decode_record(row.body) for row in self._all(t.RECORDS, passage=passage) if row.body]
+        return [body for body in found if not isinstance(body, Rejected)]

@@ -1,0 +1,120 @@
+"""Events, standings and restrictions in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, insert, update
+
+from central.adapters import tables as t
+from central.adapters.database import Database, decoded
+from central.scorecard import Event, EventKind, EventOutcome
+from wire.canonical import canonical
+from wire.ids import Purpose, RestrictionId, SubjectId
+from wire.values import Restriction, Standing
+
+
+class StandingTables(Database):
+    """What standings are made of."""
+
+    def add_event(self, event: Event) -> bool:
+        """Store an event; False when one of that id is there."""
+        return self._added(
+            t.EVENTS,
+            feeds=True,
+            event_id=event.event_id,
+            subject=event.subject,
+            purpose=event.purpose,
+            kind=event.kind.value,
+            outcome=event.outcome.value,
+            at_ms=event.at_ms,
+            incident=event.incident,
+            disputed=event.disputed,
+        )
+
+    def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
+        """A subject's events for one purpose."""
+        return [_event(row) for row in self._all(t.EVENTS, "at_ms", subject=subject, purpose=purpose)]
+
+    def events(self, purpose: Purpose) -> Sequence[Event]:
+        """Every event of a purpose."""
+        return [_event(row) for row in self._all(t.EVENTS, purpose=purpose)]
+
+    def dispute(self, event_id: str, disputed: bool) -> Event | None:
+        """Set or lift the dispute over an event; the event, or None when unknown."""
+        with self._change(feeds=True) as connection:
+            chosen = update(t.EVENTS).where(t.EVENTS.c.event_id == event_id)
+            connection.execute(chosen.values(disputed=disputed))
+        row = self._one(t.EVENTS, event_id=event_id)
+        return None if row is None else _event(row)
+
+    def standing(self, subject: SubjectId, purpose: Purpose) -> Standing | None:
+        """The stored standing, without restrictions."""
+        row = self._one(t.STANDINGS, subject=subject, purpose=purpose)
+        return None if row is None else decoded(row.body, Standing)
+
+    def standings(self, purpose: Purpose) -> Sequence[Standing]:
+        """The stored standings of a purpose, without restrictions."""
+        return [decoded(row.body, Standing) for row in self._all(t.STANDINGS, purpose=purpose)]
+
+    def save_standing(self, standing: Standing) -> None:
+        """Store a standing."""
+        self.save_standings([standing])
+
+    def save_standings(self, standings: Sequence[Standing]) -> None:
+        """Store standings, all or none."""
+        if not standings:
+            return
+        rows = [
+            {"subject": each.subject, "purpose": each.purpose, "body": canonical(each)} for each in standings
+        ]
+        keys = [{"of": each.subject, "for": each.purpose} for each in standings]
+        columns = t.STANDINGS.c
+        earlier = delete(t.STANDINGS).where(
+            columns.subject == bindparam("of"), columns.purpose == bindparam("for")
+        )
+        with self._change() as connection:
+            connection.execute(earlier, keys)
+            connection.execute(insert(t.STANDINGS), rows)
+
+    def restrictions_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Restriction]:
+        """Restrictions of a subject that were not lifted, expired ones included."""
+        rows = self._all(t.RESTRICTIONS, subject=subject, purpose=purpose, lifted_at_ms=None)
+        return [decoded(row.body, Restriction) for row in rows]
+
+    def restrictions(self) -> Sequence[Restriction]:
+        """All that were not lifted."""
+        rows = self._all(t.RESTRICTIONS, "restriction_id", lifted_at_ms=None)
+        return [decoded(row.body, Restriction) for row in rows]
+
+    def add_restriction(self, restriction: Restriction) -> bool:
+        """Store a restriction; False when one of that id or contest code is there."""
+        return self._added(
+            t.RESTRICTIONS,
+            feeds=True,
+            restriction_id=restriction.restriction_id,
+            subject=restriction.subject,
+            purpose=restriction.purpose,
+            contest_code=restriction.contest_code,
+            body=canonical(restriction),
+        )
+
+    def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
+        """Mark a restriction lifted; False when unknown."""
+        with self._change(feeds=True) as connection:
+            chosen = update(t.RESTRICTIONS).where(t.RESTRICTIONS.c.restriction_id == restriction)
+            return connection.execute(chosen.values(lifted_at_ms=now_ms)).rowcount == 1
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        row.event_id,
+        row.subject,
+        row.purpose,
+        EventKind(row.kind),
+        EventOutcome(row.outcome),
+        row.at_ms,
+        row.incident,
+        row.disputed,
+    )
