@@ -123,6 +123,15 @@ async def _run(config: Path, *, as_json: bool) -> None:
         await stopped.wait()
 
 
+@app.command()
+def restored(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Tell kiosks that the database was restored from a backup, so that they take its older versions."""
+    from central.app import load_config, open_desk
+
+    with _expected_errors(), open_desk(load_config(config)) as desk:
+        desk.feeds.restored()
+
+
 @kiosk_app.command("add")
 def kiosk_add(
     kiosk: Annotated[str, typer.Argument(help="The kiosk's id.")],

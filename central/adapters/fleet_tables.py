@@ -100,6 +100,11 @@ class FleetTables(Database):
         row = self._one(t.FEEDS, kind=kind, name=name)
         return None if row is None else FeedVersion(row.kind, row.name, row.epoch, row.version, row.digest)
 
+    def raise_epochs(self) -> None:
+        """Raise the epoch of every feed, and the revision."""
+        with self._change(feeds=True) as connection:
+            connection.execute(update(t.FEEDS).values(epoch=t.FEEDS.c.epoch + 1))
+
     def save_feed(self, feed: FeedVersion) -> None:
         """Store the version of a feed."""
         with self._change() as connection:

@@ -45,6 +45,10 @@ class FeedStore(Protocol):
         """Store the version of a feed."""
         ...
 
+    def raise_epochs(self) -> None:
+        """Raise the epoch of every feed, and the revision."""
+        ...
+
     def revision(self) -> int:
         """A number that rises with every change to what feeds are made of, whoever makes it."""
         ...
@@ -90,6 +94,10 @@ class Feeds:
         """Rebuild what changed; whether any head is another than before. May run beside readers."""
         with self._rebuilding:
             return self._refresh()
+
+    def restored(self) -> None:
+        """Begin a new epoch after a restored backup: kiosks hold later versions, and would ignore these."""
+        self._feeds.raise_epochs()
 
     def _refresh(self) -> bool:
         revision, now_ms = self._feeds.revision(), self._context.now_ms()

@@ -152,6 +152,19 @@ async def test_an_unchanged_feed_keeps_its_version_over_a_new_signature(rig: Rig
         assert again == msgspec.structs.replace(first, issued_at_ms=first.issued_at_ms + 60_000)
 
 
+async def test_a_restored_central_begins_a_new_epoch_that_is_later_than_every_version_before(rig: Rig):
+    rig.add_member()
+    rig.central.publish_heads()
+    async with rig.kiosk() as end:
+        before = (await end.ask(HeadRequest)).head
+        rig.central.desk.feeds.restored()
+        rig.central.publish_heads()
+        after = (await end.ask(HeadRequest)).head
+        gallery = (await end.ask(HeadRequest, gallery=MEMBERS)).head
+        assert (after.epoch, gallery.epoch) == (before.epoch + 1, before.epoch + 1)
+        assert len(await standings_of(end)) == 1
+
+
 async def test_a_withdrawn_subject_is_answered_by_a_tombstone_and_nothing_else_is_left(rig: Rig):
     subject, claim = rig.add_member("4711")
     fare(rig, subject, 1)

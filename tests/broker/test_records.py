@@ -143,7 +143,7 @@ class CentralProcess:
         await self._process.communicate()
 
 
-@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+@pytest.mark.parametrize("seed", [SEED, pytest.param(SEED + 1, marks=pytest.mark.long)])
 async def test_nothing_acknowledged_is_lost_when_central_is_killed_in_the_middle(
     tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
 ):
