@@ -10,12 +10,10 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from central.adapters.broker import free_port
 from central.app import Dice, utc_ms
@@ -32,7 +30,7 @@ from edge.passage.advance import RECLAIM_MS
 from edge.passage.state import Phase
 from firmware_bridge.gate import LinkStatus
 from firmware_bridge.simulator.device import SimulatedGate
-from scripts.cast import MEMBERS, Cast
+from scripts.cast import Cast
 from scripts.clip import APPROACH_S, CARD_RISES_S, CARD_STANDS_S, SHOW_S, STAND_S, Scene, Sprite, Studio, card
 from scripts.clip import figure as cut_out
 from scripts.stage import KIOSK, Enrolled, Stage, Staging, open_stage
