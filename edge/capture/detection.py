@@ -185,16 +185,23 @@ def in_zone(faces: tuple[Face, ...], image: Image, zone: ZoneConfig) -> Face | F
     height, width = image.shape[:2]
     polygon = np.array([(x * width, y * height) for x, y in zone.polygon], np.float32)
     inside = sorted(
-        (face for face in faces if _inside(polygon, face.box.centre)), key=lambda face: -face.box.height
+        (face for face in faces if _inside(polygon, face.box.centre)), key=_nearness, reverse=True
     )
     if not inside:
         return FailureToAcquire(Obstacle.OUTSIDE_ZONE)
     nearest = inside[0]
     if nearest.box.height < zone.min_face_height_px:
         return FailureToAcquire(Obstacle.TOO_SMALL)
-    if len(inside) > 1 and inside[1].box.height >= zone.rival_height_fraction * nearest.box.height:
+    if len(inside) > 1 and _nearness(inside[1]) >= zone.rival_height_fraction * _nearness(nearest):
         return FailureToAcquire(Obstacle.SEVERAL_FACES)
     return nearest
+
+
+def _nearness(face: Face) -> float:
+    """Height, weighed by the square of the score: a large doubtful face, such as a notice board that looks like
+    one, is neither nearer than a person who certainly stands there nor their rival.
+    """
+    return face.box.height * face.score**2
 
 
 def _inside(polygon: npt.NDArray[np.float32], point: tuple[float, float]) -> bool:

@@ -147,3 +147,9 @@ def test_two_people_in_a_picture_are_both_seen_and_neither_is_chosen() -> None:
     together = np.concatenate(side_by_side, axis=1)
     assert len(pipeline().detect(frame(together))) == 2
     assert pipeline().find(frame(together)) == FailureToAcquire(Obstacle.SEVERAL_FACES)
+
+
+def test_something_large_that_hardly_looks_like_a_face_does_not_stand_in_a_persons_way() -> None:
+    person = standing(80, 100, 177)
+    doubtful = Face(standing(380, 60, 260).box, 0.51, person.keypoints)
+    assert in_zone((person, doubtful), CANVAS, ZoneConfig()) == person
