@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0  # how soon a change by another program, such as the command line, reaches the heads
 PENDING_MAX = 2000  # messages being answered; further ones are dropped, and kiosks ask again
+CONNECT_S = 10.0  # to the embedded broker, which is up already
+ELSEWHERE_S = 2.0  # to another one, before central goes on without
 _SECRETS_KEY_VERSION = 1
 _CONFIG_FILE = "central.toml"
 _EXAMPLE_SCORECARD = Path(__file__).parent / "scorecard.example.toml"
@@ -208,8 +210,14 @@ class Central:
         signed_s = time.monotonic()
         while True:
             await asyncio.sleep(TICK_S)
-            self.desk.kiosks.forget_ring()
-            changed = await asyncio.to_thread(self.desk.feeds.refresh)
+            try:
+                if self.embedded is not None and await asyncio.to_thread(self.embedded.revive):
+                    log.warning("the embedded broker had died; it is back on port %d", self.broker.port)
+                self.desk.kiosks.forget_ring()
+                changed = await asyncio.to_thread(self.desk.feeds.refresh)
+            except Exception:  # a full disk passes; kiosks see their heads age meanwhile
+                log.exception("the feeds could not be kept")
+                continue
             if changed or time.monotonic() - signed_s >= every_s:
                 self._send(self.switchboard.heads())
                 signed_s = time.monotonic()
@@ -222,9 +230,10 @@ class Central:
 
 @contextlib.asynccontextmanager
 async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncIterator[Central]:
-    """Run central while the context lasts: broker (if embedded), MQTT, HTTP. It is connected once entered.
+    """Run central while the context lasts: broker (if embedded), MQTT, HTTP.
 
-    Raises SecretsError, OSError when a port is taken, TimeoutError when no broker answers within 10 s.
+    It is connected once entered, unless the broker is elsewhere and does not answer: then it goes on trying.
+    Raises SecretsError, StorageError, OSError when a port is taken.
     """
     settings = config.settings
     async with contextlib.AsyncExitStack() as stack:
@@ -253,14 +262,14 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
         stack.push_async_callback(link.close)
         link.open(broker.host, broker.port)
         http.open()
-        async with asyncio.timeout(CONNECT_S):
-            await link.connected.wait()
+        try:
+            async with asyncio.timeout(CONNECT_S if embedded is not None else ELSEWHERE_S):
+                await link.connected.wait()
+        except TimeoutError:
+            log.warning("no broker answers at %s:%d yet; central goes on trying", broker.host, broker.port)
         keeper = asyncio.create_task(central.keep_heads(settings.head_every_s), name="heads")
         stack.push_async_callback(_cancelled, keeper)
         yield central
-
-
-CONNECT_S = 10.0
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -5,7 +5,8 @@ CentralError
 ├── UnknownError           no subject, kiosk, restriction or passage of that name
 ├── ConflictError          it exists already, or is not in the state the change needs
 ├── RefusedError           a rule says no: a signature, a bound, a missing consent
-└── SecretsError           a key file is missing, readable by others, or of the wrong length
+├── SecretsError           a key file is missing, readable by others, or of the wrong length
+└── StorageError           the database cannot be opened
 """
 
 from __future__ import annotations
@@ -77,5 +78,14 @@ class SecretsError(CentralError):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why
+
+
+class StorageError(CentralError):
+    """A database that cannot be opened."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}; restore a backup, then run `stile central restored`")
         self.path = path
         self.why = why

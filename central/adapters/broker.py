@@ -93,6 +93,20 @@ class EmbeddedBroker:
         if broker is not None:
             broker.stop()
 
+    def revive(self) -> bool:
+        """Start the child again on its port, should it have died; whether that was so."""
+        if self._broker is None or self._broker.is_running:
+            return False
+        self.restart()
+        return True
+
+    def kill(self) -> None:
+        """Kill the child with SIGKILL: a fault for tests and the harness."""
+        process = None if self._broker is None else self._broker._process
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def restart(self) -> None:
         """Stop and start again on the same port: what clients see when a broker is upgraded."""
         self._wanted_port = self.port

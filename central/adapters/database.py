@@ -14,9 +14,10 @@ import msgspec
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Row, Table, create_engine, event, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from central.adapters import tables as t
+from central.errors import StorageError
 
 BUSY_MS = 5000  # the command line may write beside a running central
 _REVISION = "feeds"
@@ -54,6 +55,13 @@ class Database:
         event.listen(self._engine, "connect", _sqlite_pragmas)
         event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(**{_WRITES: True})
+        try:
+            self._migrate()
+        except DatabaseError as error:
+            self._engine.dispose()
+            raise StorageError(str(path), str(error.orig)) from None
+
+    def _migrate(self) -> None:
         with self._writer.connect() as connection:
             settings = Config()
             settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

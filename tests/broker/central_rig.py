@@ -126,6 +126,13 @@ def new_config(folder: Path, clock: Clock) -> Path:
     return config
 
 
+def fix_ports(config: Path, mqtt_port: int, http_port: int) -> None:
+    """Use a broker and an HTTP port that outlive central."""
+    mqtt, http = config.read_text().replace("embedded = true", "embedded = false").split("[http]")
+    mqtt = mqtt.replace("port = 0", f"port = {mqtt_port}")
+    config.write_text(f"{mqtt}[http]{http.replace('port = 0', f'port = {http_port}')}")
+
+
 async def pair(url: str, code: str, clock: Clock, dice: random.Random, **changes: Any) -> KioskEnd:
     """Pair over HTTP as wire/README.md says; raises HTTPStatusError when refused."""
     seed, box_private, nonce = dice.randbytes(32), dice.randbytes(32), dice.randbytes(16)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
@@ -11,7 +9,7 @@ from central.restriction import DAY_MS, Terms
 from central.scorecard import Event, EventKind, EventOutcome
 from tests.broker.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, until
 from wire import chain
-from wire.fleet import Head, KioskState, Presence, RollCall
+from wire.fleet import Head, KioskState, Presence
 from wire.ids import BootId, GalleryName, ReasonCode, ReviewerId, SubjectId
 from wire.requests import (
     ChargeRequest,
@@ -249,18 +247,3 @@ async def test_a_kiosks_state_is_known_and_a_will_of_an_earlier_life_is_not_beli
         assert sightings()["gate-1"].presence == "ready"
         end.send(TopicKind.STATE, state(end, Presence.LOST, "2"))
         await until(lambda: sightings()["gate-1"].presence == "lost")
-
-
-async def test_central_calls_the_roll_and_tells_its_heads_again_when_the_broker_comes_back(rig: Rig):
-    async with rig.kiosk() as end:
-        assert rig.central.embedded is not None
-        before = len(end.heard)
-        await asyncio.to_thread(rig.central.embedded.restart)
-        await until(lambda: end.link.connected.is_set() and rig.central.link.connected.is_set())
-        if not any(isinstance(r.message, RollCall) for r in end.heard[before:]):
-            # The kiosk may have come back after central's call; then it asks.
-            rig.central.on_connect()
-        await end.wait_for(
-            lambda: next((r for r in end.heard[before:] if isinstance(r.message, RollCall)), None)
-        )
-        assert (await end.ask(HeadRequest)).head.name == RIDE

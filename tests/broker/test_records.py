@@ -14,7 +14,7 @@ import pytest
 
 from central.adapters.broker import EmbeddedBroker, free_port
 from central.app import load_config, open_desk, utc_ms
-from tests.broker.central_rig import Clock, KioskEnd, Rig, new_config, pair, running
+from tests.broker.central_rig import Clock, KioskEnd, Rig, fix_ports, new_config, pair, running
 from wire import chain
 from wire.ids import KioskId, PassageId
 from wire.records import RecordFault
@@ -177,13 +177,6 @@ async def test_nothing_acknowledged_is_lost_when_central_is_killed_in_the_middle
     with open_desk(load_config(config)) as desk:
         (report,) = desk.records.verify()
     assert (report.records, report.broken_at) == (len(end.chain), None)
-
-
-def fix_ports(config: Path, mqtt_port: int, http_port: int) -> None:
-    """Use a broker and an HTTP port that outlive central."""
-    mqtt, http = config.read_text().replace("embedded = true", "embedded = false").split("[http]")
-    mqtt = mqtt.replace("port = 0", f"port = {mqtt_port}")
-    config.write_text(f"{mqtt}[http]{http.replace('port = 0', f'port = {http_port}')}")
 
 
 async def send_until_killed(end: KioskEnd, process: CentralProcess, dice: random.Random) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from central.adapters.store import Store
 from central.adapters.tables import METADATA
 from central.enrolment import Consent
+from central.errors import StorageError
 from central.fleet import Kiosk, PairingCode, certify
 from central.restriction import Terms, issue
 from central.scorecard import Event, EventKind, EventOutcome
@@ -149,3 +150,12 @@ def restriction() -> Restriction:
     own = certify(OperatorId("metro"), Role.REVIEWER, "ada", "", reviewer.public_key, 1, reviewer)
     terms = Terms(ADA, OperatorId("metro"), Purpose("ride"), ReasonCode("assault"), "Incident 12", 9)
     return issue(terms, reviewer, own, 1, bytes(21))
+
+
+def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(tmp_path: Path):
+    file = tmp_path / "central.db"
+    file.write_bytes(b"not a database, but somebody's notes\n" * 100)
+    before = file.read_bytes()
+    with pytest.raises(StorageError, match=r"central\.db: file is not a database; restore a backup"):
+        Store(file)
+    assert file.read_bytes() == before
