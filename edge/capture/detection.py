@@ -198,8 +198,9 @@ def in_zone(faces: tuple[Face, ...], image: Image, zone: ZoneConfig) -> Face | F
 
 
 def _nearness(face: Face) -> float:
-    """Height, weighed by the square of the score: a large doubtful face, such as a notice board that looks like
-    one, is neither nearer than a person who certainly stands there nor their rival.
+    """Height, weighed by the square of the score.
+
+    So that a large doubtful face, such as a notice board's, is no rival of a person who certainly stands there.
     """
     return face.box.height * face.score**2
 
