@@ -174,11 +174,13 @@ class Feed:
                 self._cache.trouble = ""
             except StoreError as error:
                 taken, self._cache.trouble = False, str(error)
-            if not taken:
+            if self._wanted is not head:
+                pass  # a newer one has come meanwhile
+            elif taken:
+                self._wanted = None
+            else:
                 await asyncio.sleep(RETRY_S)
                 self._ask = True  # the snapshot may have moved on
-            elif self._wanted is head:
-                self._wanted = None
             if self._wanted is not None:
                 self._wake.set()
 
