@@ -200,7 +200,7 @@ def in_zone(faces: tuple[Face, ...], image: Image, zone: ZoneConfig) -> Face | F
 def _nearness(face: Face) -> float:
     """Height, weighed by the square of the score.
 
-    So that a large doubtful face, such as a notice board's, is no rival of a person who certainly stands there.
+    So that a large doubtful face, such as a notice board's, is no rival of a person who surely stands there.
     """
     return face.box.height * face.score**2
 
