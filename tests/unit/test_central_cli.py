@@ -1,0 +1,112 @@
+"""`stile central` as an operator types it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from central.app import utc_ms
+from scripts.central import app
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    folder = tmp_path / "central"
+    made = run("init", str(folder), "--operator", "metro", "--site", "north")
+    assert made.exit_code == 0, made.output
+    return folder / "central.toml"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def told(config: Path, *words: str) -> Any:
+    """The one-line object that a command with --json ends with."""
+    found = run(*words, "--config", str(config), "--json")
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def test_a_member_without_a_face_is_added_explained_restricted_and_withdrawn(config: Path, tmp_path: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")
+    assert {len(member["subject"]), len(member["claim_id"])} == {32}
+    key = tmp_path / "ada.json"
+    assert run("reviewer", "add", "ada", "--key", str(key), "--config", str(config)).exit_code == 0
+    assert key.stat().st_mode & 0o777 == 0o600
+    terms = ["--reason", "staff_assaulted", "--text", "Incident 12", "--until", in_two_days()]
+    issued = told(config, "restriction", "issue", member["subject"], "--key", str(key), *terms)
+    assert len(issued["contest_code"]) == 9
+    standing = told(config, "standing", "explain", member["subject"])
+    assert (standing["score"], standing["tier"]) == (500, "standard")
+    assert standing["restrictions"] == [issued["restriction_id"]]
+    lifted = run("restriction", "lift", issued["restriction_id"], "--config", str(config))
+    assert lifted.exit_code == 0
+    assert told(config, "standing", "explain", member["subject"])["restrictions"] == []
+    assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0
+    gone = run("standing", "explain", member["subject"], "--config", str(config))
+    assert (gone.exit_code, "has withdrawn" in gone.stderr) == (1, True)
+
+
+def in_two_days() -> str:
+    return (datetime.fromtimestamp(utc_ms() / 1000, UTC) + timedelta(days=2)).date().isoformat()
+
+
+def test_a_kiosk_is_added_listed_and_revoked(config: Path):
+    code = told(config, "kiosk", "add", "gate-1")["pairing_code"]
+    assert [len(group) for group in code.split("-")] == [4, 4, 4, 4]
+    (kiosk,) = told(config, "kiosk", "list")["kiosks"]
+    assert (kiosk["kiosk"], kiosk["paired"], kiosk["revoked"]) == ("gate-1", False, False)
+    assert run("kiosk", "revoke", "gate-1", "--config", str(config)).exit_code == 0
+    assert told(config, "kiosk", "list")["kiosks"][0]["revoked"] is True
+    assert told(config, "audit", "verify") == {
+        "kiosks": [
+            {
+                "kiosk": "gate-1",
+                "records": 0,
+                "purged": 0,
+                "signed_heads": 0,
+                "broken_at": None,
+                "why": "",
+            }
+        ],
+        "broken": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["kiosk", "add", "Gate 1"], "is not a valid kiosk id"),
+        (["kiosk", "add", "gate-1", "--purpose", "loans"], "no purpose 'loans' here"),
+        (["kiosk", "revoke", "gate-9"], "no kiosk 'gate-9' here"),
+        (["standing", "explain", "0" * 32], "no subject"),
+        (["subject", "add", "--pin", "1234", "--consent", "1"], "choose another"),
+    ],
+)
+def test_a_refusal_is_one_line_and_exit_code_1(config: Path, words: list[str], said: str):
+    refused = run(*words, "--config", str(config))
+    assert refused.exit_code == 1
+    assert said in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_configuration_that_cannot_be_used_is_exit_code_2_and_names_the_key(config: Path):
+    config.write_text(config.read_text().replace("head_every_s = 60", "head_every_minutes = 1"))
+    refused = run("audit", "verify", "--config", str(config))
+    assert refused.exit_code == 2
+    assert "head_every_minutes = 1: there is no such key" in refused.stderr
+
+
+def test_a_missing_key_file_is_exit_code_2_and_a_second_init_overwrites_nothing(config: Path):
+    again = run("init", str(config.parent), "--operator", "bus", "--site", "south")
+    assert again.exit_code == 1
+    assert 'operator = "metro"' in config.read_text()
+    (config.parent / "keys" / "box.key").unlink()
+    refused = run("audit", "verify", "--config", str(config))
+    assert (refused.exit_code, "box.key" in refused.stderr) == (2, True)
