@@ -23,7 +23,6 @@ class CameraHealth(StrEnum):
     UNPLUGGED = "unplugged"
     FROZEN = "frozen"
     BLACK = "black"
-    ENDED = "ended"  # a recording in a camera's place has no more frames
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,30 +8,37 @@ import numpy as np
 import pytest
 
 from edge.adapters.camera import NewestFrameCamera, open_camera
-from edge.adapters.simulated_camera import PlayedCamera, SimulatedDevice
+from edge.adapters.sim import ClipDevice, clip_camera
 from edge.capture.health import BLACK_AFTER_MS, FROZEN_AFTER_MS, CameraHealth, Watch, watch
-from edge.capture.sample import Frame
+from edge.capture.sample import Frame, Image
 from edge.errors import CameraError
 
 SCENE = np.full((48, 64, 3), 90, np.uint8)
 WITHIN_S = 20.0
 
 
-class FastClock:
-    """Milliseconds that pass at a hundred times the pace, so that a frozen camera is found soon."""
+class Flickering:
+    """A reel of two pictures that differ by a grey level, as a sensor's noise does."""
 
-    def __call__(self) -> int:
-        return int(time.monotonic() * 100_000)
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Image:
+        return np.asarray(SCENE + index, np.uint8)
+
+
+def clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 @pytest.fixture
-def device() -> SimulatedDevice:
-    return SimulatedDevice(SCENE, frames_per_s=200)
+def device() -> ClipDevice:
+    return ClipDevice(Flickering(), 200, clock_ms)
 
 
 @pytest.fixture
-async def camera(device: SimulatedDevice) -> AsyncIterator[NewestFrameCamera]:
-    opened = NewestFrameCamera(device.open, "simulated", FastClock())
+async def camera(device: ClipDevice) -> AsyncIterator[NewestFrameCamera]:
+    opened = clip_camera(device, clock_ms)
     yield opened
     await opened.close()
 
@@ -54,25 +61,8 @@ async def test_each_frame_read_is_newer_than_the_last(camera: NewestFrameCamera)
     assert camera.state() == "ok"
 
 
-@pytest.mark.parametrize("fault", ["freeze", "cover"])
-async def test_a_camera_that_shows_nothing_new_says_so_and_recovers(
-    camera: NewestFrameCamera, device: SimulatedDevice, fault: str
-) -> None:
-    async def blind() -> bool:
-        return await camera.read() is None and camera.state() == {"freeze": "frozen", "cover": "black"}[fault]
-
-    async def sees() -> bool:
-        return await camera.read() is not None and camera.state() == "ok"
-
-    await until(sees)
-    getattr(device, fault)()
-    await until(blind)
-    device.recover()
-    await until(sees)
-
-
 async def test_a_camera_unplugged_and_plugged_in_again_goes_on(
-    camera: NewestFrameCamera, device: SimulatedDevice
+    camera: NewestFrameCamera, device: ClipDevice
 ) -> None:
     async def unplugged() -> bool:
         return await camera.read() is None and camera.state() == "unplugged"
@@ -87,21 +77,21 @@ async def test_a_camera_unplugged_and_plugged_in_again_goes_on(
     await until(sees)
 
 
-async def test_reading_a_closed_camera_gives_nothing(device: SimulatedDevice) -> None:
-    camera = NewestFrameCamera(device.open, "simulated", FastClock())
+async def test_reading_a_closed_camera_gives_nothing(device: ClipDevice) -> None:
+    camera = clip_camera(device, clock_ms)
     await camera.close()
     await camera.read()
     assert await camera.read() is None
 
 
-def test_no_camera_at_the_start_is_an_error_that_says_what_to_do(device: SimulatedDevice) -> None:
+def test_no_camera_at_the_start_is_an_error_that_says_what_to_do(device: ClipDevice) -> None:
     device.unplug()
     with pytest.raises(CameraError, match="plug it in"):
-        NewestFrameCamera(device.open, "simulated", FastClock())
+        clip_camera(device, clock_ms)
     with pytest.raises(
         CameraError, match=r"camera /nowhere/video: cannot be opened; plug it in.*ls /dev/v4l/by-id"
     ):
-        open_camera("/nowhere/video", 640, 480, 30, FastClock())
+        open_camera("/nowhere/video", 640, 480, 30, clock_ms)
 
 
 def seen(images: list[np.ndarray], interval_ms: int) -> list[CameraHealth]:
@@ -122,27 +112,3 @@ def test_a_dark_moment_is_not_a_covered_camera() -> None:
     black = SCENE * 0
     healths = seen([black, black, SCENE, black, black, black], BLACK_AFTER_MS // 2)
     assert healths == [CameraHealth.OK] * 5 + [CameraHealth.BLACK]
-
-
-async def test_played_frames_come_when_they_are_due_and_past_ones_are_left_out() -> None:
-    now_ms = 5000
-
-    async def wait(seconds: float) -> None:
-        nonlocal now_ms
-        now_ms += round(seconds * 1000)
-
-    camera = PlayedCamera((Frame(SCENE, 100 + n * 33, str(n)) for n in range(6)), lambda: now_ms, wait)
-    first = await camera.read()
-    second = await camera.read()
-    now_ms += 80  # a slow consumer
-    third = await camera.read()
-    assert first is not None
-    assert second is not None
-    assert third is not None
-    assert [(f.source, f.captured_at_ms) for f in (first, second, third)] == [
-        ("0", 5000),
-        ("1", 5033),
-        ("4", 5132),
-    ]
-    assert (await camera.read()) is not None
-    assert (await camera.read(), camera.state()) == (None, "ended")
