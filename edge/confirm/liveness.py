@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from edge.capture.embedding import fuse, similarity
@@ -42,8 +43,13 @@ EMPTY = Window()
 
 
 def gather(window: Window, track: TrackId, probe: Probe, frames: int) -> Window:
-    """The window with one more probe; another track empties it first, and the oldest make room."""
+    """The window with one more probe; another track empties it first, and the oldest make room.
+
+    A picture repeated by a hung camera agrees with itself and proves nothing: it is not counted again.
+    """
     probes = window.probes if track == window.track else ()
+    if probes and np.array_equal(probes[-1].vector, probe.vector):
+        return window
     return Window(track, (*probes, probe)[-frames:])
 
 

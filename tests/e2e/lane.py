@@ -23,7 +23,7 @@ from edge.capture.sample import Box, Image
 from edge.compare.claim import QrClaim, qr_text
 from edge.confirm.liveness import ConfirmConfig
 from edge.decide.verdict import Age
-from edge.enact.display import Display, OtherWayAsked, PinEntered, Prompt
+from edge.enact.display import ClaimEntered, Display, OtherWayAsked, PinEntered, Prompt
 from edge.enact.release import ReleaseConfig
 from edge.kiosk import PassReport
 from edge.passage.advance import RECLAIM_MS
@@ -250,6 +250,21 @@ class Lane:
             )
 
         await eventually(free, "the next person may claim")
+
+    async def enters_claim(self, name: str) -> None:
+        """A member's code is scanned by hand into the screen."""
+        self.stage.screen.press(ClaimEntered(qr_text(self.member(name).claim)))
+
+    async def seen(self, frames: int = 3) -> None:
+        """So many more frames have been before the camera."""
+        until = self.floor.painted + frames
+        await eventually(lambda: self.floor.painted >= until, f"{frames} more frames are seen")
+
+    async def time_passes(self, ms: int) -> None:
+        """So much time of the kiosk's own clock."""
+        clock = self.uplink.clock
+        until_ms = clock.uptime_ms() + ms
+        await eventually(lambda: clock.uptime_ms() > until_ms, f"{ms} ms pass")
 
     async def passes(self, name: str, *, pin: bool = False, shown: str | None = None) -> PassRecord:
         """A member claims and looks (and types their PIN if asked); the record of it."""

@@ -42,10 +42,10 @@ async def test_an_unplugged_gate_refers_says_so_everywhere_and_serves_again_once
         assert record.subject is None
         assert lane.kiosk.embedded_frames == embedded
 
+        watcher.states.clear()
         lane.gate(SimulatedGate.plug)
         await eventually(lambda: lane.gate_is(LinkStatus.UP), "the gate is back")
         await eventually(lambda: "gate" not in lane.degraded, "the screen is content")
-        watcher.states.clear()
         await watcher.state(lambda state: not any(note.startswith("gate_") for note in state.notes))
     record = await lane.passes("birch")
     assert (record.verdict, record.gate_outcome) == ("grant", GateOutcome.PASSED)
