@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, log_warnings, tell_json
 from wire.errors import WireError
 from wire.ids import (
     parse_kiosk_id,
+    parse_passage_id,
     parse_purpose,
     parse_reason_code,
     parse_restriction_id,
@@ -34,6 +34,7 @@ subject_app = typer.Typer(help="Members: add, claim, PIN, withdraw.", no_args_is
 standing_app = typer.Typer(help="Standings: explain.", no_args_is_help=True)
 reviewer_app = typer.Typer(help="Reviewers: people who may sign restrictions.", no_args_is_help=True)
 restriction_app = typer.Typer(help="Restrictions: issue, list, lift.", no_args_is_help=True)
+record_app = typer.Typer(help="Records: show why a passage ended as it did.", no_args_is_help=True)
 audit_app = typer.Typer(help="Records: verify.", no_args_is_help=True)
 for name, sub in (
     ("kiosk", kiosk_app),
@@ -41,21 +42,13 @@ for name, sub in (
     ("standing", standing_app),
     ("reviewer", reviewer_app),
     ("restriction", restriction_app),
+    ("record", record_app),
     ("audit", audit_app),
 ):
     app.add_typer(sub, name=name)
 
-CONFIG_EXIT = 2
-REFUSED_EXIT = 1
-
 ConfigFile = Annotated[Path, typer.Option("--config", help="Central's configuration.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output is one object.")]
 DEFAULT_CONFIG = Path("central.toml")
-
-
-def _fail(error: Exception, code: int) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code) from error
 
 
 @contextlib.contextmanager
@@ -66,16 +59,14 @@ def _expected_errors() -> Iterator[None]:
     try:
         yield
     except (ConfigError, SecretsError) as error:
-        _fail(error, CONFIG_EXIT)
-    except (CentralError, WireError) as error:
-        _fail(error, REFUSED_EXIT)
-    except OSError as error:
-        _fail(error, REFUSED_EXIT)
+        fail(error, EXIT_UNUSABLE)
+    except (CentralError, WireError, OSError) as error:
+        fail(error, EXIT_FAILED)
 
 
-def _tell(found: object, *, as_json: bool, plain: str) -> None:
+def _tell(found: Mapping[str, object], *, as_json: bool, plain: str) -> None:
     if as_json:
-        typer.echo(json.dumps(found, separators=(",", ":")))
+        tell_json(found)
     else:
         typer.echo(plain)
 
@@ -102,9 +93,7 @@ def init(
 @app.command()
 def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Run central until interrupted."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    log_warnings()
     with _expected_errors(), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(config, as_json=as_json))
 
@@ -169,7 +158,7 @@ def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
             for each in desk.kiosks.all()
         ]
     if as_json:
-        _tell({"kiosks": rows}, as_json=True, plain="")
+        tell_json({"kiosks": rows})
         return
     table = Table("kiosk", "purpose", "paired", "revoked", "presence")
     for row in rows:
@@ -253,7 +242,7 @@ def standing_explain(
             "events_disputed": found.events_disputed,
             "restrictions": [each.restriction_id for each in standing.restrictions],
         }
-        _tell(told, as_json=True, plain="")
+        tell_json(told)
         return
     table = Table("points", "why", title=f"{standing.score} points, tier {standing.tier}")
     for each in standing.factors:
@@ -314,6 +303,19 @@ def restriction_lift(restriction: str, config: ConfigFile = DEFAULT_CONFIG) -> N
         desk.standings.lift_restriction(parse_restriction_id(restriction))
 
 
+@record_app.command("show")
+def record_show(passage: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Why was I stepped up? The passage's record, its reasons as sentences, and its decision made again."""
+    from central.app import load_config, open_desk
+    from scripts import explain
+
+    with _expected_errors(), open_desk(load_config(config)) as desk:
+        found = desk.records.of_passage(parse_passage_id(passage))
+    for record in found:
+        when = datetime.fromtimestamp(record.decided_at_ms / 1000, UTC).isoformat(timespec="seconds")
+        _tell(explain.as_json(record), as_json=as_json, plain="\n".join(explain.lines(record, when)))
+
+
 @audit_app.command("verify")
 def audit_verify(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Walk every kiosk's record chain; exit code 1 when one is broken, naming the first break."""
@@ -324,10 +326,10 @@ def audit_verify(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -
     broken = [each for each in reports if each.broken_at is not None]
     if as_json:
         told = {"kiosks": [asdict(each) for each in reports], "broken": len(broken)}
-        _tell(told, as_json=True, plain="")
+        tell_json(told)
     else:
         for each in reports:
             state = "holds" if each.broken_at is None else f"BROKEN at {each.broken_at}: {each.why}"
             typer.echo(f"{each.kiosk}: {each.records} records, {each.signed_heads} signed heads: {state}")
     if broken:
-        raise typer.Exit(REFUSED_EXIT)
+        raise typer.Exit(EXIT_FAILED)
