@@ -7,7 +7,6 @@ Times depend on the machine and on what else it does: compare them with others o
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -34,6 +33,7 @@ from models.errors import ModelsError
 from models.manifest import MaxFmr
 from models.registry import open_pack
 from scripts.cast import SCRIPT
+from scripts.output import EXIT_UNUSABLE, AsJson, fail, tell_json
 from scripts.stage import Staging, open_stage
 from wire.ids import SubjectId
 
@@ -48,7 +48,6 @@ SEARCHES, SEARCH_BUDGET_S = 200, 3.0
 PASSES_BUDGET_S = 15.0
 GREY = 96
 SEED = 20
-EXIT_CONFIGURATION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +187,16 @@ def main(
         str | None, typer.Option(help="A detector of the pack; its default if left out.")
     ] = None,
     pack: Annotated[Path | None, typer.Option(help="Folder of a pack; the default pack if left out.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure speed and memory of the recognition pipeline on this machine, in at most 45 s."""
     try:
         with Console(stderr=True).status("measuring, at most 45 s"):
             report = measure(threads, subjects, detector, pack)
     except (StileError, ModelsError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
+        fail(error, EXIT_UNUSABLE)
     if as_json:
-        typer.echo(json.dumps(report))
+        tell_json(report)
     else:
         Console().print(_table(report))
 

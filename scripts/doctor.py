@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import sys
@@ -18,13 +17,13 @@ from rich.table import Table
 
 from edge.config import KioskConfig, read_config
 from edge.errors import StileError
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
 FREE_MIN_MB = 500
 """Room for a day of records and a snapshot of a large site, with some to spare."""
 CONNECT_WITHIN_S = 3.0
 GATE_WITHIN_S = 3.0
 TIMESYNC_MARKER = Path("/run/systemd/timesync/synchronized")
-EXIT_FOUND, EXIT_CONFIGURATION = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +40,20 @@ def main(
     config: Annotated[
         Path | None, typer.Option(help="A kiosk's configuration; without one the machine only.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Last line of standard output is one object.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look at pack, broker, gate, camera, disk and clock; say what to do. Exits 1 if anything is wrong."""
     try:
         kiosk = read_config(config) if config is not None else None
     except StileError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
+        fail(error, EXIT_UNUSABLE)
     findings = list(examine(kiosk))
     _show(findings, Console(stderr=as_json))
+    fine = all(finding.ok for finding in findings)
     if as_json:
-        fine = all(finding.ok for finding in findings)
-        typer.echo(
-            json.dumps({"ok": fine, "findings": [asdict(each) for each in findings]}, separators=(",", ":"))
-        )
-    if not all(finding.ok for finding in findings):
-        raise typer.Exit(EXIT_FOUND)
+        tell_json({"ok": fine, "findings": [asdict(each) for each in findings]})
+    if not fine:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def examine(kiosk: KioskConfig | None) -> Iterator[Finding]:

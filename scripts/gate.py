@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import signal
@@ -26,19 +25,18 @@ from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.gate import GateEvent, GateInputs, GateState, LinkLost, LinkUp
 from firmware_bridge.messages import CHALLENGE_SIZE
 from firmware_bridge.simulator import ServedGate, SimulatedGate
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
 app = typer.Typer(help="Gate controllers: simulate one, watch one.", no_args_is_help=True)
 
 # Redrawing faster than this tells a technician nothing more.
 REDRAW_S = 0.25
 EVENTS_SHOWN = 12
-CONFIG_EXIT = 2
 
 KeyFile = Annotated[
     Path | None, typer.Option(help="File with the gate key, 64 hexadecimal digits (mode 600).")
 ]
 GateId = Annotated[str, typer.Option(help="The gate id the keys are derived for.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output is one object.")]
 
 
 def read_gate_key(path: Path) -> bytes:
@@ -63,8 +61,7 @@ def _keys(key_file: Path, gate_id: str) -> GateKeys:
     try:
         return derive_keys(read_gate_key(key_file), gate_id)
     except GateKeyError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(CONFIG_EXIT) from error
+        fail(error, EXIT_UNUSABLE)
 
 
 @contextmanager
@@ -73,8 +70,7 @@ def _served(gate: SimulatedGate, port: Path | None) -> Iterator[ServedGate]:
         with ServedGate(gate, port) as served:
             yield served
     except PortUnavailableError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(CONFIG_EXIT) from error
+        fail(error, EXIT_UNUSABLE)
 
 
 @app.command()
@@ -99,8 +95,7 @@ def simulate(
         gate = SimulatedGate(_keys(key_file, gate_id), fail_open=fail_open, auto_walk_ms=auto_walk_ms)
         with _served(gate, port) as served:
             if as_json:
-                row = {"port": str(served.path), "gate_id": gate_id, "key_file": str(key_file)}
-                typer.echo(json.dumps(row))
+                tell_json({"port": str(served.path), "gate_id": gate_id, "key_file": str(key_file)})
             else:
                 typer.echo(f"simulated gate on {served.path} (gate id {gate_id}, key file {key_file})")
                 typer.echo(
@@ -112,7 +107,7 @@ def simulate(
                 pass
             if served.failure is not None:
                 typer.echo(f"error: the simulated gate stopped: {served.failure}", err=True)
-                raise typer.Exit(1)
+                raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -132,7 +127,7 @@ def console(
     except KeyboardInterrupt:
         return
     if as_json:
-        typer.echo(json.dumps(_summary(state, seen)))
+        tell_json(_summary(state, seen))
 
 
 async def _watch(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 import os
 import signal
 import sys
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, log_warnings, tell_json
 from scripts.replay import replay
 
 if TYPE_CHECKING:
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Kiosks: pair, run, check, replay.", no_args_is_help=True)
 app.command()(replay)
 
-EXIT_FAILED, EXIT_UNUSABLE = 1, 2
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="The kiosk's configuration.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output is one object.")]
 DEFAULT_CONFIG = Path("kiosk.toml")
 
 
@@ -43,11 +40,9 @@ def _expected_errors() -> Iterator[None]:
     try:
         yield
     except PairingError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
+        fail(error, EXIT_FAILED)
     except (StileError, ModelsError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_UNUSABLE) from error
+        fail(error, EXIT_UNUSABLE)
 
 
 @app.command()
@@ -77,12 +72,10 @@ def pair(
         identity = asyncio.run(
             pair_kiosk(central_url, code, folder, software=version("stile"), random_bytes=os.urandom)
         )
-    said = {"kiosk": identity.kiosk, "site": identity.site, "purpose": identity.purpose}
-    typer.echo(
-        json.dumps(said, separators=(",", ":"))
-        if as_json
-        else f"paired: {identity.kiosk} at {identity.site}, for {identity.purpose}"
-    )
+    if as_json:
+        tell_json({"kiosk": identity.kiosk, "site": identity.site, "purpose": identity.purpose})
+    else:
+        typer.echo(f"paired: {identity.kiosk} at {identity.site}, for {identity.purpose}")
 
 
 @app.command()
@@ -90,9 +83,7 @@ def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Run the kiosk until interrupted."""
     from edge.config import read_config
 
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    log_warnings()
     with _expected_errors(), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(read_config(config), as_json=as_json))
 
@@ -105,8 +96,10 @@ async def _run(config: KioskConfig, *, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with open_kiosk(config) as kiosk:
-        where = {"screen": kiosk.screen_url}
-        typer.echo(json.dumps(where) if as_json else f"screen {where['screen']}\nCtrl+C stops it")
+        if as_json:
+            tell_json({"screen": kiosk.screen_url})
+        else:
+            typer.echo(f"screen {kiosk.screen_url}\nCtrl+C stops it")
         sys.stdout.flush()
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({stopping, kiosk.serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 a check failed, 2 a pack, a path or an environment that ca
 from __future__ import annotations
 
 import hashlib
-import json
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -25,11 +24,10 @@ from models.manifest import MaxFmr, Tensor
 from models.rates import find_operating_point, rate_upper_bound
 from models.registry import MANIFEST_FILE, Pack, open_pack
 from models.verify import Check, EmbedImage, Floats, SanityPicture, verify_pack, verify_sanity
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
 app = typer.Typer(no_args_is_help=True, help="Packs: what a kiosk may load.")
 
-EXIT_FAILED: Final = 1
-EXIT_UNUSABLE: Final = 2
 REASON_MAX_CHARS: Final = 200
 """How much of onnxruntime's own words is passed on."""
 SANITY_THREADS: Final = 2
@@ -37,7 +35,6 @@ SANITY_FMR: Final = MaxFmr("1e-3")
 
 ONNX_DTYPES: Final = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Last line of standard output is one JSON object.")]
 PackArgument = Annotated[Path | None, typer.Argument(help="Folder of a pack; the default pack if left out.")]
 
 
@@ -82,7 +79,7 @@ def list_packs(
     packs: Annotated[
         Path | None, typer.Option("--packs", help="A folder whose subfolders are packs.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the default pack, and those in a folder, with digests, licences and operating points."""
     found = [_opened(None)]
@@ -92,11 +89,11 @@ def list_packs(
     for pack in found:
         screen.print(_pack_table(pack))
     if as_json:
-        _print_json({"packs": [_pack_summary(pack) for pack in found]})
+        tell_json({"packs": [_pack_summary(pack) for pack in found]})
 
 
 @app.command("verify")
-def verify(pack: PackArgument = None, as_json: JsonOption = False) -> None:
+def verify(pack: PackArgument = None, as_json: AsJson = False) -> None:
     """Check digests, tensors, golden vectors and the mated and non-mated sanity set of a pack."""
     opened = _opened(pack)
     screen = _screen(as_json)
@@ -109,7 +106,7 @@ def verify(pack: PackArgument = None, as_json: JsonOption = False) -> None:
                 progress.advance(task)
             checks.append(_sanity(opened))
         except ModelsError as error:
-            raise _unusable(error) from error
+            fail(error, EXIT_UNUSABLE)
     for check in checks:
         mark = "[green]ok[/]" if check.passed else "[red]FAILED[/]"
         screen.print(f"{mark} {check.name:8} {check.file:24} {check.error or check.detail}", highlight=False)
@@ -124,7 +121,7 @@ def verify(pack: PackArgument = None, as_json: JsonOption = False) -> None:
             }
             for check in checks
         ]
-        _print_json({**_pack_summary(opened), "ok": passed, "checks": listed})
+        tell_json({**_pack_summary(opened), "ok": passed, "checks": listed})
     if not passed:
         raise typer.Exit(EXIT_FAILED)
 
@@ -132,7 +129,7 @@ def verify(pack: PackArgument = None, as_json: JsonOption = False) -> None:
 @app.command("export")
 def export(
     to: Annotated[Path, typer.Option("--to", help="Folder that the pack is written into.")],
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build the default pack from the source weights; needs requirements/export.txt, never a kiosk."""
     from models.export.sources import SOURCES, require_export_environment
@@ -150,20 +147,18 @@ def export(
                 progress.advance(task)
         exported = open_pack(to)
     except ModelsError as error:
-        raise _unusable(error) from error
+        fail(error, EXIT_UNUSABLE)
     for name in written:
         screen.print(f"{to / name}", highlight=False)
     digests = {name: hashlib.sha256((to / name).read_bytes()).hexdigest() for name in written}
     if as_json:
-        _print_json(
-            {"pack": exported.digest, "recipe_digest": exported.recipe_digest, "files": digests},
-        )
+        tell_json({"pack": exported.digest, "recipe_digest": exported.recipe_digest, "files": digests})
 
 
 @app.command("golden")
 def golden(
     to: Annotated[Path, typer.Option("--to", help="The .npz file to write.")],
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask dlib and LiteRT for the default pack's golden vectors; its declaration names the digest shown."""
     from models.export.sources import PARITY_TOOLCHAIN, require_export_environment
@@ -171,7 +166,7 @@ def golden(
     try:
         require_export_environment(PARITY_TOOLCHAIN)
     except ModelsError as error:
-        raise _unusable(error) from error
+        fail(error, EXIT_UNUSABLE)
     from models.export.golden import make_golden
 
     with resources.as_file(resources.files("scripts") / "portraits") as folder:
@@ -180,7 +175,7 @@ def golden(
     digest = hashlib.sha256(content).hexdigest()
     _screen(as_json).print(f"{to}: sha256 {digest}", highlight=False)
     if as_json:
-        _print_json({"file": str(to), "sha256": digest})
+        tell_json({"file": str(to), "sha256": digest})
 
 
 def portraits() -> list[SanityPicture]:
@@ -230,21 +225,12 @@ def _opened(folder: Path | None) -> Pack:
     try:
         return open_pack(folder)
     except ModelsError as error:
-        raise _unusable(error) from error
-
-
-def _unusable(error: ModelsError) -> typer.Exit:
-    typer.echo(str(error), err=True)
-    return typer.Exit(EXIT_UNUSABLE)
+        fail(error, EXIT_UNUSABLE)
 
 
 def _screen(as_json: bool) -> Console:
     """Where people read: standard error once standard output belongs to a program."""
     return Console(stderr=as_json, soft_wrap=True)
-
-
-def _print_json(fields: dict[str, Any]) -> None:
-    typer.echo(json.dumps(fields, separators=(",", ":")))
 
 
 def _pack_summary(pack: Pack) -> dict[str, Any]:

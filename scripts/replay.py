@@ -14,11 +14,10 @@ How the error rates of a pack are measured with it, given a folder of people wit
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -44,11 +43,11 @@ from models.errors import ModelsError
 from models.manifest import MaxFmr
 from models.registry import open_pack
 from scripts.judge import Enrolled, Judge, Judged, enrol
+from scripts.output import EXIT_UNUSABLE, fail, tell_json
 from scripts.replay_claims import Claims, read_claims
 from scripts.tally import Tally
 from wire.ids import SubjectId
 
-EXIT_CONFIGURATION = 2
 VERDICT_NAMES = {Grant: "grant", StepUp: "step_up", Refer: "refer", Deny: "deny"}
 
 
@@ -217,29 +216,21 @@ def replay(
         enrolled = enrol(pipeline, gallery, border, images, bar=True)
         judge = Judge.at(pipeline, enrolled.gallery, MaxFmr(max_fmr))
     except (StileError, ModelsError) as error:
-        _give_up(error)
+        fail(error, EXIT_UNUSABLE)
     played = Replay(pipeline, judge, claimed)
     for line in _lines(recording, played):
         if as_json:
-            typer.echo(json.dumps(line, ensure_ascii=False))
+            tell_json(line)
         elif line["verdict"] or "flaw" in line:
             typer.echo(
                 f"{line['source']}: {line['verdict'] or line['flaw']} {line['similarity'] or ''}".rstrip()
             )
     if claimed is not None and claimed.used == 0:
-        _give_up(FixtureError(f"{claims}: none of its lines names an image of {source}; give paths below it"))
-    typer.echo(
-        json.dumps(
-            {"summary": _summary(pipeline, enrolled, judge, played, max_fmr, claimed)}, ensure_ascii=False
-        )
-    )
+        unused = FixtureError(f"{claims}: none of its lines names an image of {source}; give paths below it")
+        fail(unused, EXIT_UNUSABLE)
+    tell_json({"summary": _summary(pipeline, enrolled, judge, played, max_fmr, claimed)})
 
 
 def _lines(recording: Recording, played: Replay) -> Iterator[dict[str, object]]:
     for shown in with_bar(recording, "replaying", total=len(recording), console=Console(stderr=True)):
         yield played.line(shown)
-
-
-def _give_up(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(EXIT_CONFIGURATION)
