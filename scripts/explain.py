@@ -7,11 +7,9 @@ from importlib import resources
 
 import msgspec
 
-from edge.decide.verdict import Deny, Grant, Refer, StepUp, Verdict, decide
-from edge.enact.record import circumstances_of
+from edge.decide.verdict import Verdict, decide
+from edge.enact.record import circumstances_of, verdict_kind
 from wire.messages import PassRecord
-
-KINDS = {Grant: "grant", StepUp: "step_up", Refer: "refer", Deny: "deny"}
 
 
 def replays(record: PassRecord) -> bool:
@@ -20,7 +18,7 @@ def replays(record: PassRecord) -> bool:
         verdict = decide(circumstances_of(record))
     except ValueError:
         return False  # made by a version that knew other words
-    return (KINDS[type(verdict)], _reasons(verdict)) == (record.verdict, tuple(record.reasons))
+    return (verdict_kind(verdict), _reasons(verdict)) == (record.verdict, tuple(record.reasons))
 
 
 def sentences(record: PassRecord) -> dict[str, str]:

@@ -28,16 +28,9 @@ from edge.capture.pipeline import Acquisition, Pipeline
 from edge.capture.recording import Recording, Shown, Spoilt
 from edge.capture.sample import FailureToAcquire, Frame
 from edge.capture.tracking import Track, TrackingConfig, follow
-from edge.compare.search import (
-    Match,
-    fpir_upper_bound,
-)
-from edge.decide.verdict import (
-    Deny,
-    Grant,
-    Refer,
-    StepUp,
-)
+from edge.compare.search import Match, fpir_upper_bound
+from edge.decide.verdict import Refer
+from edge.enact.record import verdict_kind
 from edge.errors import FixtureError, StileError
 from models.errors import ModelsError
 from models.manifest import MaxFmr
@@ -47,8 +40,6 @@ from scripts.output import EXIT_UNUSABLE, fail, tell_json
 from scripts.replay_claims import Claims, read_claims
 from scripts.tally import Tally
 from wire.ids import SubjectId
-
-VERDICT_NAMES = {Grant: "grant", StepUp: "step_up", Refer: "refer", Deny: "deny"}
 
 
 class Replay:
@@ -139,7 +130,7 @@ def _line(
         "subject": found.subject if isinstance(found, Match) else None,
         "similarity": _rounded(found.similarity if found else None),
         "margin": _rounded(judged.margin if judged else None),
-        "verdict": VERDICT_NAMES[type(verdict)] if verdict else None,
+        "verdict": verdict_kind(verdict) if verdict else None,
         "to": verdict.to.value if isinstance(verdict, Refer) else None,
         "reasons": [reason.value for reason in verdict.reasons] if verdict else [],
         "timings_ms": {stage: round(lap, 3) for stage, lap in (laps_ms or {}).items()},

@@ -91,7 +91,7 @@ def pass_record(account: Account, kiosk: KioskIdentity, stamp: Stamp) -> PassRec
         clock_sure=stamp.sure,
         identified_by=account.identified_by,
         subject=account.subject,
-        verdict=_kind(verdict),
+        verdict=verdict_kind(verdict),
         reasons=tuple(ids.ReasonCode(reason.value) for reason in verdict.reasons),
         circumstances=_recorded(account.circumstances),
         gate_outcome=account.gate_outcome,
@@ -125,7 +125,8 @@ def circumstances_of(record: PassRecord) -> Circumstances:
     )
 
 
-def _kind(verdict: Verdict) -> str:
+def verdict_kind(verdict: Verdict) -> str:
+    """The word that records have for a verdict."""
     match verdict:
         case Grant():
             return "grant"
