@@ -92,6 +92,7 @@ class Staging:
     extras: Extras = field(default_factory=Extras)
     dice: Dice | None = None
     mqtt_port: int = 0
+    head_every_s: int = 60
 
 
 class AttendedScreen:
@@ -332,6 +333,10 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
     reports: asyncio.Queue[PassReport] = asyncio.Queue()
     async with contextlib.AsyncExitStack() as stack:
         config_file = init_central(folder / "central", OPERATOR, SITE, PURPOSE, mqtt_port=staging.mqtt_port)
+        told = config_file.read_text("utf-8")
+        config_file.write_text(
+            told.replace("head_every_s = 60", f"head_every_s = {staging.head_every_s}"), "utf-8"
+        )
         central_config = load_config(config_file)
         central_life = _Life(lambda: open_central(central_config, staging.dice))
         stack.push_async_callback(central_life.stack.aclose)

@@ -7,7 +7,6 @@ use; its age counts from the last verified head that vouched for just these rows
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -159,11 +158,13 @@ class Feed:
     async def run(self) -> None:
         """Follow the feed until cancelled; a disk that fails leaves the last snapshot in use."""
         while True:
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(ASK_AGAIN_S):
                     await self._wake.wait()
+            except TimeoutError:
+                self._ask = True
             self._wake.clear()
-            if self._ask or self._wanted is None:
+            if self._ask:
                 self._ask = False
                 await self._ask_for_head()
             head = self._wanted
