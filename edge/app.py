@@ -33,8 +33,8 @@ from edge.errors import ConfigError
 from edge.kiosk import Devices, Kiosk, PassReport
 from edge.passage.state import Rules
 from edge.ports import Camera, Screen
-from firmware_bridge.auth import derive_keys
-from firmware_bridge.drivers.own import OwnGate, open_own_gate
+from firmware_bridge.drivers.own import OwnGate, open_own_gate, read_keys
+from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Fault, Gate, LinkStatus, LinkUp
 from firmware_bridge.messages import CHALLENGE_SIZE
 from models.manifest import MaxFmr
@@ -230,11 +230,13 @@ async def probe_camera(config: KioskConfig) -> str:
 
 
 def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> OwnGate:
+    section = config.gate
+    try:
+        keys = read_keys(Path(section.key_file), section.id)
+    except GateKeyError as error:
+        raise ConfigError("gate.key_file", section.key_file, str(error)) from error
     return open_own_gate(
-        config.gate.port,
-        derive_keys(_gate_key(Path(config.gate.key_file)), config.gate.id),
-        clock_ms=clock_ms,
-        draw_challenge=lambda: os.urandom(CHALLENGE_SIZE),
+        section.port, keys, clock_ms=clock_ms, draw_challenge=lambda: os.urandom(CHALLENGE_SIZE)
     )
 
 
@@ -252,15 +254,6 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
         for images in range(1, IMAGES_MAX + 1)
     }
     return Rules(config.confirm, config.release, points)
-
-
-def _gate_key(path: Path) -> bytes:
-    try:
-        return bytes.fromhex(path.read_text("ascii").strip())
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            "gate.key_file", str(path), f"needs a readable file of 64 hexadecimal digits ({error})"
-        ) from error
 
 
 def _notes(config: KioskConfig, gate: Gate, camera: Camera) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from firmware_bridge.auth import GATE_KEY_SIZE, GateKeys, derive_keys
-from firmware_bridge.drivers.own import OwnGate, open_own_gate
+from firmware_bridge.auth import GATE_KEY_SIZE, GateKeys
+from firmware_bridge.drivers.own import OwnGate, open_own_gate, read_keys
 from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.gate import GateEvent, GateInputs, GateState, LinkLost, LinkUp
 from firmware_bridge.messages import CHALLENGE_SIZE
@@ -39,16 +39,6 @@ KeyFile = Annotated[
 GateId = Annotated[str, typer.Option(help="The gate id the keys are derived for.")]
 
 
-def read_gate_key(path: Path) -> bytes:
-    """The 32-byte gate key in a file of 64 hexadecimal digits; raises GateKeyError saying what to do."""
-    try:
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except OSError as error:
-        raise GateKeyError(f"key file {path}", error.strerror or "unreadable", "a readable file") from error
-    except ValueError as error:
-        raise GateKeyError(f"key file {path}", "not hexadecimal", "64 hexadecimal digits") from error
-
-
 def write_gate_key(path: Path) -> bytes:
     """A new random gate key in a new file of mode 600; never overwrites."""
     gate_key = secrets.token_bytes(GATE_KEY_SIZE)
@@ -59,7 +49,7 @@ def write_gate_key(path: Path) -> bytes:
 
 def _keys(key_file: Path, gate_id: str) -> GateKeys:
     try:
-        return derive_keys(read_gate_key(key_file), gate_id)
+        return read_keys(key_file, gate_id)
     except GateKeyError as error:
         fail(error, EXIT_UNUSABLE)
 

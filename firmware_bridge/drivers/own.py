@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import assert_never
 
 from firmware_bridge import gate, messages
-from firmware_bridge.auth import GateKeys
-from firmware_bridge.errors import PortUnavailableError
+from firmware_bridge.auth import GateKeys, derive_keys
+from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.link import Answered, Down, Link, LinkEvent, Reported, Standing, Up
 from firmware_bridge.messages import Answer, Inputs, Nonce, Outputs, PassageId
 from firmware_bridge.port import SerialPort
@@ -194,6 +195,18 @@ def open_own_gate(
     opened = OwnGate(path, keys, clock_ms, draw_challenge)
     opened.start()
     return opened
+
+
+def read_keys(key_file: Path, gate_id: str) -> GateKeys:
+    """The keys of one gate, of a file of 64 hexadecimal digits; raises GateKeyError saying what to do."""
+    try:
+        gate_key = bytes.fromhex(key_file.read_text(encoding="ascii"))
+    except OSError as error:
+        why = error.strerror or "unreadable"
+        raise GateKeyError(f"key file {key_file}", why, "a readable file") from error
+    except ValueError as error:
+        raise GateKeyError(f"key file {key_file}", "not hexadecimal", "64 hexadecimal digits") from error
+    return derive_keys(gate_key, gate_id)
 
 
 def _outcome(answer: Answer | None) -> gate.ReleaseOutcome:

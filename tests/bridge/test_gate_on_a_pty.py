@@ -19,11 +19,10 @@ from bridge_pair import KEYS, nonce, passage
 
 from firmware_bridge import gate as values
 from firmware_bridge.auth import derive_keys
-from firmware_bridge.drivers.own import open_own_gate
+from firmware_bridge.drivers.own import open_own_gate, read_keys
 from firmware_bridge.gate import Direction, GateRelease, LinkStatus, Mode
 from firmware_bridge.port import SerialPort
 from firmware_bridge.simulator import ServedGate, SimulatedGate
-from scripts.gate import read_gate_key
 
 PATIENCE_S = 15.0
 
@@ -296,7 +295,7 @@ async def test_stile_gate_simulate_serves_a_gate_from_its_own_process(tmp_path):
     serving = stile_gate("simulate", "--json", "--auto-walk-ms", 50)
     try:
         row = json.loads(await asyncio.to_thread(serving.stdout.readline))
-        keys = derive_keys(read_gate_key(Path(row["key_file"])), row["gate_id"])
+        keys = read_keys(Path(row["key_file"]), row["gate_id"])
         async with watched(row["port"], keys) as host:
             await host.until(values.LinkUp)
             assert await host.gate.release(a_release(1)) == values.Accepted()

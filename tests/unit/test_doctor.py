@@ -83,6 +83,23 @@ def test_a_gate_with_another_key_is_told_from_one_that_is_silent(kiosk_toml: Pat
     assert "key" in str(found["gate"]["found"])
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "No such file"), ("ab" * 31, "31 bytes long"), ("zz" * 32, "hexadecimal"), ("é", "hexadecimal")],
+)
+def test_a_key_file_that_holds_no_gate_key_is_named_with_what_it_lacks(
+    kiosk_toml: Path, tmp_path: Path, content: str | None, says: str
+) -> None:
+    key_file = tmp_path / "gate.key"
+    key_file.unlink()
+    if content is not None:
+        key_file.write_text(content, encoding="utf-8")
+    found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
+    assert not found["gate"]["ok"]
+    assert f"gate.key_file = '{key_file}'" in str(found["gate"]["found"])
+    assert says in str(found["gate"]["found"])
+
+
 @pytest.mark.parametrize("command", [("doctor",), ("kiosk", "run"), ("kiosk", "check")])
 def test_a_configuration_with_an_unknown_key_ends_with_exit_code_2(
     command: tuple[str, ...], kiosk_toml: Path
