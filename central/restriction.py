@@ -20,13 +20,12 @@ from wire.values import Certificate, Restriction
 
 DAY_MS = 86_400_000
 LONGEST_DAYS = 366  # a restriction without an end in sight is a punishment, not a precaution
-CONTEST_BYTES = 5  # 40 random bits make a contest code of eight characters
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CONTEST = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0 and 1, which people mistake
 
 
 def contest_code(raw: bytes) -> ContestCode:
-    """The code of 5 random bytes, as a member reads it from the screen."""
+    """The eight characters of 5 random bytes, as a member reads it from the screen."""
     text = base64.b32encode(raw).decode().translate(str.maketrans(_BASE32, _CONTEST))
     return ContestCode(f"{text[:4]}-{text[4:8]}")
 

@@ -93,19 +93,6 @@ class Scene:
             yield Frame(self.paint(index), start_ms + index * 1000 // self.frames_per_s, self.name)
 
 
-def in_turn(scenes: tuple[Scene, ...]) -> Scene:
-    """One scene after another, as one; raises ValueError for none, or when their rates differ."""
-    if len({scene.frames_per_s for scene in scenes}) != 1:
-        raise ValueError("scenes to be joined need one frame rate; make them in one Studio")
-    starts = np.cumsum([0, *(scene.length for scene in scenes)])
-
-    def paint(index: int) -> Image:
-        which = int(np.searchsorted(starts, index, side="right")) - 1
-        return scenes[which].paint(index - int(starts[which]))
-
-    return Scene(" + ".join(scene.name for scene in scenes), int(starts[-1]), scenes[0].frames_per_s, paint)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sprite:
     """Something cut out, at halving sizes: colours, opacity 0 to 1, and its anchor at full size."""
@@ -260,11 +247,6 @@ class Studio:
             return self._exposed(picture, take, index)
 
         return self._scene(name, duration_s, paint)
-
-    def with_gaps(self, *scenes: Scene) -> Scene:
-        """The scenes in turn, a second of empty background before each and after the last."""
-        gaps = [self.empty(name=f"gap {number}") for number in range(len(scenes) + 1)]
-        return in_turn((gaps[0], *(part for pair in zip(scenes, gaps[1:], strict=True) for part in pair)))
 
     def _scene(self, name: str, duration_s: float, paint: Callable[[int], Image]) -> Scene:
         return Scene(name, self.format.frames(duration_s), self.format.frames_per_s, paint)

@@ -164,7 +164,3 @@ class KeyRing:
     def with_key(self, key: TrustedKey) -> KeyRing:
         """A ring with one key more."""
         return KeyRing(self.operator, {**self.keys, key_id_of(key.public_key): key})
-
-    def without(self, key_id: KeyId) -> KeyRing:
-        """A ring without one key; nothing happens when it was not there."""
-        return KeyRing(self.operator, {held: key for held, key in self.keys.items() if held != key_id})

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from edge.adapters.qr import QrReader
-from edge.app import open_recording
-from edge.capture.recording import Shown
 from edge.capture.sample import Box
 from edge.compare.claim import QrClaim, qr_text
-from edge.errors import FixtureError
-from scripts.clip import ClipFormat, Portrait, Scene, Studio, in_turn
-from scripts.clip_video import write_video
+from scripts.clip import ClipFormat, Portrait, Scene, Studio
 from wire.ids import ClaimId
 
 SEED = 20261
@@ -89,39 +83,3 @@ def test_no_code_is_read_where_none_was_held_up() -> None:
     studio = Studio(SEED)
     assert claims_in(studio.empty()) == []
     assert claims_in(studio.walk_up(a_portrait(), None)) == []
-
-
-def test_a_second_of_empty_background_lies_between_scenes() -> None:
-    studio = Studio(SEED, SMALL)
-    walk, code = studio.walk_up(a_portrait(), None), studio.qr_only(qr_text(CLAIM))
-    joined = studio.with_gaps(walk, code)
-    assert len(joined) == 10 + len(walk) + 10 + len(code) + 10
-    assert np.array_equal(joined[10], walk[0])
-    assert np.array_equal(joined[20 + len(walk)], code[0])
-    assert np.array_equal(joined[0], studio.empty(name="gap 0")[0])
-
-
-def test_scenes_of_different_rates_are_not_joined() -> None:
-    with pytest.raises(ValueError, match="one frame rate"):
-        in_turn((Studio(1, SMALL).empty(), Studio(1).empty()))
-
-
-@pytest.mark.parametrize("suffix", [".avi", ".y4m"])
-def test_a_clip_written_to_a_file_replays_with_its_claim(tmp_path: Path, suffix: str) -> None:
-    scene = Studio(SEED).qr_only(qr_text(CLAIM))
-    path = tmp_path / f"clip{suffix}"
-    write_video(scene, path)
-    reader, claims = QrReader(), set()
-    shown = list(open_recording(path))
-    for one in shown:
-        assert isinstance(one, Shown)
-        claims.add(reader.read(one.frame))
-    assert len(shown) == len(scene)
-    assert claims == {None, QrClaim(CLAIM)}
-
-
-def test_a_clip_is_not_written_where_it_cannot_be(tmp_path: Path) -> None:
-    scene = Studio(SEED, SMALL).empty()
-    for name in ("clip.gif", "nowhere/clip.y4m", "nowhere/clip.avi"):
-        with pytest.raises(FixtureError):
-            write_video(scene, tmp_path / name)
