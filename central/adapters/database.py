@@ -99,6 +99,10 @@ class Database:
         if connection.execute(update(table).where(*key).values(**values)).rowcount == 0:
             connection.execute(insert(table).values(**values))
 
+    def _saved(self, table: Table, **values: object) -> None:
+        with self._change() as connection:
+            self._replaced(connection, table, **values)
+
     def _one(self, table: Table, **key: object) -> Row[Any] | None:
         found = self._all(table, None, **key)
         return found[0] if found else None

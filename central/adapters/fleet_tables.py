@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, update
@@ -52,14 +53,7 @@ class FleetTables(Database):
         """Store a code, in place of the kiosk's earlier ones."""
         with self._change() as connection:
             connection.execute(delete(t.PAIRING_CODES).where(t.PAIRING_CODES.c.kiosk == code.kiosk))
-            connection.execute(
-                insert(t.PAIRING_CODES).values(
-                    lookup=code.lookup,
-                    kiosk=code.kiosk,
-                    sealed_code=code.sealed_code,
-                    expires_at_ms=code.expires_at_ms,
-                )
-            )
+            connection.execute(insert(t.PAIRING_CODES).values(asdict(code)))
 
     def code(self, lookup: bytes) -> PairingCode | None:
         """The code of a lookup digest."""
@@ -80,15 +74,7 @@ class FleetTables(Database):
 
     def saw(self, sighting: Sighting) -> None:
         """Store what a kiosk last said."""
-        with self._change() as connection:
-            self._replaced(
-                connection,
-                t.SIGHTINGS,
-                kiosk=sighting.kiosk,
-                presence=sighting.presence,
-                boot_id=sighting.boot_id,
-                seen_at_ms=sighting.seen_at_ms,
-            )
+        self._saved(t.SIGHTINGS, **asdict(sighting))
 
     def sightings(self) -> Sequence[Sighting]:
         """The last words of each kiosk."""
@@ -107,16 +93,7 @@ class FleetTables(Database):
 
     def save_feed(self, feed: FeedVersion) -> None:
         """Store the version of a feed."""
-        with self._change() as connection:
-            self._replaced(
-                connection,
-                t.FEEDS,
-                kind=feed.kind,
-                name=feed.name,
-                epoch=feed.epoch,
-                version=feed.version,
-                digest=feed.digest,
-            )
+        self._saved(t.FEEDS, **asdict(feed))
 
     def secret(self, name: str) -> bytes | None:
         """A sealed secret."""
@@ -125,8 +102,7 @@ class FleetTables(Database):
 
     def save_secret(self, name: str, sealed: bytes) -> None:
         """Store a sealed secret."""
-        with self._change() as connection:
-            self._replaced(connection, t.SECRETS, name=name, sealed=sealed)
+        self._saved(t.SECRETS, name=name, sealed=sealed)
 
 
 def _kiosk(row: Row[Any]) -> Kiosk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, update
@@ -111,15 +112,7 @@ class MemberTables(Database):
 
     def save_pin(self, state: PinState) -> None:
         """Store a PIN state, durably, before this returns."""
-        with self._change() as connection:
-            self._replaced(
-                connection,
-                t.PINS,
-                subject=state.subject,
-                verifier=state.verifier,
-                tries_used=state.tries_used,
-                not_before_ms=state.not_before_ms,
-            )
+        self._saved(t.PINS, **asdict(state))
 
 
 def _template(row: Row[Any]) -> SealedTemplate:
