@@ -19,7 +19,7 @@ from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.sim import ClipDevice, clip_camera
-from edge.adapters.uplink import Uplink, UplinkConfig, World, open_uplink
+from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
 from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import Clock, Pipeline
 from edge.capture.quality import QualityConfig
@@ -206,7 +206,7 @@ def broker_of(config: KioskConfig) -> tuple[str, int]:
 
 async def probe_gate(config: KioskConfig, within_s: float) -> str:
     """What is wrong with the gate, as a sentence; empty once it has answered. Raises `ConfigError`."""
-    gate = _open_gate(config, lambda: time.monotonic_ns() // 1_000_000)
+    gate = _open_gate(config, monotonic_ms)
     try:
         async with asyncio.timeout(within_s):
             async for event in gate.events():
@@ -221,7 +221,7 @@ async def probe_gate(config: KioskConfig, within_s: float) -> str:
 
 async def probe_camera(config: KioskConfig) -> str:
     """The camera's state once it had the time for a picture; raises `CameraError`."""
-    camera = _open_camera(config, lambda: time.monotonic_ns() // 1_000_000)
+    camera = _open_camera(config, monotonic_ms)
     try:
         frame = await camera.read()
         return camera.state() if frame is not None or camera.state() != "ok" else "no picture"
