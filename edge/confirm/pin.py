@@ -18,8 +18,8 @@ class PinOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PinJudgement:
-    """The outcome, and what is left to the member."""
+    """The outcome, and what is left to the member; `tries_left` None where central was not asked."""
 
     outcome: PinOutcome
-    tries_left: int = 0
+    tries_left: int | None = None
     retry_after_ms: int = 0

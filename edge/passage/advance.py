@@ -81,6 +81,9 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
         case Phase.IDENTIFYING, StandingSeen(view):
             seen = replace(passage, view=view, membership=view.membership)
             return _decide_when_ready(seen, now_ms, rules)
+        case Phase.SECOND_FACTOR, StandingSeen(view) if passage.second_factor is SecondFactor.GOOD:
+            seen = replace(passage, view=view, membership=view.membership)
+            return _decide_when_ready(seen, now_ms, rules)
         case Phase.IDENTIFYING, FaceSeen(track, probe, captured_ms) if wants_face(passage):
             window = gather(passage.window, track, probe, rules.confirm.frames)
             seen_face = replace(passage, window=window, obstacle=None, evidence_ms=captured_ms)
@@ -198,16 +201,24 @@ def _pin_entered(passage: Passage, pin: PinEntered) -> Step:
 
 
 def _pin_judged(passage: Passage, judgement: PinJudgement, now_ms: int, rules: Rules) -> Step:
-    judged = replace(passage, checking_pin=False, tries_left=judgement.tries_left)
-    found = passage.identification
+    subject, found = passage.subject, passage.identification
+    left = passage.tries_left if judgement.tries_left is None else judgement.tries_left
+    judged = replace(passage, checking_pin=False, tries_left=left)
     match judgement.outcome:
         case PinOutcome.WRONG | PinOutcome.WAIT:
             return replace(judged, deadline_ms=now_ms + rules.confirm.pin_ms), ()
-        case PinOutcome.RIGHT:
-            judged = replace(judged, second_factor=SecondFactor.GOOD, evidence_ms=now_ms)
-            return _decide_when_ready(
-                replace(judged, identification=found or Identification.OTHER_WAY), now_ms, rules
+        case PinOutcome.RIGHT if subject is not None:
+            # The standing was looked up before the PIN was typed, which may take minutes with wrong ones, or
+            # had not come by then: what is decided on is looked up now.
+            proven = replace(
+                passage,
+                second_factor=SecondFactor.GOOD,
+                evidence_ms=now_ms,
+                deadline_ms=now_ms + rules.confirm.pin_ms,
+                identification=found or Identification.OTHER_WAY,
+                view=None,
             )
+            return proven, (FetchStanding(subject),)
         case PinOutcome.EXHAUSTED:
             judged = replace(judged, second_factor=SecondFactor.EXHAUSTED)
         case PinOutcome.UNAVAILABLE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from test_passage import ABSENT, GateAnswered, GateOutcome, PinEntered, claimed, face, judged
+from test_passage import ABSENT, GateAnswered, GateOutcome, PinEntered, StandingSeen, claimed, face, judged
 
 from edge.confirm.pin import PinOutcome
 from scripts.explain import as_json, lines, replays, sentences
@@ -12,7 +12,7 @@ from wire.messages import PassRecord
 
 def stepped_up() -> PassRecord:
     attempt = claimed(ABSENT).tell(face(), face(), face(), PinEntered("1"), judged(PinOutcome.RIGHT, 5))
-    return attempt.tell(GateAnswered(GateOutcome.PASSED)).record
+    return attempt.tell(StandingSeen(ABSENT), GateAnswered(GateOutcome.PASSED)).record
 
 
 def test_why_was_i_stepped_up_is_answered_in_sentences() -> None:

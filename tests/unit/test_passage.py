@@ -201,8 +201,38 @@ def test_an_assisted_member_is_stepped_up_and_passes_with_the_pin() -> None:
     attempt.tell(PinEntered("1234"))
     assert attempt.did(CheckPin) == [CheckPin(SUBJECT, PinEntered("1234"))]
     attempt.tell(judged(PinOutcome.RIGHT, 5))
+    proven_ms = attempt.now_ms
+    attempt.tell(StandingSeen(view))
     assert isinstance(attempt.passage.verdict, Grant)
-    assert attempt.did(OpenGate)[0].release.not_after_ms == attempt.now_ms + RULES.release.ttl_ms
+    assert attempt.did(OpenGate)[0].release.not_after_ms == proven_ms + RULES.release.ttl_ms
+
+
+RESTRICTED = StandingView(Age.FRESH, Tier.STANDARD, Membership.ACTIVE, RestrictionState.VERIFIED)
+GONE = StandingView(Age.ABSENT, Tier.UNKNOWN, Membership.WITHDRAWN, RestrictionState.NONE)
+
+
+@pytest.mark.parametrize(("view", "kind"), [(RESTRICTED, Deny), (GONE, Refer)])
+@pytest.mark.parametrize("without_face", [True, False])
+def test_a_standing_that_changed_while_the_pin_was_typed_is_the_one_decided_on(
+    view: StandingView, kind: type, without_face: bool
+) -> None:
+    attempt = claimed(ABSENT)
+    attempt.tell(*([OtherWayAsked()] if without_face else [face(), face(), face()]))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5))
+    assert not attempt.did(OpenGate)
+    assert attempt.did(FetchStanding) == [FetchStanding(SUBJECT)] * 2
+    attempt.tell(StandingSeen(view))
+    assert isinstance(attempt.passage.verdict, kind)
+    assert not attempt.did(OpenGate)
+
+
+def test_a_restriction_that_comes_after_the_face_ran_out_of_time_still_holds() -> None:
+    attempt = claimed(None).tell(face(), face(), face()).wait(RULES.confirm.acquire_ms)
+    assert attempt.passage.verdict == StepUp((Reason.STANDING_ABSENT,))
+    attempt.tell(StandingSeen(RESTRICTED), PinEntered("1"), judged(PinOutcome.RIGHT, 5))
+    attempt.tell(StandingSeen(RESTRICTED))
+    assert isinstance(attempt.passage.verdict, Deny)
+    assert not attempt.did(OpenGate)
 
 
 def test_a_wrong_pin_may_be_tried_again_and_the_last_one_refers_to_staff() -> None:
@@ -210,6 +240,12 @@ def test_a_wrong_pin_may_be_tried_again_and_the_last_one_refers_to_staff() -> No
     assert display(attempt.passage).tries_left == 4
     attempt.tell(PinEntered("1"), judged(PinOutcome.EXHAUSTED, 0))
     assert attempt.passage.verdict == Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_EXHAUSTED,))
+
+
+def test_having_to_wait_does_not_say_that_no_tries_are_left() -> None:
+    attempt = claimed(ABSENT).tell(face(), face(), face(), PinEntered("0"), judged(PinOutcome.WRONG, 4))
+    wait = PinJudged(PinJudgement(PinOutcome.WAIT, retry_after_ms=20_000))
+    assert display(attempt.tell(PinEntered("1"), wait).passage).tries_left == 4
 
 
 def test_a_pin_is_checked_once_at_a_time() -> None:
@@ -229,7 +265,7 @@ def test_a_step_up_left_alone_is_recorded_as_that() -> None:
 
 def test_claim_and_pin_pass_without_a_face() -> None:
     attempt = claimed().tell(OtherWayAsked(), face(OTHER), PinEntered("1234"))
-    attempt.tell(judged(PinOutcome.RIGHT, 5), GateAnswered(GateOutcome.PASSED))
+    attempt.tell(judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH), GateAnswered(GateOutcome.PASSED))
     assert attempt.record.identified_by is IdentifiedBy.CLAIM_PIN
     assert attempt.record.comparison is None
     assert attempt.record.gate_outcome is GateOutcome.PASSED
@@ -244,7 +280,8 @@ def test_card_and_pin_is_recorded_as_that() -> None:
         StandingSeen(FRESH),
     )
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
-    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), GateAnswered(GateOutcome.PASSED))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
+    attempt.tell(GateAnswered(GateOutcome.PASSED))
     assert attempt.record.identified_by is IdentifiedBy.CARD_PIN
 
 
