@@ -12,7 +12,7 @@ from wire.errors import SealBrokenError
 from wire.fields import SEALED_TEMPLATE_MAX_BYTES
 from wire.ids import OperatorId, SiteId, SubjectId
 from wire.sealing import key_version_of, open_seal, template_binding
-from wire.values import IMAGES_MAX, GalleryEntry, GalleryRow, SealedTemplate, Tombstone
+from wire.values import CLAIMS_MAX, IMAGES_MAX, GalleryEntry, GalleryRow, SealedTemplate, Tombstone
 
 FLOAT_BYTES = 4
 
@@ -62,13 +62,20 @@ def check_template(
 def gallery_entry(
     subject: Subject, template: SealedTemplate | None, claims: Iterable[StoredClaim]
 ) -> GalleryEntry:
-    """What a gallery says of a subject: a row, a tombstone once withdrawn."""
-    held = sorted(claims, key=lambda claim: claim.digest)
+    """What a gallery says of a subject: a row, a tombstone once withdrawn.
+
+    Of revoked claims the newest are told: an older one is nobody's, as far as a kiosk knows.
+    """
+    ordered = sorted(claims, key=lambda claim: claim.digest)
+    held = [claim for claim in ordered if claim.revoked_at_ms is None]
+    revoked = [claim for claim in ordered if claim.revoked_at_ms is not None]
+    revoked.sort(key=lambda claim: -(claim.revoked_at_ms or 0))
     if subject.withdrawn_at_ms is not None:
-        return Tombstone(subject.subject, subject.withdrawn_at_ms, tuple(claim.digest for claim in held))
+        told = (*held, *revoked)[:CLAIMS_MAX]
+        return Tombstone(subject.subject, subject.withdrawn_at_ms, tuple(claim.digest for claim in told))
     return GalleryRow(
         subject=subject.subject,
-        claim_digests=tuple(claim.digest for claim in held if claim.revoked_at_ms is None),
-        revoked_digests=tuple(claim.digest for claim in held if claim.revoked_at_ms is not None),
+        claim_digests=tuple(claim.digest for claim in held),
+        revoked_digests=tuple(claim.digest for claim in revoked[:CLAIMS_MAX]),
         template=template,
     )

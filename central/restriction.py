@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass
 
 from central.errors import RefusedError
+from central.fleet import CLOCK_SLACK_MS
 from wire.ids import (
     ContestCode,
     OperatorId,
@@ -69,6 +70,11 @@ def check(restriction: Restriction, root_public_key: bytes, operator: OperatorId
     """Admit a restriction to the store; raises RefusedError with the rule it breaks."""
     if not restriction_holds(restriction, root_public_key, operator):
         raise RefusedError("the restriction is not signed by a reviewer whom this operator's root certified")
+    # The date is the reviewer's own word: it must neither stretch the longest nor outlive the certificate.
+    if restriction.issued_at_ms > at_ms + CLOCK_SLACK_MS:
+        raise RefusedError("the restriction is dated in the future: check the reviewer's clock")
+    if at_ms > restriction.certificate.not_after_ms:
+        raise RefusedError("the reviewer's certificate is over: make the reviewer a new key")
     if restriction.expires_at_ms <= at_ms:
         raise RefusedError("the restriction is over already: give an end in the future")
     if restriction.expires_at_ms > restriction.issued_at_ms + LONGEST_DAYS * DAY_MS:

@@ -22,6 +22,7 @@ from central.subjects import (
     PIN_TRIES,
     PinAnswer,
     PinState,
+    StoredClaim,
     Subject,
     after_try,
     before_try,
@@ -30,14 +31,24 @@ from central.subjects import (
 )
 from tests.unit.wire_samples import pass_record
 from wire import chain
+from wire.canonical import canonical
 from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
-from wire.ids import KioskId, OperatorId, Purpose, ReasonCode, SiteId, SubjectId, parse_contest_code
+from wire.ids import (
+    ClaimDigest,
+    KioskId,
+    OperatorId,
+    Purpose,
+    ReasonCode,
+    SiteId,
+    SubjectId,
+    parse_contest_code,
+)
 from wire.records import RecordBatch, RecordFault, SequencedRecord
 from wire.requests import PinOutcome
 from wire.sealing import seal, template_binding
 from wire.signing import Signer, sign_chain_head
-from wire.values import Role, SealedTemplate, Tombstone
+from wire.values import GalleryEntry, GalleryRow, Role, SealedTemplate, Tombstone
 
 KIOSK, ADA, METRO, NORTH = KioskId("gate-1"), SubjectId("a" * 32), OperatorId("metro"), SiteId("north")
 SIGNER, ROOT = Signer.from_seed(b"k" * 32), Signer.from_seed(b"r" * 32)
@@ -222,6 +233,22 @@ def test_a_sound_template_is_taken_and_a_withdrawn_subject_keeps_none():
     assert gallery_entry(Subject(ADA, 1, 2), sealed(), ()) == Tombstone(ADA, 2, ())
 
 
+def test_a_member_who_lost_many_cards_still_has_a_row_and_a_tombstone_that_kiosks_can_read():
+    claims = [
+        StoredClaim(ClaimDigest(bytes([n]) * 32), ADA, ClaimKind.CARD, n, None if n > 30 else 100 + n)
+        for n in range(1, 39)
+    ]
+    row = gallery_entry(Subject(ADA, 1), None, claims)
+    gone = gallery_entry(Subject(ADA, 1, 2), None, claims)
+    for entry in (row, gone):
+        assert msgspec.msgpack.decode(canonical(entry), type=GalleryEntry) == entry
+    assert isinstance(row, GalleryRow)
+    assert row.claim_digests == tuple(ClaimDigest(bytes([n]) * 32) for n in range(31, 39))
+    assert set(row.revoked_digests) == {ClaimDigest(bytes([n]) * 32) for n in range(23, 31)}, "the newest"
+    assert isinstance(gone, Tombstone)
+    assert gone.claim_digests == row.claim_digests, "those that still worked come first"
+
+
 @pytest.mark.parametrize(
     "consent", [Consent("", "en", 1), Consent("1", "english", 1), Consent("1" * 17, "en", 1)]
 )
@@ -265,6 +292,21 @@ def test_a_restriction_without_end_reason_or_right_is_refused(changed: dict[str,
     made = issue(terms(**changed), REVIEWER, CERTIFICATE, NOW_MS, bytes(21))
     with pytest.raises(RefusedError, match=rule):
         check(made, ROOT.public_key, METRO, NOW_MS)
+
+
+def test_a_restriction_dated_ahead_does_not_outlast_the_longest():
+    ahead_ms = NOW_MS + 3 * LONGEST_DAYS * DAY_MS
+    made = issue(terms(expires_at_ms=ahead_ms + DAY_MS), REVIEWER, CERTIFICATE, ahead_ms, bytes(21))
+    with pytest.raises(RefusedError, match="in the future"):
+        check(made, ROOT.public_key, METRO, NOW_MS)
+
+
+def test_a_reviewer_whose_certificate_is_over_cannot_date_a_restriction_back():
+    after_ms = CERTIFICATE.not_after_ms + 1
+    dated_ms = CERTIFICATE.not_after_ms - DAY_MS
+    made = issue(terms(expires_at_ms=after_ms + DAY_MS), REVIEWER, CERTIFICATE, dated_ms, bytes(21))
+    with pytest.raises(RefusedError, match="certificate"):
+        check(made, ROOT.public_key, METRO, after_ms)
 
 
 def test_central_itself_cannot_restrict_anyone():
