@@ -54,6 +54,9 @@ async def _serve(config: KioskConfig, seed: int, people: dict[str, str], said: C
     async with open_kiosk(config, extras) as kiosk:
         if not people:
             await _drained(kiosk)
+            return
+        # Who comes before central has told the time is asked for a PIN.
+        await eventually(lambda: kiosk.uplink.clock.sure, "central has told the time")
         while people:
             for code, picture in people.items():
                 await _pass(kiosk, floor, code, picture)

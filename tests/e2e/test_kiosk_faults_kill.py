@@ -70,12 +70,16 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
-async def heard(ear, what: str) -> str:
-    """The next line that begins so."""
-    async with asyncio.timeout(READY_S):
-        while not (line := await asyncio.to_thread(ear.recv)).startswith(what):
-            pass
-    return line
+async def heard(ear, what: str) -> None:
+    """Wait for a line that begins so; raises AssertionError with what was said instead."""
+    said: list[str] = []
+    try:
+        async with asyncio.timeout(READY_S):
+            while not said or not said[-1].startswith(what):
+                if await asyncio.to_thread(ear.poll, 0.2):
+                    said.append(ear.recv())
+    except (TimeoutError, EOFError) as error:
+        raise AssertionError(f"never heard {what!r} but {said[-20:]}") from error
 
 
 async def one_life(stage: Stage, context, dice: random.Random) -> None:
