@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Row, Table, create_engine, event, insert, select, update
+from sqlalchemy import Connection, Row, Table, create_engine, delete, event, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from central.adapters import tables as t
@@ -51,6 +51,12 @@ class Database:
     """One SQLite file: opened, migrated, and changed in whole transactions."""
 
     def __init__(self, path: Path) -> None:
+        try:
+            # Before SQLite opens it: the files it makes beside it get the same mode.
+            path.touch(mode=0o600)
+            path.chmod(0o600)
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or "cannot be opened") from None
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _sqlite_pragmas)
         event.listen(self._engine, "begin", _begin)
@@ -102,6 +108,11 @@ class Database:
     def _saved(self, table: Table, **values: object) -> None:
         with self._change() as connection:
             self._replaced(connection, table, **values)
+
+    def _forget_withdrawn(self, connection: Connection, table: Table) -> None:
+        """Undo what was written, meanwhile, of somebody who withdrew."""
+        gone = select(t.SUBJECTS.c.subject).where(t.SUBJECTS.c.withdrawn_at_ms.is_not(None))
+        connection.execute(delete(table).where(table.c.subject.in_(gone)))
 
     def _one(self, table: Table, **key: object) -> Row[Any] | None:
         found = self._all(table, None, **key)

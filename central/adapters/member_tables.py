@@ -112,7 +112,16 @@ class MemberTables(Database):
 
     def save_pin(self, state: PinState) -> None:
         """Store a PIN state, durably, before this returns."""
-        self._saved(t.PINS, **asdict(state))
+        with self._change() as connection:
+            self._replaced(connection, t.PINS, **asdict(state))
+            self._forget_withdrawn(connection, t.PINS)
+
+    def change_pin(self, before: PinState, after: PinState) -> bool:
+        """Store `after` in the place of exactly `before`, durably; False when that is no longer there."""
+        with self._change() as connection:
+            unchanged = (t.PINS.c[name] == value for name, value in asdict(before).items())
+            changed = update(t.PINS).where(*unchanged).values(**asdict(after))
+            return connection.execute(changed).rowcount == 1
 
 
 def _template(row: Row[Any]) -> SealedTemplate:

@@ -63,7 +63,7 @@ class StandingTables(Database):
         self.save_standings([standing])
 
     def save_standings(self, standings: Sequence[Standing]) -> None:
-        """Store standings, all or none."""
+        """Store standings, all or none, but none of anybody who withdrew while they were computed."""
         if not standings:
             return
         rows = [
@@ -77,6 +77,7 @@ class StandingTables(Database):
         with self._change() as connection:
             connection.execute(earlier, keys)
             connection.execute(insert(t.STANDINGS), rows)
+            self._forget_withdrawn(connection, t.STANDINGS)
 
     def restrictions_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Restriction]:
         """Restrictions of a subject that were not lifted, expired ones included."""

@@ -119,7 +119,9 @@ class Kiosks:
         keys = {_CODE_KEY_VERSION: context.identity.key_encryption_key}
         code = open_seal(keys, stored.sealed_code, stored.lookup)
         known = self._kiosks.kiosk(stored.kiosk)
-        if known is None or known.certificate is not None or not request_holds(code, request):
+        if known is None or known.certificate is not None or known.revoked_at_ms is not None:
+            raise refused
+        if not request_holds(code, request):
             raise refused
         certificate = certify(
             context.operator,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -81,6 +80,10 @@ class PinStore(Protocol):
         """Store a PIN state, durably, before this returns."""
         ...
 
+    def change_pin(self, before: PinState, after: PinState) -> bool:
+        """Store `after` in the place of exactly `before`, durably; False when that is no longer there."""
+        ...
+
 
 class Members:
     """Enrol, claim, PIN, withdraw. `hasher` sets argon2id's cost; by default RFC 9106's low-memory one."""
@@ -98,7 +101,6 @@ class Members:
         self._claims = claims
         self._pins = pins
         self._hasher = hasher or PasswordHasher()
-        self._reserving = threading.Lock()  # two threads must not both take the same try
 
     def new_subject_id(self) -> SubjectId:
         """A random subject id, to seal a template for."""
@@ -186,18 +188,20 @@ class Members:
 
     def check_pin(self, subject: SubjectId, pin: str) -> PinAnswer:
         """Whether a PIN is right, within five tries; uses up a try durably before it looks."""
-        state = self._pins.pin(subject)
-        if state is None:
-            return PinAnswer(PinOutcome.NO_PIN, 0, 0)
         now_ms = self._context.now_ms()
-        with self._reserving:
-            step = before_try(self._pins.pin(subject) or state, now_ms)
+        while True:
+            state = self._pins.pin(subject)
+            if state is None:
+                return PinAnswer(PinOutcome.NO_PIN, 0, 0)
+            step = before_try(state, now_ms)
             if isinstance(step, PinAnswer):
                 return step
-            self._pins.save_pin(step)
+            if self._pins.change_pin(state, step):  # two threads must not both take the same try
+                break
         answer, settled = after_try(step, self._verifies(step, pin), now_ms)
         if settled != step:
-            self._pins.save_pin(settled)
+            # Not done when the PIN was changed, unlocked or withdrawn meanwhile: that holds.
+            self._pins.change_pin(step, settled)
         return answer
 
     def _verifies(self, state: PinState, pin: str) -> bool:

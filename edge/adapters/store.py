@@ -43,13 +43,15 @@ class Database:
         self._guard = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Before SQLite opens it: the files it makes beside it get the same mode.
+            path.touch(mode=0o600)
+            path.chmod(0o600)
             self._writer = self._open()
             self._prepare()
             self._reader = self._open()
             self._reader.execute("PRAGMA query_only = ON")
         except (sqlite3.Error, OSError) as error:
             raise self._trouble("cannot be opened", error) from error
-        path.chmod(0o600)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

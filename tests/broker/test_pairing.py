@@ -55,6 +55,12 @@ async def test_keys_changed_on_the_way_are_refused_and_do_not_use_the_code_up(ri
     assert end.grant.kiosk == "gate-1"
 
 
+async def test_the_code_of_a_kiosk_that_was_revoked_before_it_paired_gives_nothing_away(rig: Rig):
+    code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
+    rig.central.desk.kiosks.revoke(KioskId("gate-1"))
+    assert await refused_status(rig, code) == 403
+
+
 async def test_a_paired_kiosk_gets_no_second_code(rig: Rig):
     code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
     await pair(rig.central.http_url, code, rig.clock, rig.dice)

@@ -159,3 +159,27 @@ def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(tmp_path: 
     with pytest.raises(StorageError, match=r"central\.db: file is not a database; restore a backup"):
         Store(file)
     assert file.read_bytes() == before
+
+
+def test_only_the_owner_may_read_the_database_and_the_files_beside_it(tmp_path: Path):
+    store = Store(tmp_path / "central.db")
+    store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    store.close()
+    assert modes == dict.fromkeys(("central.db", "central.db-wal", "central.db-shm"), 0o600)
+
+
+def test_a_database_that_others_could_read_is_closed_to_them_when_it_is_opened(tmp_path: Path):
+    Store(tmp_path / "central.db").close()
+    (tmp_path / "central.db").chmod(0o644)
+    Store(tmp_path / "central.db").close()
+    assert (tmp_path / "central.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_standing_computed_while_its_subject_withdrew_is_not_kept(tmp_path: Path):
+    store = Store(tmp_path / "central.db")
+    store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
+    store.withdraw(ADA, 2)
+    store.save_standings([standing()])
+    assert store.standing(ADA, Purpose("ride")) is None
+    store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,11 @@ def test_a_sealed_row_opens_only_as_what_it_was_sealed_as_and_only_with_its_key(
 def test_a_device_key_of_the_wrong_length_is_refused():
     with pytest.raises(StoreError, match="31 bytes"):
         RowSealer(b"k" * 31, random.Random(1).randbytes)
+
+
+def test_the_files_beside_an_open_database_are_for_its_owner_alone_as_well(tmp_path: Path):
+    database = Database(tmp_path / "notes.sqlite3", SCHEMA)
+    write(database, "one")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    database.close()
+    assert modes == dict.fromkeys(("notes.sqlite3", "notes.sqlite3-wal", "notes.sqlite3-shm"), 0o600)
