@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
     [
         (ClipDevice.unplug, "camera_unplugged"),
         (ClipDevice.cover, "camera_black"),
-        (ClipDevice.freeze, "camera_frozen"),
+        pytest.param(ClipDevice.freeze, "camera_frozen", marks=pytest.mark.long),
     ],
 )
 async def test_a_camera_that_fails_in_a_passage_is_named_and_members_still_pass(lane: Lane, fault, note: str):

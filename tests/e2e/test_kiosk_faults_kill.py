@@ -64,7 +64,8 @@ class GateBook:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """Broker, central, gate and members; the kiosk of this process has left its place to others."""
-    staging = Staging(release=ReleaseConfig(open_ms=1_500, linger_ms=0), mqtt_port=free_port())
+    release = ReleaseConfig(open_ms=1_500, linger_ms=0)
+    staging = Staging(release=release, mqtt_port=free_port(), head_every_s=5)
     async with open_stage(tmp_path, SEED, staging) as stage:
         await stage.stop_kiosk()
         yield stage
