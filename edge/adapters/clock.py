@@ -1,9 +1,9 @@
 """What time it is, as far as a kiosk without a clock of its own may claim to know.
 
 Sure only once NTP has set the host's clock, or central has told the time in a message that cannot be an old
-one (a reply to our own nonce, or a head that was not retained); from then on the monotonic clock counts. A
-head that lay retained at the broker proves only that it is not earlier than that. If host and monotonic
-clock part, nothing is sure until central or NTP is heard again.
+one (a reply to our own nonce); from then on the monotonic clock counts. A head that lay at the broker, or
+was held back there, proves only that it is not earlier than that. If host and monotonic clock part, nothing
+is sure until central or NTP is heard again. Where they disagree central is right: NTP signs nothing.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Clock:
             self._floor = (central_ms, monotonic)
         if not live or central_ms < highest - STEP_MAX_MS:
             return
-        if now is None or central_ms > now + AGREES_WITHIN_MS:
+        if now is None or central_ms > now + AGREES_WITHIN_MS or central_ms < now - STEP_MAX_MS:
             self._set(central_ms, host, monotonic)
 
     def _set(self, utc_ms: int, host_ms: int, monotonic_ms: int) -> int:

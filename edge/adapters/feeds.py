@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.adapters.cache import Cache, FeedName, Held
-from edge.adapters.clock import AGREES_WITHIN_MS, Clock
+from edge.adapters.clock import AGREES_WITHIN_MS, STEP_MAX_MS, Clock
 from edge.adapters.link import Link
 from edge.errors import StoreError
 from wire.chain import chunk_digest
@@ -130,6 +130,11 @@ class Feed:
     def _hear(self, received: Received, retained: bool) -> None:
         if isinstance(received.message, Head):
             self._consider(received.message, live=not retained)
+            now_ms = self._clock.now_ms()
+            if not retained and (now_ms is None or abs(now_ms - received.message.issued_at_ms) > STEP_MAX_MS):
+                # Held back by a broker, or our clock is wrong: the answer to a question of ours will tell.
+                self._ask = True
+                self._wake.set()
 
     def _consider(self, head: Head, *, live: bool) -> None:
         """Take a verified head if it is newer than any before it."""
@@ -144,7 +149,7 @@ class Feed:
             if place[:2] < newest[:2] or (live and newest[2] - place[2] > AGREES_WITHIN_MS):
                 self._link.ignored["older_head"] += 1
             return
-        self._clock.witness(head.issued_at_ms, live=live)
+        self._clock.witness(head.issued_at_ms, live=False)
         self._wanted = head
         self._wake.set()
 

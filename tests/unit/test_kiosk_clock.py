@@ -107,6 +107,16 @@ def test_a_host_that_is_behind_the_highest_central_time_is_not_believed_even_wit
     assert host.boot().now_ms() is None
 
 
+def test_a_clock_that_an_ntp_server_set_far_ahead_is_put_right_by_central():
+    host = Host(mark=1, highest=NOON)
+    host.host += 400 * DAY
+    clock = host.boot()
+    assert clock.now_ms() == NOON + 400 * DAY
+    clock.witness(NOON + 60_000, live=True)
+    host.passes(1000)
+    assert clock.now_ms() == NOON + 61_000
+
+
 def test_drift_within_the_bound_does_not_matter_and_time_never_goes_back():
     host = Host()
     clock = host.boot()
