@@ -135,9 +135,14 @@ async def kill_and_count(stage: Stage, kills: int, seed: int) -> None:
     assert set(book.ended) <= set(ended), "the gate opened, and no record says so"
     assert {passage: ended[passage] for passage in book.ended} == book.ended
     # Kept but never sent; or refused, as the gate was still open for somebody of the life before.
-    unopened = {outcome for passage, outcome in ended.items() if passage not in book.ended}
-    assert unopened <= {GateOutcome.UNKNOWN, GateOutcome.REFUSED}
-    assert all(record.verdict == "grant" and record.subject for record in records.values())
+    granted = {record.passage for record in records.values() if record.verdict == "grant"}
+    assert {ended[passage] for passage in granted - set(book.ended)} <= {
+        GateOutcome.UNKNOWN,
+        GateOutcome.REFUSED,
+    }
+    # A slow machine may look too late, or claim before the gate answers: then nothing was opened.
+    assert {ended[passage] for passage in set(ended) - granted} <= {GateOutcome.NOT_RELEASED}
+    assert all(records[passage].subject for passage in granted)
     assert len(book.ended) >= kills // 2
 
 
