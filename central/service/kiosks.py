@@ -204,14 +204,16 @@ class Kiosks:
 
     def ring(self) -> KeyRing:
         """The keys of all kiosks that are paired and not revoked."""
-        if self._ring is None:
+        ring = self._ring  # another thread may forget it meanwhile
+        if ring is None:
             keys = [
                 TrustedKey.of(kiosk.certificate)
                 for kiosk in self._kiosks.kiosks()
                 if kiosk.certificate is not None and kiosk.revoked_at_ms is None
             ]
-            self._ring = KeyRing(self._context.operator, {key_id_of(key.public_key): key for key in keys})
-        return self._ring
+            ring = KeyRing(self._context.operator, {key_id_of(key.public_key): key for key in keys})
+            self._ring = ring
+        return ring
 
     def forget_ring(self) -> None:
         """Read the kiosks' keys anew at next use; another program may have revoked one."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
+import sqlite3
 
 import httpx
 import pytest
@@ -101,3 +104,16 @@ async def test_a_body_past_the_bound_is_refused_unread(rig: Rig):
 
         answer = await client.post("/v1/subjects", content=of_unknown_length())
         assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+async def test_central_goes_on_answering_while_another_program_holds_its_database(rig: Rig):
+    held = sqlite3.connect(rig.config.parent / "central.db", isolation_level=None)
+    with contextlib.closing(held) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with rig.http() as client:
+            enrolling = asyncio.create_task(client.post("/v1/subjects", json=body(rig, "1" * 32)))
+            for _ in range(50):  # the request is on its way, and waits for the database
+                assert (await client.get("/v1/restrictions")).status_code == 200
+            assert not enrolling.done()
+            other.execute("ROLLBACK")
+            assert (await enrolling).status_code == 201

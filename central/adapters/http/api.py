@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
+import threading
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
@@ -88,6 +90,26 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
+_ONE_AT_A_TIME = threading.Lock()
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _changes(route: Callable[P, R]) -> Callable[P, R]:
+    """One change at a time: what a use case has looked at still holds when it writes.
+
+    Routes are plain functions, which FastAPI runs in threads: a database that another program holds, or a
+    slow disk, keeps only them waiting, and kiosks are answered meanwhile.
+    """
+
+    @functools.wraps(route)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _ONE_AT_A_TIME:
+            return route(*args, **kwargs)
+
+    return alone
+
+
 RawBody = Annotated[bytes, Depends(_body)]
 
 
@@ -95,7 +117,8 @@ def _pairing(desk: Desk, broker: BrokerAddress) -> APIRouter:
     router = APIRouter()
 
     @router.post("/pair")
-    async def pair(body: RawBody) -> Response:
+    @_changes
+    def pair(body: RawBody) -> Response:
         try:
             request = msgspec.json.decode(body, type=PairRequest)
         except ValueError as error:
@@ -112,7 +135,8 @@ def _members(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/subjects")
 
     @router.post("", status_code=201)
-    async def enrol(body: b.EnrolBody) -> Any:
+    @_changes
+    def enrol(body: b.EnrolBody) -> Any:
         given = body.template
         template = (
             None
@@ -123,24 +147,27 @@ def _members(desk: Desk) -> APIRouter:
         return {"subject": desk.members.enrol(SubjectId(body.subject), template, consent).subject}
 
     @router.delete("/{subject}")
-    async def withdraw(subject: SubjectPath) -> Any:
+    @_changes
+    def withdraw(subject: SubjectPath) -> Any:
         desk.members.withdraw(subject)
         return {"withdrawn": subject}
 
     @router.post("/{subject}/claims", status_code=201)
-    async def claim(subject: SubjectPath, body: b.ClaimBody) -> Any:
+    @_changes
+    def claim(subject: SubjectPath, body: b.ClaimBody) -> Any:
         if body.kind is ClaimKind.QR:
             return {"claim_id": desk.members.add_qr_claim(subject)}
         return {"digest": desk.members.add_claim(subject, body.kind, body.text).hex()}
 
     @router.put("/{subject}/pin")
+    @_changes
     def set_pin(subject: SubjectPath, body: b.PinBody) -> Any:
-        # A plain function: FastAPI runs it in a thread, since argon2id takes its time.
         desk.members.set_pin(subject, body.pin)
         return {"subject": subject}
 
     @router.post("/{subject}/pin/unlock")
-    async def unlock(subject: SubjectPath) -> Any:
+    @_changes
+    def unlock(subject: SubjectPath) -> Any:
         desk.members.unlock_pin(subject)
         return {"subject": subject}
 
@@ -151,7 +178,8 @@ def _standings(desk: Desk) -> APIRouter:
     router = APIRouter()
 
     @router.post("/subjects/{subject}/events", status_code=201)
-    async def record(subject: SubjectPath, body: b.EventBody) -> Response:
+    @_changes
+    def record(subject: SubjectPath, body: b.EventBody) -> Response:
         event = Event(
             body.event_id,
             subject,
@@ -164,12 +192,13 @@ def _standings(desk: Desk) -> APIRouter:
         return _json(desk.standings.record_event(event).score)
 
     @router.put("/events/{event_id}/dispute")
-    async def dispute(event_id: EventPath, body: b.DisputeBody) -> Any:
+    @_changes
+    def dispute(event_id: EventPath, body: b.DisputeBody) -> Any:
         desk.standings.dispute(event_id, disputed=body.disputed)
         return {"event_id": event_id, "disputed": body.disputed}
 
     @router.get("/subjects/{subject}/standing/{purpose}")
-    async def explain(subject: SubjectPath, purpose: SlugPath) -> Any:
+    def explain(subject: SubjectPath, purpose: SlugPath) -> Any:
         found = desk.standings.explain(subject, Purpose(purpose))
         standing = found.standing
         return {
@@ -188,7 +217,7 @@ def _standings(desk: Desk) -> APIRouter:
         }
 
     @router.get("/restrictions")
-    async def restrictions() -> Any:
+    def restrictions() -> Any:
         return [
             {
                 "restriction_id": each.restriction_id,
@@ -205,7 +234,8 @@ def _standings(desk: Desk) -> APIRouter:
         ]
 
     @router.post("/restrictions", status_code=201)
-    async def restrict(body: RawBody) -> Response:
+    @_changes
+    def restrict(body: RawBody) -> Response:
         try:
             restriction = msgspec.json.decode(body, type=Restriction)
         except ValueError as error:
@@ -214,7 +244,8 @@ def _standings(desk: Desk) -> APIRouter:
         return _json({"restriction_id": restriction.restriction_id})
 
     @router.delete("/restrictions/{restriction_id}")
-    async def lift(restriction_id: TokenPath) -> Any:
+    @_changes
+    def lift(restriction_id: TokenPath) -> Any:
         desk.standings.lift_restriction(RestrictionId(restriction_id))
         return {"lifted": restriction_id}
 
@@ -225,14 +256,15 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     @router.post("/kiosks", status_code=201)
-    async def add(body: b.KioskBody) -> Any:
+    @_changes
+    def add(body: b.KioskBody) -> Any:
         if Purpose(body.purpose) not in desk.standings.purposes:
             raise UnknownError("purpose", body.purpose)
         code = desk.kiosks.add(KioskId(body.kiosk), Purpose(body.purpose))
         return {"kiosk": body.kiosk, "pairing_code": code}
 
     @router.get("/kiosks")
-    async def kiosks() -> Any:
+    def kiosks() -> Any:
         sightings = desk.kiosks.sightings()
         rows = []
         for kiosk in desk.kiosks.all():
@@ -250,12 +282,13 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
         return {"kiosks": rows, "ignored": dict(switchboard.ignored)}
 
     @router.delete("/kiosks/{kiosk}")
-    async def revoke(kiosk: SlugPath) -> Any:
+    @_changes
+    def revoke(kiosk: SlugPath) -> Any:
         desk.kiosks.revoke(KioskId(kiosk))
         return {"revoked": kiosk}
 
     @router.get("/passages/{passage}")
-    async def passage(passage: TokenPath) -> Response:
+    def passage(passage: TokenPath) -> Response:
         return _json(desk.records.of_passage(PassageId(passage)))
 
     @router.get("/audit")
