@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -45,6 +45,7 @@ from wire.requests import (
 )
 from wire.topics import Address, TopicKind
 
+PIN_NONCES_KEPT = 10_000  # more PINs than are looked at in the longest life of a request
 PINS_AT_ONCE = 2  # argon2id takes 64 MiB and tens of milliseconds each
 LISTENS_TO = (
     TopicKind.STATE,
@@ -75,6 +76,7 @@ class Switchboard:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
+        self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
         self.health: dict[KioskId, Health] = {}
         self.reported: dict[KioskId, Reported] = {}
@@ -147,6 +149,9 @@ class Switchboard:
         if request.not_after_ms < self._desk.context.now_ms() and not isinstance(request, HeadRequest):
             self.ignored["too_late"] += 1
             reply: Reply = Refused(request.nonce, Refusal.TOO_LATE)
+        elif isinstance(request, PinRequest) and not self._is_first(request.nonce):
+            self.ignored["replayed_pin"] += 1  # a broker that sends it again must not use up another try
+            return []
         else:
             try:
                 reply = await self._reply(request, kiosk)
@@ -154,6 +159,14 @@ class Switchboard:
                 reply = Refused(request.nonce, Refusal.UNKNOWN_FEED)
         to = topics.kiosk_topic(TopicKind.REPLY, kiosk.site, kiosk.kiosk)
         return [self._signed(to, reply, kiosk.purpose)]
+
+    def _is_first(self, nonce: Nonce) -> bool:
+        if nonce in self._pin_nonces:
+            return False
+        self._pin_nonces[nonce] = None
+        if len(self._pin_nonces) > PIN_NONCES_KEPT:
+            self._pin_nonces.popitem(last=False)
+        return True
 
     async def _reply(self, request: Request, kiosk: Kiosk) -> Reply:
         desk, nonce, now_ms = self._desk, request.nonce, self._desk.context.now_ms()

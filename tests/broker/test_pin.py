@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.broker.central_rig import Clock, KioskEnd, Rig, running
 from wire.ids import SubjectId
-from wire.requests import PinOutcome, PinReply, PinRequest, Refusal
+from wire.requests import HeadRequest, PinOutcome, PinReply, PinRequest, Refusal
+from wire.topics import TopicKind
 
 
 async def try_pin(end: KioskEnd, subject: SubjectId, pin: str) -> PinReply:
@@ -72,3 +73,19 @@ async def test_the_pin_does_not_cross_the_broker_or_reach_the_database(rig: Rig)
     stored = b"".join(path.read_bytes() for path in rig.config.parent.glob("central.db*"))
     assert b"471193" not in stored
     assert b"$argon2id$" in stored
+
+
+async def test_a_wrong_pin_that_a_broker_sends_again_and_again_costs_one_try(rig: Rig):
+    subject, _ = rig.add_member("4711")
+    async with rig.kiosk() as end:
+        nonce, not_after_ms = end.nonce(), rig.clock.ms + 60_000
+        request = PinRequest(nonce, not_after_ms, subject, end.sealed_pin(subject, nonce, "0815"))
+        for _ in range(6):
+            end.send(TopicKind.REQUEST, request)
+            end.send(TopicKind.REQUEST, request)
+            assert (await end.ask(HeadRequest)).head  # answered after what was sent before it
+            await rig.central.settle()
+            rig.clock.advance(9_000)
+        rig.clock.advance(60_000)
+        assert (await try_pin(end, subject, "4711")).outcome is PinOutcome.RIGHT
+    assert rig.central.switchboard.ignored["replayed_pin"] == 11
