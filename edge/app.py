@@ -147,6 +147,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         pack.digest,
         config.standing,
         None if config.broker is None else (config.broker.host, config.broker.port),
+        dimensions=pack.manifest.dimensions,
     )
     async with contextlib.AsyncExitStack() as stack:
         uplink = await stack.enter_async_context(open_uplink(folder, wire, world=extras.world))

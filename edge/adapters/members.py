@@ -70,10 +70,11 @@ class CachedMembers:
         config: StandingConfig,
         recipe_digest: str,
         keep_secrets: Callable[[SiteSecrets], None],
+        dimensions: int | None = None,
     ) -> None:
         self._identity, self._cache, self._link, self._clock = identity, cache, link, clock
         self._config, self._recipe_digest, self._keep_secrets = config, recipe_digest, keep_secrets
-        self.vault = Vault(identity.operator, identity.site, identity.secrets)
+        self.vault = Vault(identity.operator, identity.site, identity.secrets, dimensions)
         self._asked_claims: _Recent[ClaimDigest, GalleryEntry] = _Recent()
         self._asked_standings: _Recent[SubjectId, CachedStanding] = _Recent()
         self._keys_asked_at_ms = -KEYS_AGAIN_MS

@@ -43,10 +43,12 @@ def rotation(seed: bytes, dimensions: int) -> Tensor:
 
 
 class Vault:
-    """Seals and opens the templates of one site."""
+    """Seals and opens the templates of one site; a template has `dimensions` numbers, where that is known."""
 
-    def __init__(self, operator: OperatorId, site: SiteId, secrets: SiteSecrets) -> None:
-        self._operator, self._site = operator, site
+    def __init__(
+        self, operator: OperatorId, site: SiteId, secrets: SiteSecrets, dimensions: int | None = None
+    ) -> None:
+        self._operator, self._site, self._dimensions = operator, site, dimensions
         self.trust(secrets)
 
     def trust(self, secrets: SiteSecrets) -> None:
@@ -74,12 +76,12 @@ class Vault:
         return SealedTemplate(sealed, self._newest, template.recipe_digest, template.images)
 
     def open(self, subject: SubjectId, sealed: SealedTemplate) -> Template | None:
-        """A subject's template, turned back; None if it does not open as theirs or is no unit vector."""
+        """A subject's template, turned back; None if it does not open as theirs or is no such unit vector."""
         try:
             plain = open_seal(self._keys, sealed.sealed, self._binding(subject, sealed.recipe_digest))
         except SealBrokenError:
             return None
-        if not plain or len(plain) % 4:
+        if not plain or len(plain) % 4 or self._dimensions not in (None, len(plain) // 4):
             return None
         stored = np.frombuffer(plain, "<f4").astype(np.float32)
         if not abs(float(np.linalg.norm(stored)) - 1) <= UNIT_WITHIN:  # so that a NaN is refused too

@@ -70,6 +70,7 @@ class UplinkConfig:
     broker: tuple[str, int] | None = None
     tls: ssl.SSLContext | None = None
     receipt_timeout_s: float = RECEIPT_TIMEOUT_S
+    dimensions: int | None = None
 
 
 @dataclass(slots=True)
@@ -137,6 +138,7 @@ async def open_uplink(
             config.standing,
             config.recipe_digest,
             lambda secrets: keep_secrets(folder, secrets, draw),
+            config.dimensions,
         )
         pins = CentralPins(identity, link, cache, clock.uptime_ms, draw)
         uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds)

@@ -104,3 +104,10 @@ def test_with_another_sites_rotation_a_template_is_nobodys():
 def test_what_is_sealed_rightly_and_is_no_unit_vector_is_no_template(plain: bytes):
     sealed = seal(OLD.key, 1, b"n" * 12, plain, template_binding(METRO, NORTH, SUBJECT, RECIPE))
     assert vault().open(SUBJECT, SealedTemplate(sealed, 1, RECIPE, 3)) is None
+
+
+def test_a_template_that_is_not_as_long_as_the_packs_is_not_opened():
+    sealed = vault().seal(template(dimensions=64), draw())
+    kiosks = Vault(METRO, NORTH, secrets(OLD), dimensions=128)
+    assert kiosks.open(SUBJECT, sealed) is None
+    assert kiosks.open(SUBJECT, vault().seal(template(), draw())) is not None
