@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 import math
 import sys
 import tempfile
@@ -20,13 +18,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, log_warnings, tell_json
+
 if TYPE_CHECKING:
     from edge.kiosk import PassReport
     from scripts.cast import Part
 
 ROUND = 6
 """Passes of the whole script; the empty scene between them is not one."""
-EXIT_AS_SCRIPTED, EXIT_OTHERWISE, EXIT_CONFIGURATION = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +106,7 @@ def main(
     from edge.errors import StileError
     from models.errors import ModelsError
 
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    log_warnings()
     console = Console(stderr=True)
     try:
         with tempfile.TemporaryDirectory(prefix="stile-demo-") as folder:
@@ -117,11 +114,11 @@ def main(
                 _run(Path(folder), seed, passes, console, live=not headless, as_json=as_json)
             )
     except (StileError, CentralError, ModelsError) as error:
-        console.print(f"error: {error}", style="red", highlight=False)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
+        fail(error, EXIT_UNUSABLE)
     except KeyboardInterrupt:
-        raise typer.Exit(EXIT_OTHERWISE) from None
-    raise typer.Exit(EXIT_AS_SCRIPTED if as_scripted else EXIT_OTHERWISE)
+        raise typer.Exit(EXIT_FAILED) from None
+    if not as_scripted:
+        raise typer.Exit(EXIT_FAILED)
 
 
 async def _run(folder: Path, seed: int, passes: int, console: Console, *, live: bool, as_json: bool) -> bool:
@@ -142,14 +139,14 @@ async def _run(folder: Path, seed: int, passes: int, console: Console, *, live: 
                 played.append(Played(part, report, cast.same_photo(part)))
                 if as_json:
                     number = next(numbers) if report is not None else 0
-                    print(json.dumps(played[-1].line(number), separators=(",", ":")), flush=True)
+                    tell_json(played[-1].line(number))
                 redraw()
                 if sum(each.report is not None for each in played) >= passes or not played[-1].as_scripted:
                     break
         records = await stage.receipted()
     summary = _summary(played, records)
     if as_json:
-        print(json.dumps({"summary": summary}, separators=(",", ":")), flush=True)
+        tell_json({"summary": summary})
     else:
         console.print(_summary_line(summary))
     return all(each.as_scripted for each in played) and records == summary["passes"]
