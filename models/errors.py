@@ -6,7 +6,15 @@ ModelsError
 ├── FileMissingError        the manifest lists a file that is not in the folder
 ├── FileDigestError         a file's bytes are not those the manifest names
 ├── TensorError             a network's inputs or outputs are not as declared
+├── GraphError              a file is no network that can be used: external weights, too many nodes, no ONNX
 ├── GoldenError             a network answers differently from its golden vectors
+├── SaturationError         an int8 network has lost its float32 original's directions on this machine
+├── SanityError             known people are told apart wrongly
+├── LicenceError            weights whose licence does not allow commercial use, without --non-commercial
+├── RecipeError             no such recipe, or one that is written wrongly
+├── BroughtFileError        a file given to a recipe is missing, too large, or not the one it names
+├── TargetError             the new pack's folder is there already or cannot be written
+├── CalibrationError        the calibration pictures do not give enough faces
 ├── OperatingPointError     nothing was measured for the asked rate, template and probe
 └── ExportUnavailableError  the export environment is not installed
 """
@@ -115,4 +123,95 @@ class ExportUnavailableError(ModelsError):
             f"exporting needs {', '.join(missing)}, which a kiosk does not have: make a separate "
             "environment (python3 -m venv .venv-export), install requirements/export.txt into it, "
             "and run the export from there"
+        )
+
+
+class GraphError(ModelsError):
+    """The bytes of `file` cannot be used as a network, for `reason`."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        self.file = file
+        self.reason = reason
+        super().__init__(f"{file} cannot be used as a network: {reason}")
+
+
+class SaturationError(ModelsError):
+    """The int8 network in `file` has cosines to float32 of `median` and at least `worst`, under `floor`."""
+
+    def __init__(self, pack: str, file: str, median: float, worst: float, floor: float) -> None:
+        self.pack = pack
+        self.file = file
+        self.median = median
+        self.worst = worst
+        self.floor = floor
+        super().__init__(
+            f"pack {pack}: {file} has a cosine to its float32 original of {median:.4f} (median) and "
+            f"{worst:.4f} (worst), {floor} is needed: int8 products saturate on x86-64 without VNNI; "
+            "quantise again with --reduce-range (7-bit weights), verify on the machine that will run it, "
+            "or keep the float32 pack"
+        )
+
+
+class SanityError(ModelsError):
+    """The pack tells known people apart wrongly, or finds no face where there is one."""
+
+    def __init__(self, pack: str, reason: str) -> None:
+        self.pack = pack
+        self.reason = reason
+        super().__init__(
+            f"pack {pack}: {reason}: do not put it into a kiosk; ask its author for its test results"
+        )
+
+
+class LicenceError(ModelsError):
+    """The weights in `file` are under `licence`, which is not known to allow commercial use."""
+
+    def __init__(self, file: str, licence: str) -> None:
+        self.file = file
+        self.licence = licence
+        super().__init__(
+            f"{file} is under {licence}, which is not known to allow commercial use: give --non-commercial "
+            "if you use it without commerce (the kiosk then says so on its screen), or choose other weights"
+        )
+
+
+class RecipeError(ModelsError):
+    """The recipe `name` cannot be used, for `reason`."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"recipe {name}: {reason}")
+
+
+class BroughtFileError(ModelsError):
+    """The file `file`, given to recipe `recipe`, cannot be taken, for `reason`."""
+
+    def __init__(self, recipe: str, file: str, reason: str) -> None:
+        self.recipe = recipe
+        self.file = file
+        self.reason = reason
+        super().__init__(f"{file}: {reason} (recipe {recipe})")
+
+
+class TargetError(ModelsError):
+    """The folder `folder` cannot take the new pack, for `reason`."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        self.folder = folder
+        self.reason = reason
+        super().__init__(f"{folder}: {reason}; give another folder with --to")
+
+
+class CalibrationError(ModelsError):
+    """`faces` faces were found in `pictures` pictures of `folder`, `least` are needed."""
+
+    def __init__(self, folder: str, pictures: int, faces: int, least: int) -> None:
+        self.folder = folder
+        self.pictures = pictures
+        self.faces = faces
+        self.least = least
+        super().__init__(
+            f"{folder}: {faces} usable faces in {pictures} pictures, at least {least} are needed: "
+            "give a folder of JPEG or PNG pictures with one face each, whose people allow this use"
         )

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import ManifestError
+from models.licences import allows_commerce
 
 FORMAT: Final = 1
 """The manifest format this code reads; another one is refused."""
@@ -69,7 +70,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One ONNX file of the pack; `path` is a flat name inside the pack's folder."""
+    """One ONNX file of the pack; `path` is a flat name inside the pack's folder.
+
+    `arithmetic`: int8 if quantised; its golden vectors are then held by direction (cosine), not by value.
+    """
 
     path: FileName
     sha256: Sha256
@@ -78,6 +82,7 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preprocessing: Preprocessing
     inputs: Annotated[tuple[Tensor, ...], Meta(min_length=1)]
     outputs: Annotated[tuple[Tensor, ...], Meta(min_length=1)]
+    arithmetic: Literal["float32", "int8"] = "float32"
 
 
 class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,7 +187,10 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole pack as declared; made by `parse_manifest`, which also checks that its names meet."""
+    """A whole pack as declared; made by `parse_manifest`, which also checks that its names meet.
+
+    `non_commercial`: its operator declared so, for weights whose licence asks it; a kiosk shows it.
+    """
 
     format: int
     name: Name
@@ -193,6 +201,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     landmarks: Landmarks
     alignments: Annotated[tuple[Alignment, ...], Meta(min_length=1)]
     embedders: Annotated[tuple[Embedder, ...], Meta(min_length=1)]
+    non_commercial: bool = False
     golden: Golden | None = None
     pad: tuple[PadNetwork, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
@@ -225,6 +234,11 @@ def parse_manifest(text: bytes, where: str = "manifest.toml") -> Manifest:
         manifest = msgspec.toml.decode(text, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ManifestError(where, str(error)) from error
+    return check_manifest(manifest, where)
+
+
+def check_manifest(manifest: Manifest, where: str) -> Manifest:
+    """The manifest itself, if its names and sizes meet; raises `ManifestError` with the worst complaint."""
     for complaint in _complaints(manifest):
         raise ManifestError(where, complaint)
     return manifest
@@ -253,6 +267,13 @@ def _complaints(manifest: Manifest) -> list[str]:
     ]
     found += [f"{key} names {file!r}, which is not under files" for key, file in used if file not in listed]
     found += [f"files has {file!r}, which nothing uses" for file in listed - {file for _, file in used}]
+    if not manifest.non_commercial:
+        found += [
+            f"{file.path} is under {file.licence}, not known to allow commercial use: "
+            "non_commercial = true must say so"
+            for file in manifest.files
+            if not allows_commerce(file.licence)
+        ]
     if sum(detector.default for detector in manifest.detectors) != 1:
         found.append("exactly one of detectors must have default = true")
     recipes = {alignment.name for alignment in manifest.alignments}

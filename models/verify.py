@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import GoldenError, ManifestError, ModelsError, TensorError
-from models.manifest import Golden, ModelFile, Tensor
+from models.errors import GoldenError, GraphError, ManifestError, ModelsError, SaturationError, TensorError
+from models.graph_outline import require_usable_graph
+from models.manifest import ANY_SIZE, Golden, ModelFile, Tensor
 from models.preprocessing import to_input
 from models.registry import Pack
 
 Floats = NDArray[np.float32]
-CheckName = Literal["digest", "tensors", "golden", "sanity"]
+CheckName = Literal["digest", "licence", "tensors", "golden", "latency", "sanity", "channels"]
+ClockMs = Callable[[], float]
+"""Milliseconds from any zero."""
+
+INT8_MIN_COSINE: Final = 0.999
+"""Least cosine of an int8 network's answer to its float32 original's, for every golden picture."""
+
+LATENCY_RUNS: Final = 10
+"""Timed runs of one network, after one that warms it up; reported, never judged."""
 
 INPUT: Final = "input"
 """Last part of a golden array's name for the pictures; the others are output names."""
@@ -40,9 +49,6 @@ class Network(Protocol):
 OpenNetwork = Callable[[bytes], Network]
 """From an ONNX file's bytes; ValueError if they are no network."""
 
-EmbedImage = Callable[[bytes], Floats | None]
-"""From an encoded picture to the pack's whole vector; None when no face is found."""
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -59,71 +65,86 @@ class Check:
         return self.error is None
 
 
-@dataclass(frozen=True, slots=True)
-class SanityPicture:
-    """A picture whose person is known, for the mated and non-mated sanity set."""
-
-    person: str
-    photograph: str
-    content: bytes
-
-
-class SanityError(ModelsError):
-    """The pack tells known people apart wrongly, or finds no face where there is one."""
-
-    def __init__(self, pack: str, reason: str) -> None:
-        self.pack = pack
-        self.reason = reason
-        super().__init__(
-            f"pack {pack}: {reason}: do not put it into a kiosk; ask its author for its test results"
-        )
-
-
-def verify_pack(pack: Pack, open_network: OpenNetwork) -> Iterator[Check]:
-    """Digest, declared tensors and golden vectors of every network, one after the other."""
-    golden = _golden_arrays(pack)
+def verify_pack(pack: Pack, open_network: OpenNetwork, clock_ms: ClockMs) -> Iterator[Check]:
+    """Digest, licence, tensors, golden vectors and latency of every network, one after the other."""
+    content = pack.read_golden()
+    golden = {}
+    if content is not None and pack.manifest.golden is not None:
+        golden = read_arrays(content, pack.manifest.golden.path)
     for file in pack.manifest.files:
         content = pack.read(file.path)
         yield Check("digest", file.path, f"sha256 {file.sha256[:12]}…")
+        # A manifest whose licences do not allow what it declares is refused when it is parsed.
+        yield Check("licence", file.path, file.licence)
         try:
+            require_usable_graph(content, file.path)
             network = open_network(content)
+        except GraphError as error:
+            yield Check("tensors", file.path, "", error)
+            continue
         except ValueError as error:
-            declared = _spelled(file.inputs, file.outputs)
+            declared = spelled(file.inputs, file.outputs)
             unread = TensorError(pack.manifest.name, file.path, declared, f"that cannot be read ({error})")
             yield Check("tensors", file.path, "", unread)
             continue
         tensors = _check_tensors(pack.manifest.name, file, network)
         yield tensors
-        if tensors.passed and pack.manifest.golden is not None:
+        if not tensors.passed:
+            continue
+        if pack.manifest.golden is not None:
             yield from _check_golden(pack.manifest.name, file, network, golden, pack.manifest.golden)
+        yield _latency(pack.manifest.name, file, network, clock_ms)
 
 
-def _golden_arrays(pack: Pack) -> dict[str, NDArray[np.generic]]:
-    content = pack.read_golden()
-    if content is None:
-        return {}
-    assert pack.manifest.golden is not None
+def read_arrays(content: bytes, name: str) -> dict[str, NDArray[np.generic]]:
+    """The arrays of an .npz by name; raises `ManifestError` for other bytes."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise ManifestError(pack.manifest.golden.path, f"cannot be read as .npz ({error})") from error
+        raise ManifestError(name, f"cannot be read as .npz ({error})") from error
 
 
 def _check_tensors(pack: str, file: ModelFile, network: Network) -> Check:
     declared, found = (file.inputs, file.outputs), network.tensors()
-    if declared == found:
-        return Check("tensors", file.path, _spelled(*declared))
-    return Check(
-        "tensors", file.path, "", TensorError(pack, file.path, _spelled(*declared), _spelled(*found))
+    if all(map(_all_fit, declared, found)):
+        return Check("tensors", file.path, spelled(*declared))
+    error = TensorError(pack, file.path, spelled(*declared), spelled(*found))
+    return Check("tensors", file.path, "", error)
+
+
+def _all_fit(declared: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> bool:
+    """The same tensors; where the network takes any size, the manifest may declare the one it is fed."""
+    return len(declared) == len(found) and all(
+        (ours.name, ours.dtype, len(ours.shape)) == (theirs.name, theirs.dtype, len(theirs.shape))
+        and all(their in (our, ANY_SIZE) for our, their in zip(ours.shape, theirs.shape, strict=True))
+        for ours, theirs in zip(declared, found, strict=True)
     )
 
 
-def _spelled(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> str:
+def spelled(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> str:
+    """Tensors for a message."""
+
     def side(tensors: tuple[Tensor, ...]) -> str:
         return ", ".join(f"{each.name} {each.dtype}{list(each.shape)}" for each in tensors)
 
     return f"{side(inputs)} -> {side(outputs)}"
+
+
+def _latency(pack: str, file: ModelFile, network: Network, clock_ms: ClockMs) -> Check:
+    """The median of a few runs on a black picture; an error only if the network does not run at all."""
+    feed = {file.inputs[0].name: np.zeros([max(size, 1) for size in file.inputs[0].shape], np.float32)}
+    laps: list[float] = []
+    try:
+        network.run(feed)
+        for _ in range(LATENCY_RUNS):
+            started = clock_ms()
+            network.run(feed)
+            laps.append(clock_ms() - started)
+    except ValueError as error:
+        declared = spelled(file.inputs, file.outputs)
+        return Check("latency", file.path, "", TensorError(pack, file.path, declared, f"and: {error}"))
+    return Check("latency", file.path, f"{float(np.median(laps)):.1f} ms a run on one thread")
 
 
 def _check_golden(
@@ -146,13 +167,18 @@ def _check_golden(
         if expected is None:
             continue
         found = np.concatenate([answer[output.name] for answer in answers])
+        if file.arithmetic == "int8":
+            yield _check_direction(pack, file.path, found, expected.astype(np.float32))
+            continue
         difference = relative_difference(found, expected.astype(np.float32))
         error = (
             None
             if difference <= declared.tolerance
             else GoldenError(pack, file.path, vector, difference, declared.tolerance)
         )
-        yield Check("golden", file.path, f"{output.name} within {difference:.2g} of the original", error)
+        yield Check(
+            "golden", file.path, f"{output.name} within {difference:.2g} of its golden vectors", error
+        )
 
 
 def relative_difference(found: Floats, expected: Floats) -> float:
@@ -162,28 +188,22 @@ def relative_difference(found: Floats, expected: Floats) -> float:
     return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
 
 
-def verify_sanity(
-    pack: Pack, embed_image: EmbedImage, pictures: Sequence[SanityPicture], threshold: float
-) -> Check:
-    """Pictures of one person reach `threshold`, pictures of two people do not; two renditions are skipped."""
-    vectors: list[tuple[SanityPicture, Floats]] = []
-    for picture in pictures:
-        vector = embed_image(picture.content)
-        if vector is None:
-            error = SanityError(pack.manifest.name, f"finds no face of {picture.person}")
-            return Check("sanity", "pack", "", error)
-        vectors.append((picture, vector))
-    mated: list[float] = []
-    non_mated: list[float] = []
-    for position, (one, left) in enumerate(vectors):
-        for other, right in vectors[position + 1 :]:
-            if one.person != other.person:
-                non_mated.append(float(left @ right))
-            elif one.photograph != other.photograph:
-                mated.append(float(left @ right))
-    lowest, highest = min(mated, default=1.0), max(non_mated, default=-1.0)
-    detail = f"{len(mated)} mated pairs from {lowest:.3f} up, {len(non_mated)} non-mated up to {highest:.3f}"
-    if lowest < threshold or highest >= threshold:
-        error = SanityError(pack.manifest.name, f"{detail}, threshold {threshold:.4f}")
-        return Check("sanity", "pack", detail, error)
-    return Check("sanity", "pack", detail)
+def _check_direction(pack: str, file: str, found: Floats, expected: Floats) -> Check:
+    """An int8 network against float32 answers: every picture's cosine reaches the floor."""
+    found_cosines = cosines(found, expected)
+    median, worst = float(np.median(found_cosines)), float(found_cosines.min())
+    detail = f"int8 keeps a cosine of {median:.4f} (median), {worst:.4f} (worst) to float32"
+    if worst >= INT8_MIN_COSINE:
+        return Check("golden", file, detail)
+    return Check("golden", file, detail, SaturationError(pack, file, median, worst, INT8_MIN_COSINE))
+
+
+def cosines(found: Floats, expected: Floats) -> Floats:
+    """Row by row; -1 for another shape, a row that is not finite, or one without a direction."""
+    if found.shape != expected.shape:
+        return np.full(max(len(expected), 1), -1, np.float32)
+    rows, wanted = found.reshape(len(found), -1), expected.reshape(len(expected), -1)
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(wanted, axis=1)
+    usable = np.isfinite(rows).all(axis=1) & (lengths > 0)
+    products = np.einsum("nd,nd->n", np.where(usable[:, None], rows, 0), wanted)
+    return np.where(usable, products / np.where(usable, lengths, 1), -1).astype(np.float32)

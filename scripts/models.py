@@ -1,4 +1,4 @@
-"""`stile models`: list the packs at hand, verify one, export the default one from source weights.
+"""`stile models`: list packs and recipes, verify, add and quantise packs, export the default one.
 
 Exit codes: 0 done, 1 a check failed, 2 a pack, a path or an environment that cannot be used.
 """
@@ -6,72 +6,29 @@ Exit codes: 0 done, 1 a check failed, 2 a pack, a path or an environment that ca
 from __future__ import annotations
 
 import hashlib
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from models.errors import ModelsError, OperatingPointError
-from models.manifest import MaxFmr, Tensor
-from models.rates import find_operating_point, rate_upper_bound
+from models.errors import ModelsError, TargetError
+from models.rates import rate_upper_bound
+from models.recipes import Recipe, find_recipe, shipped_recipes
 from models.registry import MANIFEST_FILE, Pack, open_pack
-from models.verify import Check, EmbedImage, Floats, SanityPicture, verify_pack, verify_sanity
+from models.verify import Check
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
+from scripts.pack_building import BuiltPack, add_pack, place
+from scripts.pack_networks import checks_of
 
 app = typer.Typer(no_args_is_help=True, help="Packs: what a kiosk may load.")
 
-REASON_MAX_CHARS: Final = 200
-"""How much of onnxruntime's own words is passed on."""
-SANITY_THREADS: Final = 2
-SANITY_FMR: Final = MaxFmr("1e-3")
-
-ONNX_DTYPES: Final = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
-
 PackArgument = Annotated[Path | None, typer.Argument(help="Folder of a pack; the default pack if left out.")]
-
-
-class SessionNetwork:
-    """An onnxruntime session as `models.verify` wants it: one thread, since it is the answer that counts."""
-
-    def __init__(self, content: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own classes have no common base but this
-            raise ValueError(str(error)[:REASON_MAX_CHARS]) from error
-
-    def tensors(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Inputs and outputs as the run-time reports them."""
-        return (
-            tuple(_tensor(node) for node in self._session.get_inputs()),
-            tuple(_tensor(node) for node in self._session.get_outputs()),
-        )
-
-    def run(self, feeds: Mapping[str, Floats]) -> Mapping[str, Floats]:
-        """Every output by name."""
-        names = [node.name for node in self._session.get_outputs()]
-        try:
-            answers = self._session.run(names, dict(feeds))
-        except Exception as error:
-            raise ValueError(str(error)[:REASON_MAX_CHARS]) from error
-        return dict(zip(names, answers, strict=True))
-
-
-def _tensor(node: Any) -> Tensor:
-    shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
-    return Tensor(name=node.name, dtype=ONNX_DTYPES.get(node.type, node.type), shape=shape)
 
 
 @app.command("list")
@@ -92,38 +49,84 @@ def list_packs(
         tell_json({"packs": [_pack_summary(pack) for pack in found]})
 
 
+@app.command("recipes")
+def recipes(as_json: AsJson = False) -> None:
+    """Show the recipes: packs that can be built from files you obtain, with the digests they must have."""
+    known = list(shipped_recipes())
+    screen = _screen(as_json)
+    for recipe in known:
+        screen.print(f"[bold]{recipe.name}[/]: {recipe.summary}", highlight=False)
+        for file in recipe.files:
+            screen.print(f"  {file.path}: {file.licence}, {file.upstream.package} {file.upstream.version}")
+            for brought in (each for way in file.ways for each in way.files):
+                digests = ", ".join(brought.sha256) or "no digest known"
+                screen.print(f"    {brought.name}  sha256 {digests}", highlight=False)
+        screen.print(f"  {recipe.measured}", highlight=False)
+    if as_json:
+        tell_json({"recipes": [_recipe_summary(recipe) for recipe in known]})
+
+
 @app.command("verify")
 def verify(pack: PackArgument = None, as_json: AsJson = False) -> None:
-    """Check digests, tensors, golden vectors and the mated and non-mated sanity set of a pack."""
+    """Check digests, licences, tensors, golden vectors, latency, and that known people are told apart."""
     opened = _opened(pack)
-    screen = _screen(as_json)
     checks: list[Check] = []
-    with Progress(console=screen, transient=True) as progress:
-        task = progress.add_task("verifying", total=None)
-        try:
-            for check in verify_pack(opened, SessionNetwork):
+    try:
+        with Progress(console=_screen(as_json), transient=True) as progress:
+            task = progress.add_task("verifying", total=None)
+            for check in checks_of(opened):
                 checks.append(check)
                 progress.advance(task)
-            checks.append(_sanity(opened))
-        except ModelsError as error:
-            fail(error, EXIT_UNUSABLE)
-    for check in checks:
-        mark = "[green]ok[/]" if check.passed else "[red]FAILED[/]"
-        screen.print(f"{mark} {check.name:8} {check.file:24} {check.error or check.detail}", highlight=False)
-    passed = all(check.passed for check in checks)
-    if as_json:
-        listed = [
-            {
-                "check": check.name,
-                "file": check.file,
-                "ok": check.passed,
-                "detail": str(check.error or check.detail),
-            }
-            for check in checks
-        ]
-        tell_json({**_pack_summary(opened), "ok": passed, "checks": listed})
-    if not passed:
-        raise typer.Exit(EXIT_FAILED)
+    except ModelsError as error:
+        fail(error, EXIT_UNUSABLE)
+    _tell_checks(opened, tuple(checks), as_json, {})
+
+
+@app.command("add")
+def add(
+    files: Annotated[list[Path], typer.Argument(help="The files that you obtained from upstream.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="A shipped recipe's name, or your own .toml file.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The new pack's folder; if left out, its name, here.")
+    ] = None,
+    non_commercial: Annotated[
+        bool, typer.Option("--non-commercial", help="You use it without commerce; a kiosk will show that.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a pack from your files and the default pack's, as a recipe says; kept only if it verifies."""
+    try:
+        with _waiting("building and verifying", as_json):
+            found = find_recipe(recipe)
+            built = add_pack(found, files, to or Path(found.recipe.pack), non_commercial=non_commercial)
+    except ModelsError as error:
+        fail(error, EXIT_UNUSABLE)
+    _tell_built(built, as_json, f"the pack was not kept: see what failed above (recipe {found.recipe.name})")
+
+
+@app.command("quantise")
+def quantise(
+    pack: Annotated[Path, typer.Argument(help="Folder of the pack whose embedders become int8.")],
+    calibration: Annotated[
+        Path, typer.Option("--calibration", help="A folder of pictures of faces that may be used for this.")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="The new pack's folder.")],
+    reduce_range: Annotated[
+        bool, typer.Option("--reduce-range", help="7-bit weights: they do not saturate without VNNI.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a pack with static int8 embedders, and say whether this machine computes it well enough."""
+    from scripts.pack_quantising import quantised_pack
+
+    source = _opened(pack)
+    try:
+        with _waiting("quantising and verifying", as_json):
+            assembled, heading = quantised_pack(source, calibration, to, reduce_range=reduce_range)
+            built = place(assembled, to, heading, keep_failed=True)
+    except ModelsError as error:
+        fail(error, EXIT_UNUSABLE)
+    _tell_built(built, as_json, f"{to} was written, and this machine must not use it: see what failed above")
 
 
 @app.command("export")
@@ -158,67 +161,94 @@ def export(
 @app.command("golden")
 def golden(
     to: Annotated[Path, typer.Option("--to", help="The .npz file to write.")],
+    pack: Annotated[
+        Path | None, typer.Option("--pack", help="Ask this pack's own networks, on this machine.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask dlib and LiteRT for the default pack's golden vectors; its declaration names the digest shown."""
-    from models.export.sources import PARITY_TOOLCHAIN, require_export_environment
-
+    """Golden vectors: the default pack's from dlib and LiteRT, another's from this machine."""
     try:
-        require_export_environment(PARITY_TOOLCHAIN)
+        content = _original_golden() if pack is None else _own_golden(_opened(pack))
+        to.write_bytes(content)
     except ModelsError as error:
         fail(error, EXIT_UNUSABLE)
-    from models.export.golden import make_golden
-
-    with resources.as_file(resources.files("scripts") / "portraits") as folder:
-        content = make_golden(folder)
-    to.write_bytes(content)
+    except OSError as error:
+        fail(TargetError(str(to), f"cannot be written ({error.strerror})"), EXIT_UNUSABLE)
     digest = hashlib.sha256(content).hexdigest()
     _screen(as_json).print(f"{to}: sha256 {digest}", highlight=False)
     if as_json:
         tell_json({"file": str(to), "sha256": digest})
 
 
-def portraits() -> list[SanityPicture]:
-    """The shipped portraits with their people, for the sanity set."""
-    folder = resources.files("scripts") / "portraits"
-    listed = tomllib.loads((folder / "portraits.toml").read_text(encoding="utf-8"))["portraits"]
-    return [
-        SanityPicture(each["person"], each["photograph"], (folder / each["file"]).read_bytes())
-        for each in listed
-    ]
+def _original_golden() -> bytes:
+    from models.export.sources import PARITY_TOOLCHAIN, require_export_environment
+
+    require_export_environment(PARITY_TOOLCHAIN)
+    from models.export.golden import make_golden
+
+    with resources.as_file(resources.files("scripts") / "portraits") as folder:
+        return make_golden(folder)
 
 
-def _sanity(pack: Pack) -> Check:
-    """The sanity check at the pack's own threshold for one image a template and 1e-3."""
-    try:
-        point = find_operating_point(pack.manifest, pack.recipe_digest, 1, 1, SANITY_FMR)
-    except OperatingPointError as error:
-        return Check("sanity", "pack", "", error)
-    return verify_sanity(pack, _embedder(pack), portraits(), point.threshold)
+def _own_golden(pack: Pack) -> bytes:
+    from scripts.pack_golden import golden_of
+
+    return golden_of(pack)
 
 
-def _embedder(pack: Pack) -> EmbedImage:
-    """The kiosk's own pipeline, on still pictures."""
-    import cv2
+def _tell_built(built: BuiltPack, as_json: bool, regret: str) -> None:
+    for name in built.unknown:
+        typer.echo(f"note: the digest of {name} is in no recipe; it was judged by its answers", err=True)
+    if not built.passed:
+        typer.echo(f"error: {regret}", err=True)
+    _tell_checks(
+        built.pack, built.checks, as_json, {"kept": built.kept, "unknown_files": list(built.unknown)}
+    )
 
-    from edge.app import open_pipeline
-    from edge.capture.sample import FailureToAcquire, Frame
 
-    pipeline = open_pipeline(pack, SANITY_THREADS)
+def _tell_checks(pack: Pack, checks: tuple[Check, ...], as_json: bool, more: dict[str, Any]) -> None:
+    """The checks for people or for a program; ends with 1 if any failed."""
+    screen = _screen(as_json)
+    for check in checks:
+        mark = "[green]ok[/]" if check.passed else "[red]FAILED[/]"
+        screen.print(f"{mark} {check.name:8} {check.file:24} {check.error or check.detail}", highlight=False)
+    passed = all(check.passed for check in checks)
+    if as_json:
+        listed = [
+            {
+                "check": check.name,
+                "file": check.file,
+                "ok": check.passed,
+                "detail": str(check.error or check.detail),
+            }
+            for check in checks
+        ]
+        tell_json({**_pack_summary(pack), "ok": passed, **more, "checks": listed})
+    if not passed:
+        raise typer.Exit(EXIT_FAILED)
 
-    def embed_image(content: bytes) -> Floats | None:
-        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if decoded is None:
-            return None
-        picture: NDArray[np.uint8] = decoded.astype(np.uint8)
-        frame = Frame(picture, 0, "portrait")
-        faces = pipeline.detect(frame)
-        observation = pipeline.observe(frame, faces[0]) if faces else None
-        if observation is None or isinstance(observation, FailureToAcquire):
-            return None
-        return pipeline.embed(observation).vector
 
-    return embed_image
+@contextmanager
+def _waiting(what: str, as_json: bool) -> Iterator[None]:
+    with Progress(console=_screen(as_json), transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield
+
+
+def _recipe_summary(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "summary": recipe.summary,
+        "measured": recipe.measured,
+        "files": {
+            file.path: {
+                "licence": file.licence,
+                "upstream": f"{file.upstream.package} {file.upstream.version}",
+                "brought": [{each.name: list(each.sha256) for each in way.files} for way in file.ways],
+            }
+            for file in recipe.files
+        },
+    }
 
 
 def _opened(folder: Path | None) -> Pack:
@@ -241,6 +271,7 @@ def _pack_summary(pack: Pack) -> dict[str, Any]:
         "pack_digest": pack.digest,
         "recipe_digest": pack.recipe_digest,
         "dimensions": manifest.dimensions,
+        "non_commercial": manifest.non_commercial,
         "files": {file.path: {"sha256": file.sha256, "licence": file.licence} for file in manifest.files},
         "operating_points": _points_summary(pack),
     }
@@ -277,5 +308,6 @@ def _pack_table(pack: Pack) -> Table:
     for file in manifest.files:
         source = f"{file.source.package} {file.source.version}"
         table.add_row(file.path, file.licence, source, file.sha256[:12])
-    table.caption = f"pack {pack.digest[:12]}, recipe {pack.recipe_digest[:12]}"
+    note = ", not for commercial use" if manifest.non_commercial else ""
+    table.caption = f"pack {pack.digest[:12]}, recipe {pack.recipe_digest[:12]}{note}"
     return table

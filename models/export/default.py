@@ -6,7 +6,6 @@ Building twice gives the same bytes. Needs the export environment (requirements/
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -20,6 +19,7 @@ from models.export.dlib_dat import read_dlib_resnet
 from models.export.dlib_onnx import build_dlib_resnet
 from models.export.tflite_onnx import convert_tflite
 from models.manifest import ModelFile, Preprocessing, Source, Tensor, parse_manifest
+from models.manifest_text import file_table
 from models.registry import MANIFEST_FILE
 
 DECLARATION: Final = "default.toml"
@@ -90,7 +90,7 @@ def export_default(folder: Path) -> Iterator[str]:
     for recipe in RECIPES:
         content = recipe.build(sources.read_source(recipe.source))
         (folder / recipe.path).write_bytes(content)
-        tables.append(_file_table(_declare(recipe, content)))
+        tables.append(file_table(_declare(recipe, content)))
         yield recipe.path
     # Made by `models.export.golden` from the original implementations; the export only carries it along.
     golden = (resources.files("models") / "packs" / "default" / GOLDEN).read_bytes()
@@ -125,26 +125,3 @@ def _tensor(value: Any) -> Tensor:
         dtype="float32",
         shape=tuple(int(size.dim_value) if size.HasField("dim_value") else -1 for size in dimensions),
     )
-
-
-def _file_table(file: ModelFile) -> str:
-    """The file as a TOML table; JSON strings, numbers and arrays of numbers are TOML as well."""
-    pixels, source = file.preprocessing, file.source
-    lines = [
-        "[[files]]",
-        f"path = {json.dumps(file.path)}",
-        f"sha256 = {json.dumps(file.sha256)}",
-        f"licence = {json.dumps(file.licence)}",
-        f"source = {{ package = {json.dumps(source.package)}, version = {json.dumps(source.version)}, "
-        f"file = {json.dumps(source.file)}, sha256 = {json.dumps(source.sha256)} }}",
-        f"preprocessing = {{ layout = {json.dumps(pixels.layout)}, channels = {json.dumps(pixels.channels)}, "
-        f"scale = {pixels.scale!r}, offset = {pixels.offset!r} }}",
-    ]
-    for key, tensors in (("inputs", file.inputs), ("outputs", file.outputs)):
-        listed = ", ".join(
-            f"{{ name = {json.dumps(each.name)}, dtype = {json.dumps(each.dtype)}, "
-            f"shape = {json.dumps(each.shape)} }}"
-            for each in tensors
-        )
-        lines.append(f"{key} = [{listed}]")
-    return "\n".join(lines) + "\n"

@@ -48,7 +48,7 @@ PARITY_TOOLCHAIN: Final = (*TOOLCHAIN, "dlib", "ai_edge_litert")
 
 def require_export_environment(modules: tuple[str, ...] = TOOLCHAIN) -> None:
     """Raises `ExportUnavailableError` naming each module or package that is missing here."""
-    missing = [module for module in modules if util.find_spec(module) is None]
+    missing = _missing(modules)
     for package in sorted({f"{source.package}=={source.version}" for source in SOURCES}):
         name, _, version = package.partition("==")
         try:
@@ -58,6 +58,17 @@ def require_export_environment(modules: tuple[str, ...] = TOOLCHAIN) -> None:
             missing.append(package)
     if missing:
         raise ExportUnavailableError(tuple(missing))
+
+
+def require_modules(modules: tuple[str, ...]) -> None:
+    """Raises `ExportUnavailableError` naming each module missing here, for work on a user's own weights."""
+    missing = _missing(modules)
+    if missing:
+        raise ExportUnavailableError(tuple(missing))
+
+
+def _missing(modules: tuple[str, ...]) -> list[str]:
+    return [module for module in modules if util.find_spec(module) is None]
 
 
 def read_source(source: Source) -> bytes:

@@ -22,7 +22,8 @@ from models.export.sources import DLIB_DESCRIPTOR, PARITY_TOOLCHAIN, read_source
 from models.preprocessing import to_input  # noqa: E402
 from models.registry import MANIFEST_FILE, open_pack  # noqa: E402
 from models.verify import relative_difference  # noqa: E402
-from scripts.models import SessionNetwork, app  # noqa: E402
+from scripts.models import app  # noqa: E402
+from scripts.pack_networks import SessionNetwork  # noqa: E402
 
 pytestmark = pytest.mark.export
 

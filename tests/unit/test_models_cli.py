@@ -33,7 +33,8 @@ def test_verify_proves_the_default_pack_on_the_kiosks_own_pipeline() -> None:
     (line,) = verified.stdout.splitlines()
     said = json.loads(line)
     assert said["ok"] is True
-    assert {check["check"] for check in said["checks"]} == {"digest", "tensors", "golden", "sanity"}
+    names = {"digest", "licence", "tensors", "golden", "latency", "sanity", "channels"}
+    assert {check["check"] for check in said["checks"]} == names
 
 
 def test_a_damaged_pack_ends_verify_with_2_and_the_files_name(tmp_path: Path) -> None:
