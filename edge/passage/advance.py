@@ -52,6 +52,9 @@ from wire.messages import GateOutcome
 
 RECLAIM_MS = 1_500
 """A code held up all the while is one claim: it must be out of sight this long before it counts again."""
+UNKNOWN_MS = 1_000
+"""The least time between two claims that are nobody's: each makes a record, and a telephone can show thirty
+codes a second."""
 
 Step = tuple[Passage, tuple[Effect, ...]]
 
@@ -72,7 +75,7 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
         case Phase.SETTLED, ClaimSeen(claim):
             held = claim == passage.claim
             return replace(passage, claim_seen_ms=now_ms) if held else replace(
-                passage, deadline_ms=now_ms
+                passage, deadline_ms=max(now_ms, _not_before_ms(passage))
             ), ()
         case Phase.SETTLED, OtherWayAsked():
             return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
@@ -298,6 +301,15 @@ def _settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
     told = account(passage, rules, settled_ms=now_ms)
     # The template goes with the passage: nobody's is kept in memory for longer than they stand here.
     settled = replace(
-        passage, phase=Phase.SETTLED, deadline_ms=now_ms + rules.release.linger_ms, template=None
+        passage,
+        phase=Phase.SETTLED,
+        deadline_ms=max(now_ms + rules.release.linger_ms, _not_before_ms(passage)),
+        template=None,
     )
     return settled, () if told is None else (Settle(told),)
+
+
+def _not_before_ms(passage: Passage) -> int:
+    """When the next passage may begin: at once, unless this one's claim was nobody's."""
+    unknown = passage.verdict is not None and passage.subject is None
+    return passage.decided_ms + UNKNOWN_MS if unknown else 0

@@ -326,6 +326,27 @@ def test_a_gate_that_never_says_how_it_ended_is_recorded_as_unknown() -> None:
     assert attempt.record.gate_outcome is GateOutcome.UNKNOWN
 
 
+@pytest.mark.parametrize("linger_ms", [0, 2_500])
+def test_a_stranger_who_shows_one_code_after_another_makes_a_record_a_second_and_no_more(
+    linger_ms: int,
+) -> None:
+    rules = Rules(ConfirmConfig(), ReleaseConfig(linger_ms=linger_ms), {3: POINT})
+    passage, records, start_ms = new_passage(PassageId("3" * 32), b"12345678"), 0, 100_000
+    for now_ms in range(start_ms, start_ms + 10_000, 33):
+        if is_over(passage, now_ms):
+            passage = new_passage(PassageId(f"{now_ms:032x}"), b"12345678", passage)
+        for told in (ClaimSeen(QrClaim(ClaimId(f"{now_ms:032x}"))), UNKNOWN):
+            passage, effects = advance(passage, told, now_ms, rules)
+            records += sum(isinstance(effect, Settle) for effect in effects)
+    assert 5 <= records <= 10
+
+
+def test_the_next_member_need_not_wait_for_the_one_before_to_leave_the_screen() -> None:
+    attempt = claimed().tell(face(), face(), face(), GateAnswered(GateOutcome.PASSED))
+    attempt.tell(ClaimSeen(QrClaim(ClaimId("9" * 32))))
+    assert is_over(attempt.passage, attempt.now_ms)
+
+
 def test_no_face_is_wanted_before_a_claim() -> None:
     assert not wants_face(Attempt().passage)
     assert wants_face(Attempt().tell(ClaimSeen(CLAIM)).passage)
