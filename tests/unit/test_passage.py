@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 
 import msgspec
@@ -330,7 +331,7 @@ def test_a_gate_that_never_says_how_it_ended_is_recorded_as_unknown() -> None:
 def test_a_stranger_who_shows_one_code_after_another_makes_a_record_a_second_and_no_more(
     linger_ms: int,
 ) -> None:
-    rules = Rules(ConfirmConfig(), ReleaseConfig(linger_ms=linger_ms), {3: POINT})
+    rules = replace(RULES, release=ReleaseConfig(linger_ms=linger_ms))
     passage, records, start_ms = new_passage(PassageId("3" * 32), b"12345678"), 0, 100_000
     for now_ms in range(start_ms, start_ms + 10_000, 33):
         if is_over(passage, now_ms):
