@@ -137,7 +137,10 @@ class Members:
         self.active(subject)
         held = [claim for claim in self._claims.claims_of(subject) if claim.revoked_at_ms is None]
         check_claim(kind, text, len(held))
-        digest = claim_digest(self._context.secrets.claim_key, kind, text)
+        read = (
+            text.upper() if kind is ClaimKind.CARD else text
+        )  # as kiosks take cards, however they are typed
+        digest = claim_digest(self._context.secrets.claim_key, kind, read)
         if not self._claims.add_claim(StoredClaim(digest, subject, kind, self._context.now_ms())):
             raise ConflictError("claim", digest.hex()[:8], "is taken: use another")
         return digest

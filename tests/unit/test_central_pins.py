@@ -1,4 +1,4 @@
-"""A PIN that is changed or withdrawn while another try at it is being looked at."""
+"""Members' cards and PINs: one that is changed or withdrawn while another try at it is being looked at."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 
 from central.app import Desk, Dice, init_central, load_config, open_desk
 from central.enrolment import Consent
+from wire.claims import ClaimKind, claim_digest
 from wire.ids import SubjectId
 from wire.requests import PinOutcome
 
@@ -62,3 +63,8 @@ def test_a_try_does_not_bring_back_the_pin_of_somebody_who_withdrew(
     hasher.meanwhile = lambda: desk.members.withdraw(ada)
     desk.members.check_pin(ada, "4711")
     assert desk.members.check_pin(ada, "4711").outcome is PinOutcome.NO_PIN
+
+
+def test_a_card_is_the_same_in_capitals_as_kiosks_read_it(desk: Desk, ada: SubjectId):
+    read = claim_digest(desk.context.secrets.claim_key, ClaimKind.CARD, "AB12CD")
+    assert desk.members.add_claim(ada, ClaimKind.CARD, "ab12cd") == read
