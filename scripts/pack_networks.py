@@ -51,7 +51,7 @@ class SessionNetwork:
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes have no common base but this
-            raise ValueError(str(error)[:REASON_MAX_CHARS]) from error
+            raise ValueError(_in_short(error)) from error
 
     def tensors(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Inputs and outputs as the run-time reports them."""
@@ -66,8 +66,12 @@ class SessionNetwork:
         try:
             answers = self._session.run(names, dict(feeds))
         except Exception as error:
-            raise ValueError(str(error)[:REASON_MAX_CHARS]) from error
+            raise ValueError(_in_short(error)) from error
         return dict(zip(names, answers, strict=True))
+
+
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split())[:REASON_MAX_CHARS]
 
 
 def _tensor(node: Any) -> Tensor:
@@ -113,9 +117,11 @@ def _tell_tensors(content: bytes, wanted: list[int]) -> dict[str, Any]:
         if len(inputs) != 1 or len(inputs[0].shape) != len(wanted):
             shapes = [list(each.shape) for each in inputs]
             return {"error": f"its inputs are {shapes}, one of {wanted} is needed (-1: any size)"}
-        sizes = zip(wanted, inputs[0].shape, strict=True)
-        shape = [our if our > 0 else max(their, 1) for our, their in sizes]
-        network.run({inputs[0].name: np.zeros(shape, np.float32)})
+        sizes = list(zip(wanted, inputs[0].shape, strict=True))
+        # Other sizes are for the caller to tell; there is nothing to run then.
+        if all(our == their or min(our, their) < 1 for our, their in sizes):
+            shape = [our if our > 0 else max(their, 1) for our, their in sizes]
+            network.run({inputs[0].name: np.zeros(shape, np.float32)})
     except (ValueError, MemoryError) as error:
         return {"error": str(error) or "it needs more memory than there is"}
     return {"tensors": msgspec.to_builtins((inputs, outputs))}
