@@ -70,6 +70,10 @@ class GalleryKey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     version: f.Count
     key: f.DigestBytes
 
+    def __repr__(self) -> str:
+        """Nothing of what is in it."""
+        return f"{type(self).__name__}(…)"
+
 
 class SiteSecrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every kiosk of a site shares; never at rest unsealed. The newest gallery key is the last.
@@ -80,6 +84,10 @@ class SiteSecrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gallery_keys: Annotated[tuple[GalleryKey, ...], Meta(min_length=1, max_length=GALLERY_KEYS_MAX)]
     rotation_seed: f.DigestBytes
     claim_key: f.DigestBytes
+
+    def __repr__(self) -> str:
+        """Nothing of what is in it."""
+        return f"{type(self).__name__}(…)"
 
 
 def format_code(raw: bytes) -> str:

@@ -28,6 +28,10 @@ class ReviewerKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: f.DigestBytes
     certificate: Certificate
 
+    def __repr__(self) -> str:
+        """Nothing of what is in it."""
+        return f"{type(self).__name__}(…)"
+
 
 def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600, exist_ok=False)

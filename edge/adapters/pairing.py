@@ -40,6 +40,10 @@ class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grant: PairGrant
     secrets: SiteSecrets
 
+    def __repr__(self) -> str:
+        """Nothing of what is in it."""
+        return f"{type(self).__name__}(…)"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
