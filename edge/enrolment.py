@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from edge.capture.embedding import fuse, similarity
 from edge.capture.sample import Probe
-from edge.compare.gallery import Template, make_template
+from edge.compare.gallery import Candidate, Gallery, Template, make_template, require_recipe
 from models.manifest import OperatingPoint
 from wire.ids import SubjectId
 
@@ -38,3 +38,30 @@ def enrol(
         if others and similarity(sample.vector, fuse(others).vector) < point.threshold:
             return FailureToEnrol(EnrolmentObstacle.SAMPLES_DISAGREE)
     return make_template(subject, samples)
+
+
+@dataclass(frozen=True, slots=True)
+class ClashCheck:
+    """Who of the gallery a new template is too much like to be told apart by face alone, most alike first."""
+
+    subject: SubjectId
+    rivals: tuple[Candidate, ...]
+
+    @property
+    def claim_needed(self) -> frozenset[SubjectId]:
+        """Subjects who are to claim who they are, wherever others are searched for; empty without a clash."""
+        return (
+            frozenset((self.subject, *(rival.subject for rival in self.rivals)))
+            if self.rivals
+            else frozenset()
+        )
+
+
+def check_clashes(template: Template, gallery: Gallery, point: OperatingPoint) -> ClashCheck:
+    """Relatives, or the same person enrolled twice: others within the clash margin of the threshold or above.
+
+    Raises `TemplateError` across recipes. The subject's own older template is no rival.
+    """
+    require_recipe(gallery.recipe_digest, template.recipe_digest, "the gallery")
+    near = gallery.alike(template.vector, point.threshold - point.clash_margin)
+    return ClashCheck(template.subject, tuple(each for each in near if each.subject != template.subject))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from edge.capture.embedding import similarity
 from edge.capture.sample import Probe
 from edge.compare.gallery import Gallery, Template, require_recipe
@@ -33,10 +31,13 @@ class NoMatch:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Alike enough, but another subject is as alike or nearly: relatives, or a template mixed up."""
+    """Alike enough, but another subject is as alike or nearly: relatives, or a template mixed up.
+
+    `margin` is None where the only other one is not in this gallery now.
+    """
 
     similarity: float
-    margin: float
+    margin: float | None
 
 
 Comparison = Match | NoMatch | Ambiguous
@@ -55,24 +56,33 @@ def verify(
     return _judge(template.subject, alike, margin, point)
 
 
-def search(probe: Probe, gallery: Gallery, point: OperatingPoint) -> Comparison:
-    """One to many: the most alike subject, if alike enough and clearly ahead of the next one."""
+def search(
+    probe: Probe,
+    gallery: Gallery,
+    point: OperatingPoint,
+    claim_needed: frozenset[SubjectId] = frozenset(),
+) -> Comparison:
+    """One to many: the most alike subject, if alike enough and clearly ahead of the next one.
+
+    Subjects in `claim_needed`, who have relatives here, compete but are never named: they claim first.
+    """
     require_recipe(gallery.recipe_digest, probe.recipe_digest, "the gallery")
-    if not len(gallery):
+    found = gallery.nearest(probe.vector, 2)
+    if not found:
         return NoMatch(None, None)
-    alikes = gallery.similarities(probe.vector)
-    best = int(np.argmax(alikes))
-    subject = gallery.templates[best].subject
-    margin = margin_over_others(probe, subject, float(alikes[best]), gallery)
-    return _judge(subject, float(alikes[best]), margin, point)
+    best = found[0]
+    margin = best.similarity - found[1].similarity if len(found) > 1 else None
+    judged = _judge(best.subject, best.similarity, margin, point)
+    if isinstance(judged, Match) and best.subject in claim_needed:
+        return Ambiguous(judged.similarity, judged.margin)
+    return judged
 
 
 def margin_over_others(probe: Probe, subject: SubjectId, alike: float, gallery: Gallery) -> float | None:
     """`alike` less the greatest similarity of any other subject; None if there is no other."""
     require_recipe(gallery.recipe_digest, probe.recipe_digest, "the gallery")
-    alikes = gallery.similarities(probe.vector)
-    others = np.delete(alikes, gallery.index[subject]) if subject in gallery.index else alikes
-    return float(alike - others.max()) if others.size else None
+    others = [each for each in gallery.nearest(probe.vector, 2) if each.subject != subject]
+    return alike - others[0].similarity if others else None
 
 
 def _judge(subject: SubjectId, alike: float, margin: float | None, point: OperatingPoint) -> Comparison:

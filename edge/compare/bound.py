@@ -1,0 +1,113 @@
+"""How often one to many would name somebody who is not enrolled, at most, and when that is too often."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from edge.compare.gallery import Gallery
+from models.manifest import OperatingPoint
+from models.rates import rate_upper_bound
+from wire.ids import SubjectId
+
+PAIR_ROWS: Final = 512
+"""Rows compared with all later ones at a time: a few MB for some thousands of subjects."""
+
+
+class SearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `search`: whether members claim who they are, or are searched for, and within which bound.
+
+    `max_fpir`: false-positive identification rate of one passage above which the kiosk does not start.
+    """
+
+    mode: Literal["claim_first", "one_to_many"] = "claim_first"
+    max_fpir: Annotated[float, Meta(gt=0, le=0.1)] = 0.01
+
+
+class FmrSource(StrEnum):
+    """Whose comparisons a bound on the false match rate rests on."""
+
+    PACK = "pack"
+    GALLERY = "gallery"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A gallery compared with itself: its pairs of different subjects, and which of them are too alike."""
+
+    subjects: int
+    pairs: int
+    false_matches: int
+    """Pairs at or above the threshold."""
+    claim_needed: frozenset[SubjectId]
+    """Subjects of pairs no further than the clash margin below the threshold: a search must not name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchBound:
+    """The upper bound of the FMR that counts, and what it makes of a search in a gallery."""
+
+    fmr_upper: float
+    source: FmrSource
+    attempts: int
+    subjects: int
+
+    @property
+    def fpir(self) -> float:
+        """The most passages of people who are not enrolled that end in naming somebody, 0 to 1."""
+        return min(1.0, self.fmr_upper * self.attempts * self.subjects)
+
+    def most_subjects(self, max_fpir: float) -> int:
+        """The largest gallery that stays within `max_fpir` by this FMR."""
+        return math.floor(max_fpir / (self.fmr_upper * self.attempts))
+
+    def refusal(self, max_fpir: float) -> str:
+        """Why one to many is not to be started, and what would help; empty when it may."""
+        if self.fpir <= max_fpir:
+            return ""
+        told = "by this gallery's own pairs" if self.source is FmrSource.GALLERY else "by the pack's test set"
+        return (
+            f"one to many among {self.subjects} members could name somebody else for {self.fpir:.3g} of the "
+            f"people who are not enrolled ({told} FMR at most {self.fmr_upper:.3g}; {self.attempts} attempts "
+            f"a passage); the largest gallery allowed is {self.most_subjects(max_fpir)} members: choose a "
+            'stricter match.max_fmr or fewer confirm.attempts, or leave search.mode = "claim_first"'
+        )
+
+
+def survey(gallery: Gallery, point: OperatingPoint) -> Survey:
+    """Compare every template with every other: time grows with the square, about a second for 10,000."""
+    matrix, subjects = gallery.matrix, gallery.subjects
+    false_matches, clashing = 0, set[int]()
+    for at in range(0, len(subjects), PAIR_ROWS):
+        block = matrix[at : at + PAIR_ROWS]
+        alikes = block @ matrix[at:].T
+        alikes[np.tril_indices(len(block), 0, alikes.shape[1])] = -np.inf  # each pair once, and nobody's own
+        false_matches += int(np.count_nonzero(alikes >= point.threshold))
+        clashing.update((np.argwhere(alikes >= point.threshold - point.clash_margin) + at).ravel().tolist())
+    count = len(subjects)
+    needing = frozenset(subjects[row] for row in clashing)
+    return Survey(count, count * (count - 1) // 2, false_matches, needing)
+
+
+def bound_search(point: OperatingPoint, found: Survey, attempts: int) -> SearchBound:
+    """The bound by the pack's comparisons, or by the gallery's own where these show that it does worse.
+
+    A handful of pairs can prove no small rate: 45 without a false match still allow 6 %. So the gallery's own
+    upper bound counts once its lower bound contradicts the pack, and the larger of the two is taken then.
+    Pairs share people, so both bounds are somewhat too narrow; templates are more alike than probes are to
+    them, which errs on the safe side.
+    """
+    # The threshold promises max_fmr and no less, whatever few people's comparisons happened to show.
+    by_pack = max(rate_upper_bound(point.false_matches, point.non_mated), float(point.max_fmr))
+    if found.false_matches:
+        least = 1 - rate_upper_bound(found.pairs - found.false_matches, found.pairs)
+        by_gallery = rate_upper_bound(found.false_matches, found.pairs)
+        if least > by_pack:
+            return SearchBound(by_gallery, FmrSource.GALLERY, attempts, found.subjects)
+    return SearchBound(by_pack, FmrSource.PACK, attempts, found.subjects)
