@@ -35,6 +35,8 @@ PROBE_MEMORY_BYTES: Final = 4 * 2**30
 """Address space of the first look; a face network opens in well under one gigabyte."""
 PROBE_SECONDS: Final = 60
 """Processor time of the first look; a face network opens and runs in under one second."""
+PROBE_WAIT_SECONDS: Final = 300
+"""By the clock, on a machine that is busy with other things."""
 
 ONNX_DTYPES: Final = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
@@ -80,24 +82,24 @@ def _tensor(node: Any) -> Tensor:
 
 
 def probe_tensors(
-    content: bytes, name: str, shape: tuple[int, ...]
+    content: bytes, name: str, shape: tuple[int, ...], seconds: int = PROBE_SECONDS
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """A network's tensors after opening and running it once in a bounded child; raises `GraphError`.
 
-    `shape`: of the one input, -1 where the file decides.
+    `shape`: of the one input, -1 where the file decides. `seconds`: of processor time.
     """
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "scripts.pack_networks", json.dumps(shape)],
+            [sys.executable, "-m", "scripts.pack_networks", json.dumps(shape), str(seconds)],
             input=content,
             capture_output=True,
-            timeout=2 * PROBE_SECONDS,
+            timeout=PROBE_WAIT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise GraphError(name, f"opening it took more than {2 * PROBE_SECONDS} s") from error
+        raise GraphError(name, f"opening it took more than {PROBE_WAIT_SECONDS} s") from error
     if ended.returncode != 0:
-        bounds = f"{PROBE_MEMORY_BYTES >> 30} GiB and {PROBE_SECONDS} s of processor time"
+        bounds = f"{PROBE_MEMORY_BYTES >> 30} GiB and {seconds} s of processor time"
         reason = f"opening it ended the process that tried (code {ended.returncode}; it had {bounds})"
         raise GraphError(name, reason)
     told = json.loads(ended.stdout)
@@ -132,7 +134,8 @@ def main() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (PROBE_MEMORY_BYTES, PROBE_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (PROBE_SECONDS, PROBE_SECONDS))
+    seconds = int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     told = _tell_tensors(sys.stdin.buffer.read(), json.loads(sys.argv[1]))
     sys.stdout.write(json.dumps(told))
 

@@ -32,6 +32,10 @@ SIDE: Final = 112
 """Side of the picture; the symbol does not name it."""
 
 
+JOINED: Final = frozenset({("Convolution", "BatchNorm"), ("_maximum_scalar", "_minimum_scalar")})
+"""A node and the only one that reads it, which become one."""
+
+
 def convert_mxnet(parameters: bytes, symbol: bytes) -> bytes:
     """An ONNX file (N, 3, 112, 112) -> (N, dimensions); raises `GraphError` for what it does not know."""
     try:
@@ -75,7 +79,7 @@ class _Converter:
                 readers.setdefault(source, []).append(index)
         for index, node in enumerate(self._nodes[: head + 1]):
             operator, inputs = node["op"], self._inputs(node)
-            attributes: Attributes = node.get("attrs", node.get("attr", node.get("param", {})))
+            attributes = _attributes(node)
             if operator == "null":
                 if node["name"] not in self._parameters:
                     if INPUT in self._names.values():
@@ -84,17 +88,16 @@ class _Converter:
                 continue
             if operator not in self._rows:
                 raise ValueError(f"operator {operator} is not one this converter knows")
+            if index in self._names:
+                continue
             following = readers.get(index, [])
-            if operator == "Convolution" and len(following) == 1:
-                follower = self._nodes[following[0]]
-                if follower["op"] == "BatchNorm":
-                    self._folded[index] = self._scale_and_shift(follower)
-                    self._names[following[0]] = self._names[index] = self._convolution(
-                        index, attributes, inputs
-                    )
-                    continue
-            if index not in self._names:
-                self._names[index] = self._rows[operator](index, attributes, inputs)
+            pair = (operator, self._nodes[following[0]]["op"] if len(following) == 1 else "")
+            if pair == ("Convolution", "BatchNorm"):
+                self._folded[index] = self._scale_and_shift(self._nodes[following[0]])
+            row = self._clip if pair == ("_maximum_scalar", "_minimum_scalar") else self._rows[operator]
+            self._names[index] = row(index, attributes, inputs)
+            if pair in JOINED:
+                self._names[following[0]] = self._names[index]
         dimensions = int(self._width(head))
         return self._builder.finish(
             "mxnet_embedder",
@@ -123,6 +126,15 @@ class _Converter:
             return self._builder.node(operator, self._names[inputs[0]], value)
 
         return convert
+
+    def _clip(self, index: int, attributes: Attributes, inputs: list[int]) -> str:
+        """Both bounds at once: run-times join it to the convolution before it."""
+        (upper,) = (node for node in self._nodes if self._inputs(node) == [index])
+        bounds = [
+            self._builder.constant("bound", np.array(float(each["scalar"]), np.float32))
+            for each in (attributes, _attributes(upper))
+        ]
+        return self._builder.node("Clip", self._names[inputs[0]], *bounds)
 
     def _convolution(self, index: int, attributes: Attributes, inputs: list[int]) -> str:
         if _pair(attributes, "dilate", 1) != [1, 1]:
@@ -157,13 +169,18 @@ class _Converter:
 
     def _scale_and_shift(self, node: dict[str, Any]) -> tuple[Floats, Floats]:
         """Normalisation, gamma * (x - mean) / sqrt(variance + epsilon) + beta as x * scale + shift."""
-        attributes: Attributes = node.get("attrs", node.get("attr", node.get("param", {})))
-        inputs = self._inputs(node)
+        attributes, inputs = _attributes(node), self._inputs(node)
         gamma, beta, mean, variance = (self._parameter(each).astype(np.float64) for each in inputs[1:5])
         if attributes.get("fix_gamma", "True") in ("True", "1"):
             gamma = np.ones_like(gamma)
         scale = gamma / np.sqrt(variance + float(attributes.get("eps", BATCH_NORM_EPSILON)))
         return scale.astype(np.float32), (beta - mean * scale).astype(np.float32)
+
+
+def _attributes(node: dict[str, Any]) -> Attributes:
+    """MXNet has called them by three names."""
+    found: Attributes = node.get("attrs", node.get("attr", node.get("param", {})))
+    return found
 
 
 def _pair(attributes: Attributes, key: str, otherwise: int) -> list[int]:

@@ -10,9 +10,10 @@ import numpy as np
 import pack_standins as standins
 import pytest
 from click.testing import Result
-from onnx_standin import Graph, integer, uniform, value
+from onnx_standin import INT64, Graph, block, integer, number, tensor, uniform, value
 from typer.testing import CliRunner
 
+from models.errors import GraphError
 from models.graph_outline import MAX_NODES
 from models.registry import open_pack
 from scripts.models import app
@@ -20,6 +21,7 @@ from scripts.pack_networks import probe_tensors
 
 RUNNER = CliRunner()
 SHAPE = ["N", 3, 112, 112]
+BOOL = 9
 
 
 @pytest.fixture
@@ -108,8 +110,6 @@ def _four_terabytes() -> bytes:
 
 
 def _outside() -> bytes:
-    from onnx_standin import tensor
-
     graph = Graph()
     graph.inputs.append(value("image", SHAPE))
     graph.tensors.append(tensor("w", np.zeros((3, 256), np.float32), external="weights.bin"))
@@ -227,6 +227,34 @@ def test_the_first_look_from_outside_reports_what_the_file_says() -> None:
     inputs, outputs = probe_tensors(standins.embedder("sface"), "mine.onnx", (-1, 3, 112, 112))
     assert [each.shape for each in inputs] == [(-1, 3, 112, 112)]
     assert [(each.name, each.dtype, each.shape) for each in outputs] == [("out", "float32", (-1, 128))]
+
+
+def _without_end() -> bytes:
+    """A loop of 2**62 turns over an addition."""
+    body = b"".join(
+        [
+            block(1, block(1, "go") + block(2, "go_on") + block(4, "Identity")),
+            block(1, block(1, "x") + block(1, "x") + block(2, "y") + block(4, "Add")),
+            block(2, "body"),
+            block(11, value("turn", [], INT64)),
+            block(11, value("go", [], BOOL)),
+            block(11, value("x", SHAPE)),
+            block(12, value("go_on", [], BOOL)),
+            block(12, value("y", SHAPE)),
+        ]
+    )
+    graph = Graph()
+    graph.inputs.append(value("image", SHAPE))
+    turns = graph.constant("turns", np.array(2**62, np.int64))
+    attribute = block(5, block(1, "body") + block(6, body) + number(20, 5))
+    graph.node("Loop", [turns, "", "image"], "out", attribute)
+    graph.outputs.append(value("out", SHAPE))
+    return graph.content
+
+
+def test_a_network_that_never_answers_ends_the_child_and_not_the_command() -> None:
+    with pytest.raises(GraphError, match=r"ended the process.*3 s of processor time"):
+        probe_tensors(_without_end(), "mine.onnx", (-1, 3, 112, 112), seconds=3)
 
 
 def test_golden_vectors_recorded_here_hold_here(tmp_path: Path) -> None:
