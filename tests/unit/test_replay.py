@@ -282,7 +282,7 @@ def test_an_option_out_of_bounds_is_a_configuration_error(
 
 def test_bench_reports_every_key_of_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "FRAMES", 3)
-    monkeypatch.setattr(bench, "SEARCHES", 3)
+    monkeypatch.setattr(bench, "ORDINARY", ((5_000, 16),))
     monkeypatch.setattr(bench, "PASSES_BUDGET_S", 0.01)
     ran = CliRunner().invoke(APP, ["bench", "--json", "--threads", "1", "--subjects", "100"])
     assert ran.exit_code == 0, ran.output
@@ -290,6 +290,8 @@ def test_bench_reports_every_key_of_what_it_measured(monkeypatch: pytest.MonkeyP
     assert set(report["stages"]) >= {"detect", "landmarks", "align", "embed", "search"}
     for spread in (*report["stages"].values(), report["pipeline"], report["pass"]):
         assert 0 < spread["p50_ms"] <= spread["p95_ms"]
+    assert [(each["subjects"], each["dimensions"]) for each in report["search"]] == [(100, 128), (5_000, 16)]
+    assert [each["top1_as_float"] for each in report["search"]] == [1.0, 1.0]
     assert report["pipeline"]["repeats"] == 3
     assert report["rss_mb"] > 0
     assert report["start_s"] > 0
