@@ -16,6 +16,7 @@ from msgspec import Meta
 from edge.capture.detection import ZoneConfig
 from edge.capture.quality import QualityConfig
 from edge.capture.tracking import TrackingConfig
+from edge.compare.bound import SearchConfig
 from edge.confirm.liveness import ConfirmConfig
 from edge.decide.standing import StandingConfig
 from edge.enact.release import ReleaseConfig
@@ -87,6 +88,7 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     camera: CameraSection = CameraSection()
     pack: PackSection = PackSection()
     match: MatchSection = MatchSection()
+    search: SearchConfig = SearchConfig()
     zone: ZoneConfig = ZoneConfig()
     quality: QualityConfig = QualityConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -119,6 +121,12 @@ def parse_config(text: str, where: str) -> KioskConfig:
             _at(text, where, "standing", "grace_s"),
             config.standing.grace_s,
             f"must be at least standing.fresh_s, which is {config.standing.fresh_s}",
+        )
+    if config.search.mode == "one_to_many":
+        raise ConfigError(
+            _at(text, where, "search", "mode"),
+            config.search.mode,
+            'a passage at this kiosk begins with a claim and nobody is searched for yet: give "claim_first"',
         )
     return config
 

@@ -56,6 +56,20 @@ def test_a_bare_threshold_cannot_be_configured() -> None:
     assert "no such key" in complaint(LEAST + "\n[match]\nthreshold = 0.6\n")
 
 
+def test_nobody_is_searched_for_without_a_claim() -> None:
+    said = complaint(LEAST + '\n[search]\nmode = "one_to_many"\n')
+    assert said == (
+        "kiosk.toml:10: search.mode = 'one_to_many': a passage at this kiosk begins with a claim and nobody "
+        'is searched for yet: give "claim_first"'
+    )
+
+
+def test_a_ceiling_on_false_identifications_is_a_rate() -> None:
+    assert parse_config(LEAST + "\n[search]\nmax_fpir = 0.003\n", "kiosk.toml").search.max_fpir == 0.003
+    for silly in ("0.0", "0.5"):
+        assert "search.max_fpir" in complaint(LEAST + f"\n[search]\nmax_fpir = {silly}\n")
+
+
 def test_grace_must_not_end_before_freshness() -> None:
     said = complaint(LEAST + "\n[standing]\nfresh_s = 600\ngrace_s = 300\n")
     assert said.startswith("kiosk.toml:11: standing.grace_s = 300: must be at least")
