@@ -57,8 +57,10 @@ __all__ = [
     "probe_gate",
 ]
 
-PHOTO_RISK = "photo_risk"
-"""The note for `confirm.challenge = "never"`: a photograph held up passes for a face."""
+PHOTO_RISKS = {"never": "photo_risk", "on_claim_reuse": "photo_risk_first_use"}
+"""The note for a `confirm.challenge` under which a photograph held up may pass for a face."""
+TURNED_FMR: MaxFmr = MaxFmr("1e-2")
+"""Whose face turns in a challenge is told at this rate; of turned pairs of one person 99 % reach it."""
 MAX_THREADS = 64
 """Threads of one network; more than any kiosk has cores."""
 
@@ -254,7 +256,9 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
         )
         for images in range(1, IMAGES_MAX + 1)
     }
-    return Rules(config.confirm, config.release, points)
+    # One image against one at the loosest rate: a turned head is less like itself.
+    turned = choose_point(pack.manifest, pack.recipe_digest, 1, 1, TURNED_FMR)
+    return Rules(config.confirm, config.release, points, turned.threshold)
 
 
 def _notes(config: KioskConfig, gate: Gate, camera: Camera) -> tuple[str, ...]:
@@ -267,8 +271,8 @@ def _notes(config: KioskConfig, gate: Gate, camera: Camera) -> tuple[str, ...]:
         found.append(f"gate_{state.link.value}")
     elif state.fault is not None and state.fault is not Fault.NONE:
         found.append(f"gate_{state.fault.name.lower()}")
-    if config.confirm.challenge == "never":
-        found.append(PHOTO_RISK)
+    if risk := PHOTO_RISKS.get(config.confirm.challenge):
+        found.append(risk)
     return tuple(found)
 
 
@@ -287,5 +291,6 @@ def _notice(config: KioskConfig, uplink: Uplink, gate: Gate, camera: Camera) -> 
     return Notice(
         None if standing.age_ms is None else standing.age_ms // 1000,
         tuple(word for word, holds in degraded.items() if holds),
-        config.confirm.challenge == "never",
+        photo_risk=config.confirm.challenge == "never",
+        photo_risk_first_use=config.confirm.challenge == "on_claim_reuse",
     )

@@ -11,9 +11,13 @@ from typing import assert_never
 
 import msgspec
 
-from edge.capture.sample import FailureToAcquire, Frame
+from edge.capture.pipeline import Observation as FaceObservation
+from edge.capture.sample import Face, FailureToAcquire, Frame
 from edge.capture.tracking import Track, TrackingConfig, follow
 from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
+from edge.compare.member import KnownMember, Resolution
+from edge.confirm.challenge import Sighting, needs_probe
+from edge.confirm.liveness import RecentUse
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.verdict import GateState
 from edge.enact.display import ClaimEntered, HelpAsked, Notice, NotMe, OtherWayAsked, PinEntered
@@ -25,6 +29,7 @@ from edge.passage.observations import (
     ClaimResolved,
     ClaimSeen,
     FaceMissed,
+    FaceMoved,
     FaceSeen,
     GateAnswered,
     Observation,
@@ -33,7 +38,16 @@ from edge.passage.observations import (
     Surroundings,
     Tick,
 )
-from edge.passage.state import Passage, Phase, Rules, is_over, new_passage, wants_claim, wants_face
+from edge.passage.state import (
+    Passage,
+    Phase,
+    Rules,
+    is_over,
+    new_passage,
+    wants_claim,
+    wants_face,
+    wants_gestures,
+)
 from edge.ports import Camera, ClaimReader, Clock, Members, Pins, Recogniser, Records, Screen
 from firmware_bridge.gate import (
     Accepted,
@@ -118,6 +132,7 @@ class Kiosk:
         self._central_answers, self._on_report = central_answers, on_report
         self._passage = self._begin_passage(None)
         self._orphans: dict[PassageId, PassRecord] = {}
+        self._recent_use = RecentUse(rules.confirm)
         self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
@@ -163,6 +178,8 @@ class Kiosk:
                     self._tell(ClaimSeen(claim))
             elif wants_face(self._passage):
                 await self._look(frame, pool)
+            elif wants_gestures(self._passage):
+                await self._follow_gestures(frame, pool)
             else:
                 # Yield even to a camera that always has a frame.
                 await asyncio.sleep(0)
@@ -175,13 +192,44 @@ class Kiosk:
         if self._trace is not trace:
             return
         if acquired.face is not None:
-            trace.track = follow(trace.track, acquired.face, frame.captured_at_ms, self._tracking)
-            if trace.first_face_ms is None:
-                trace.first_face_ms = frame.captured_at_ms
+            self._follow(acquired.face, frame)
         if isinstance(acquired.probe, FailureToAcquire):
             self._tell(FaceMissed(acquired.probe))
         elif trace.track is not None:
             self._tell(FaceSeen(trace.track.id, acquired.probe, frame.captured_at_ms))
+
+    async def _follow_gestures(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
+        """Locate the face; embed it only where the challenge cannot be judged without knowing whose it is."""
+        trace, recogniser = self._trace, self._devices.recogniser
+        loop = asyncio.get_running_loop()
+
+        def locate() -> tuple[Face | None, FaceObservation | FailureToAcquire]:
+            face = recogniser.find(frame)
+            if isinstance(face, FailureToAcquire):
+                return None, face
+            return face, recogniser.observe(frame, face)
+
+        face, observed = await loop.run_in_executor(pool, locate)
+        challenge = self._passage.challenge
+        if self._trace is not trace or challenge is None:
+            return
+        track = None if face is None else self._follow(face, frame)
+        if isinstance(observed, FailureToAcquire):
+            self._tell(FaceMissed(observed))
+        elif track is not None:
+            probe = None
+            if needs_probe(challenge, track.id, observed.points):
+                self.embedded_frames += 1
+                probe = await loop.run_in_executor(pool, recogniser.embed, observed)
+            if self._trace is trace:
+                self._tell(FaceMoved(Sighting(track.id, observed.points, frame.captured_at_ms, probe)))
+
+    def _follow(self, face: Face, frame: Frame) -> Track:
+        trace = self._trace
+        trace.track = follow(trace.track, face, frame.captured_at_ms, self._tracking)
+        if trace.first_face_ms is None:
+            trace.first_face_ms = frame.captured_at_ms
+        return trace.track
 
     async def _watch_screen(self) -> None:
         while True:
@@ -265,7 +313,7 @@ class Kiosk:
         devices = self._devices
         match effect:
             case ResolveClaim(claim):
-                return ClaimResolved(await devices.members.resolve(claim))
+                return self._resolved(await devices.members.resolve(claim))
             case FetchStanding(subject):
                 return StandingSeen(await devices.members.standing(subject))
             case CheckPin(subject, entered):
@@ -286,12 +334,20 @@ class Kiosk:
                         assert_never(outcome)
             case Settle(account):
                 record = pass_record(account, self._identity, self._stamp())
+                if record.subject is not None:
+                    self._recent_use.note(record.subject, devices.clock.uptime_ms())
                 report = PassReport(record, trace.first_face_ms, trace.released_ms)
                 await devices.records.settle(record)
                 self._on_report(report)
                 return None
             case _:
                 assert_never(effect)
+
+    def _resolved(self, resolution: Resolution) -> ClaimResolved:
+        if not isinstance(resolution, KnownMember):
+            return ClaimResolved(resolution)
+        now_ms = self._devices.clock.uptime_ms()
+        return ClaimResolved(resolution, self._recent_use.holds(resolution.subject, now_ms))
 
     async def _check_pin(self, subject: SubjectId, pin: str) -> PinJudgement:
         judgement = await self._devices.pins.check(subject, pin)

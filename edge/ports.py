@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from edge.capture.pipeline import Acquisition
-from edge.capture.sample import Frame
+from edge.capture.pipeline import Acquisition, Observation
+from edge.capture.sample import Face, FailureToAcquire, Frame, Probe
 from edge.compare.claim import Claim
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.confirm.pin import PinJudgement, PinOutcome
@@ -80,6 +80,18 @@ class Recogniser(Protocol):
 
     def acquire(self, frame: Frame) -> Acquisition:
         """A probe of the one face in the zone, or what was in the way; called only within an interaction."""
+        ...
+
+    def find(self, frame: Frame) -> Face | FailureToAcquire:
+        """The one face in the zone."""
+        ...
+
+    def observe(self, frame: Frame, face: Face) -> Observation | FailureToAcquire:
+        """Where that face's points are, and its quality; recognises no one."""
+        ...
+
+    def embed(self, observation: Observation) -> Probe:
+        """The probe of an observation; called only within an interaction."""
         ...
 
 

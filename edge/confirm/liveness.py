@@ -1,4 +1,4 @@
-"""Agreement of several frames of one track, and what is asked of a face to show that it is live."""
+"""How much evidence a passage needs: how many frames must agree, and whether there is a challenge."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from msgspec import Meta
 from edge.capture.embedding import fuse, similarity
 from edge.capture.sample import Probe
 from edge.capture.tracking import TrackId
+from wire.ids import SubjectId
 
 
 class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,14 +22,24 @@ class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `attempts`: windows of frames compared before it is no match; every further one adds to the passage's
     false match rate at most as much as the first.
     `acquire_ms`: how long from the claim until a usable face. `pin_ms`: how long a PIN may take to type.
-    `challenge`: `never` leaves the risk of a photograph held up, which `state` and the screen say.
+    `challenge`: `never` leaves the risk of a photograph held up, `on_claim_reuse` leaves it for the first use
+    within `reuse_s`, and `state` and the screen say so. `prompts`: gestures asked for, each within
+    `prompt_ms`; `challenge_ms`: the whole challenge, the way back to looking at the camera included.
     """
 
     frames: Annotated[int, Meta(ge=1, le=10)] = 3
     attempts: Annotated[int, Meta(ge=1, le=5)] = 3
     acquire_ms: Annotated[int, Meta(ge=1_000, le=60_000)] = 8_000
     pin_ms: Annotated[int, Meta(ge=5_000, le=120_000)] = 30_000
-    challenge: Literal["never"] = "never"
+    challenge: Literal["never", "on_claim_reuse", "always"] = "never"
+    prompts: Annotated[int, Meta(ge=1, le=3)] = 2
+    prompt_ms: Annotated[int, Meta(ge=2_000, le=20_000)] = 5_000
+    challenge_ms: Annotated[int, Meta(ge=5_000, le=60_000)] = 15_000
+    reuse_s: Annotated[int, Meta(ge=1, le=604_800)] = 3_600
+
+    def asks(self, *, used_before: bool) -> bool:
+        """Whether somebody matched is challenged; `used_before`: the member was here within `reuse_s`."""
+        return self.challenge == "always" or (self.challenge == "on_claim_reuse" and used_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +74,23 @@ def agreed(window: Window, frames: int, threshold: float) -> Probe | None:
     fused = fuse(window.probes)
     alike = (similarity(probe.vector, fused.vector) for probe in window.probes)
     return fused if all(value >= threshold for value in alike) else None
+
+
+class RecentUse:
+    """Who was identified here within `reuse_s`, where the config asks for that; forgotten at a restart."""
+
+    def __init__(self, config: ConfirmConfig) -> None:
+        """Keeps nothing unless `challenge` is `on_claim_reuse`."""
+        self._kept_ms = config.reuse_s * 1000 if config.challenge == "on_claim_reuse" else 0
+        self._seen_ms: dict[SubjectId, int] = {}
+
+    def note(self, subject: SubjectId, now_ms: int) -> None:
+        """`subject` was identified now, by whichever of their claims."""
+        if self._kept_ms:
+            self._seen_ms.pop(subject, None)
+            self._seen_ms[subject] = now_ms
+
+    def holds(self, subject: SubjectId, now_ms: int) -> bool:
+        """Whether `subject` was here within the time; who was not is forgotten."""
+        self._seen_ms = {s: at for s, at in self._seen_ms.items() if now_ms - at < self._kept_ms}
+        return subject in self._seen_ms

@@ -16,6 +16,10 @@ class Prompt(StrEnum):
     SHOW_CLAIM = "show_claim"  # nobody is in a passage: hold up your code, or use another way
     LOOK_HERE = "look_here"  # no usable face yet; `hint` says what to do about it
     HOLD_STILL = "hold_still"
+    TURN_LEFT = "turn_left"  # the four gestures of a challenge; left and right are the member's own
+    TURN_RIGHT = "turn_right"
+    LOOK_UP = "look_up"
+    NOD = "nod"
     ENTER_CLAIM = "enter_claim"
     ENTER_PIN = "enter_pin"
     CHECKING = "checking"
@@ -48,11 +52,15 @@ class Display:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What stays on the screen whatever the prompt: how old the cache is, and what is degraded."""
+    """What stays on the screen whatever the prompt: how old the cache is, and what is degraded.
+
+    `photo_risk`: no passage is tested for photographs; `photo_risk_first_use`: a member's first is not.
+    """
 
     standing_age_s: int | None
     degraded: tuple[str, ...] = ()
     photo_risk: bool = False
+    photo_risk_first_use: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
 """`advance` is the one table of what follows from what in a passage.
 
     WAITING --claim--> IDENTIFYING --match, standing--> RELEASING --gate--> SETTLED
-                          |    |                            ^                  ^
-                          |    `--step up--> SECOND_FACTOR --PIN               |
-                          `--no match, no face, referral, refusal--------------'
+                        ^  |   |                            ^                  ^
+                        |  |   `--step up--> SECOND_FACTOR --PIN               |
+             bona fide--|  |                   ^ undetermined, other way       |
+                     CHALLENGING --------------'                               |
+                           `--no match, no face, attack, referral, refusal-----'
+
+    From IDENTIFYING a match leads to CHALLENGING where the config says so.
 
 The core decides and returns effects; the kiosk performs them, in order, and reports back.
 """
@@ -15,6 +19,7 @@ from dataclasses import replace
 from edge.compare.claim import Claim
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.compare.search import Ambiguous, Comparison, Match, verify
+from edge.confirm.challenge import Challenge, Outcome, begin, draw, expire, judge
 from edge.confirm.liveness import Window, agreed, gather
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import ABSENT
@@ -25,6 +30,7 @@ from edge.decide.verdict import (
     GateState,
     Grant,
     Identification,
+    Liveness,
     Membership,
     Payment,
     Refer,
@@ -39,6 +45,7 @@ from edge.passage.observations import (
     ClaimResolved,
     ClaimSeen,
     FaceMissed,
+    FaceMoved,
     FaceSeen,
     GateAnswered,
     Observation,
@@ -55,6 +62,12 @@ RECLAIM_MS = 1_500
 UNKNOWN_MS = 1_000
 """The least time between two claims that are nobody's: each makes a record, and a telephone can show thirty
 codes a second."""
+
+LIVENESS = {
+    Outcome.BONA_FIDE: Liveness.BONA_FIDE,
+    Outcome.ATTACK: Liveness.ATTACK,
+    Outcome.UNDETERMINED: Liveness.UNDETERMINED,
+}
 
 Step = tuple[Passage, tuple[Effect, ...]]
 
@@ -79,11 +92,13 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             ), ()
         case Phase.SETTLED, OtherWayAsked():
             return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
-        case Phase.IDENTIFYING, ClaimResolved(resolution):
-            return _resolved(passage, resolution, now_ms, rules)
+        case Phase.IDENTIFYING, ClaimResolved(resolution, used_before):
+            return _resolved(replace(passage, used_before=used_before), resolution, now_ms, rules)
         case Phase.IDENTIFYING, StandingSeen(view):
             seen = replace(passage, view=view, membership=view.membership)
             return _decide_when_ready(seen, now_ms, rules)
+        case Phase.CHALLENGING, StandingSeen(view):
+            return replace(passage, view=view, membership=view.membership), ()
         case Phase.SECOND_FACTOR, StandingSeen(view) if passage.second_factor is SecondFactor.GOOD:
             seen = replace(passage, view=view, membership=view.membership)
             return _decide_when_ready(seen, now_ms, rules)
@@ -91,17 +106,27 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             window = gather(passage.window, track, probe, rules.confirm.frames)
             seen_face = replace(passage, window=window, obstacle=None, evidence_ms=captured_ms)
             return _compare(seen_face, now_ms, rules, ())
-        case Phase.IDENTIFYING, FaceMissed(failure):
+        case ((Phase.IDENTIFYING | Phase.CHALLENGING), FaceMissed(failure)):
             return replace(passage, obstacle=failure.reason), ()
+        case Phase.CHALLENGING, FaceMoved(seen) if passage.challenge and passage.template:
+            likeness = rules.likeness(passage.template)
+            moved = replace(passage, obstacle=None, evidence_ms=seen.captured_ms)
+            judged = judge(passage.challenge, seen, likeness, rules.confirm)
+            return _challenged(moved, judged, now_ms, rules)
+        case Phase.CHALLENGING, Tick() if passage.challenge:
+            return _challenged(passage, expire(passage.challenge, now_ms, rules.confirm), now_ms, rules)
+        case Phase.CHALLENGING, OtherWayAsked():
+            # The PIN settles what the challenge did not, for whoever cannot or will not do gestures.
+            return _found_live(passage, Liveness.UNDETERMINED, now_ms, rules)
         case Phase.IDENTIFYING, OtherWayAsked() if not passage.without_face:
             return _without_face(passage, now_ms, rules), ()
         case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinEntered()):
             return _pin_entered(passage, observation)
         case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinJudged(judgement)) if passage.checking_pin:
             return _pin_judged(passage, judgement, now_ms, rules)
-        case ((Phase.WAITING | Phase.IDENTIFYING | Phase.SECOND_FACTOR), HelpAsked()):
+        case ((Phase.WAITING | Phase.IDENTIFYING | Phase.CHALLENGING | Phase.SECOND_FACTOR), HelpAsked()):
             return _settle(replace(passage, help_asked=True), now_ms, rules)
-        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), NotMe()):
+        case ((Phase.IDENTIFYING | Phase.CHALLENGING | Phase.SECOND_FACTOR), NotMe()):
             return _settle(passage, now_ms, rules)
         case Phase.RELEASING, GateAnswered(outcome):
             return _settle(replace(passage, gate_outcome=outcome), now_ms, rules)
@@ -116,7 +141,8 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
 def _surrounded(passage: Passage, found: Surroundings, now_ms: int, rules: Rules) -> Step:
     changed = replace(passage, surroundings=found)
     free_or_stuck = found.emergency or found.gate is not GateState.READY
-    if passage.phase in {Phase.IDENTIFYING, Phase.SECOND_FACTOR} and free_or_stuck:
+    under_way = passage.phase in {Phase.IDENTIFYING, Phase.CHALLENGING, Phase.SECOND_FACTOR}
+    if under_way and free_or_stuck:
         return _decide(changed, passage.identification or Identification.FAILURE_TO_ACQUIRE, now_ms, rules)
     return changed, ()
 
@@ -152,8 +178,8 @@ def _resolved(passage: Passage, resolution: Resolution, now_ms: int, rules: Rule
 
 def _compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, ...]) -> Step:
     """Compare the window once it is whole and the template is there; `first` is done in any case."""
-    template = passage.template
-    if template is None:
+    template, track = passage.template, passage.window.track
+    if template is None or track is None:
         return passage, first
     point = rules.point(template)
     probe = agreed(passage.window, rules.confirm.frames, point.threshold)
@@ -167,10 +193,38 @@ def _compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, .
     )
     if not isinstance(compared.comparison, Match) and compared.windows_compared < rules.confirm.attempts:
         return compared, first
-    after, effects = _decide_when_ready(
-        replace(compared, identification=_identification(compared.comparison)), now_ms, rules
-    )
+    identified = replace(compared, identification=_identification(compared.comparison))
+    matched = isinstance(compared.comparison, Match)
+    if matched and rules.confirm.asks(used_before=passage.used_before):
+        challenge = begin(draw(passage.nonce, rules.confirm.prompts), track, probe, now_ms)
+        return _challenge(identified, challenge, now_ms, rules), first
+    after, effects = _decide_when_ready(identified, now_ms, rules)
     return after, (*first, *effects)
+
+
+def _challenge(passage: Passage, challenge: Challenge, now_ms: int, rules: Rules) -> Passage:
+    deadline_ms = now_ms + rules.confirm.challenge_ms
+    return replace(passage, phase=Phase.CHALLENGING, challenge=challenge, deadline_ms=deadline_ms)
+
+
+def _challenged(passage: Passage, challenge: Challenge, now_ms: int, rules: Rules) -> Step:
+    if challenge.outcome is None:
+        return replace(passage, challenge=challenge), ()
+    return _found_live(passage, LIVENESS[challenge.outcome], now_ms, rules)
+
+
+def _found_live(passage: Passage, liveness: Liveness, now_ms: int, rules: Rules) -> Step:
+    """The challenge is over; only who is bona fide waits for a standing that has not come yet."""
+    found = replace(
+        passage,
+        phase=Phase.IDENTIFYING,
+        challenge=None,
+        liveness=liveness,
+        deadline_ms=now_ms + rules.confirm.acquire_ms,
+    )
+    if liveness is Liveness.BONA_FIDE:
+        return _decide_when_ready(found, now_ms, rules)
+    return _decide(found, Identification.MATCH, now_ms, rules)
 
 
 def _identification(comparison: Comparison | None) -> Identification:
@@ -264,6 +318,7 @@ def _decide(passage: Passage, found: Identification, now_ms: int, rules: Rules) 
         verdict=verdict,
         decided_ms=now_ms,
         window=Window(),
+        challenge=None,
     )
     match verdict:
         case Grant():
@@ -299,12 +354,13 @@ def _timed_out(passage: Passage, now_ms: int, rules: Rules) -> Step:
 def _settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
     """The passage is over; one that reached a verdict is recorded, one called off before is not."""
     told = account(passage, rules, settled_ms=now_ms)
-    # The template goes with the passage: nobody's is kept in memory for longer than they stand here.
+    # Template and probe go with the passage: nobody's is kept in memory for longer than they stand here.
     settled = replace(
         passage,
         phase=Phase.SETTLED,
         deadline_ms=max(now_ms + rules.release.linger_ms, _not_before_ms(passage)),
         template=None,
+        challenge=None,
     )
     return settled, () if told is None else (Settle(told),)
 

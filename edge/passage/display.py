@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edge.capture.sample import Obstacle
+from edge.confirm.challenge import Gesture
 from edge.decide.verdict import Deny, Elsewhere, GateState, Grant, Reason, Refer, StepUp
 from edge.enact.display import Display, Prompt
 from edge.passage.state import Passage, Phase
@@ -12,6 +14,12 @@ _REFERRED = {
     Elsewhere.OTHER_WAY: Prompt.OTHER_WAY,
     Elsewhere.OTHER_PAYMENT: Prompt.OTHER_PAYMENT,
     Elsewhere.FREE_GATE: Prompt.GATE_FREE,
+}
+_ASKED = {
+    Gesture.TURN_LEFT: Prompt.TURN_LEFT,
+    Gesture.TURN_RIGHT: Prompt.TURN_RIGHT,
+    Gesture.LOOK_UP: Prompt.LOOK_UP,
+    Gesture.NOD: Prompt.NOD,
 }
 _ENDED = {
     GateOutcome.PASSED: Prompt.THANKS,
@@ -27,6 +35,8 @@ def display(passage: Passage) -> Display:
             return _waiting(passage)
         case Phase.IDENTIFYING:
             return _identifying(passage)
+        case Phase.CHALLENGING:
+            return _challenging(passage)
         case Phase.SECOND_FACTOR:
             reasons = passage.verdict.reasons if passage.verdict else ()
             prompt = Prompt.CHECKING if passage.checking_pin else Prompt.ENTER_PIN
@@ -52,6 +62,15 @@ def _identifying(passage: Passage) -> Display:
     if passage.obstacle is not None:
         return Display(Prompt.LOOK_HERE, hint=passage.obstacle)
     return Display(Prompt.HOLD_STILL)
+
+
+def _challenging(passage: Passage) -> Display:
+    asked = passage.challenge.asked if passage.challenge else None
+    if asked is None:
+        return Display(Prompt.LOOK_HERE, hint=passage.obstacle)
+    # "Face the camera" would contradict what is being asked for.
+    hint = None if passage.obstacle is Obstacle.TURNED else passage.obstacle
+    return Display(_ASKED[asked], hint=hint)
 
 
 def _decided(passage: Passage) -> Display:

@@ -8,6 +8,7 @@ from edge.capture.sample import FailureToAcquire, Probe
 from edge.capture.tracking import TrackId
 from edge.compare.claim import Claim
 from edge.compare.member import Resolution
+from edge.confirm.challenge import Sighting
 from edge.confirm.pin import PinJudgement
 from edge.decide.standing import StandingView
 from edge.decide.verdict import GateState
@@ -36,9 +37,10 @@ class ClaimSeen:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResolved:
-    """The answer to `ResolveClaim`."""
+    """The answer to `ResolveClaim`; `used_before`: the member was here within `confirm.reuse_s`."""
 
     resolution: Resolution
+    used_before: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,16 @@ class FaceSeen:
     captured_ms: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceMoved:
+    """The face in the zone during a challenge; with a probe only where the challenge needs one."""
+
+    sighting: Sighting
+
+
 @dataclass(frozen=True, slots=True)
 class FaceMissed:
-    """A frame that gave no probe, and why."""
+    """A frame without a usable face, and why."""
 
     failure: FailureToAcquire
 
@@ -89,6 +98,7 @@ Observation = (
     | ClaimResolved
     | StandingSeen
     | FaceSeen
+    | FaceMoved
     | FaceMissed
     | PinEntered
     | PinJudged

@@ -10,6 +10,7 @@ from edge.capture.sample import Obstacle
 from edge.compare.claim import CardClaim, Claim
 from edge.compare.gallery import Template
 from edge.compare.search import Comparison
+from edge.confirm.challenge import Challenge, Likeness
 from edge.confirm.liveness import EMPTY, ConfirmConfig, Window
 from edge.decide.standing import ABSENT, StandingView
 from edge.decide.verdict import (
@@ -36,6 +37,7 @@ class Phase(StrEnum):
 
     WAITING = "waiting"
     IDENTIFYING = "identifying"
+    CHALLENGING = "challenging"
     SECOND_FACTOR = "second_factor"
     RELEASING = "releasing"
     SETTLED = "settled"
@@ -49,10 +51,20 @@ class Rules:
     release: ReleaseConfig
     points: Mapping[int, OperatingPoint]
     """Images a template -> operating point, for every number of images a template may have."""
+    turned_likeness: float = 1.0
+    """Similarity to the matched probe below which a face seen in a challenge is another one.
+
+    Never more than the operating point's threshold is asked for.
+    """
 
     def point(self, template: Template) -> OperatingPoint:
         """The operating point for this template."""
         return self.points[template.images]
+
+    def likeness(self, template: Template) -> Likeness:
+        """How alike the challenged face must stay to the one that matched."""
+        same = self.point(template).threshold
+        return Likeness(same=same, turned=min(same, self.turned_likeness))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +89,8 @@ class Passage:
     windows_compared: int = 0
     comparison: Comparison | None = None
     identification: Identification | None = None
+    used_before: bool = False
+    challenge: Challenge | None = None
     liveness: Liveness = Liveness.NOT_ASKED
     obstacle: Obstacle | None = None
     evidence_ms: int = 0
@@ -118,6 +132,11 @@ def wants_face(passage: Passage) -> bool:
         and passage.identification is None
         and not passage.surroundings.emergency
     )
+
+
+def wants_gestures(passage: Passage) -> bool:
+    """Whether a challenge is under way: faces are located, and embedded only where it needs a probe."""
+    return passage.phase is Phase.CHALLENGING and not passage.surroundings.emergency
 
 
 def is_over(passage: Passage, now_ms: int) -> bool:

@@ -175,7 +175,12 @@ async def test_a_page_is_told_the_state_on_connecting_and_at_each_change(served:
     async with served.connect() as page:
         first = await heard(page, "state")
         assert first["display"]["prompt"] == "show_claim"
-        assert first["notice"] == {"standing_age_s": 7, "degraded": [], "photo_risk": False}
+        assert first["notice"] == {
+            "standing_age_s": 7,
+            "degraded": [],
+            "photo_risk": False,
+            "photo_risk_first_use": False,
+        }
         served.screen.show(
             Display(Prompt.WELCOME, lane=Lane.PRIORITY, reasons=(Reason.TIER_PRIORITY,)),
             Notice(8, ("clock",), photo_risk=True),
@@ -184,7 +189,12 @@ async def test_a_page_is_told_the_state_on_connecting_and_at_each_change(served:
     assert second["serial"] == first["serial"] + 1
     assert second["display"]["lane"] == "priority"
     assert second["display"]["reasons"] == ["tier_priority"]
-    assert second["notice"] == {"standing_age_s": 8, "degraded": ["clock"], "photo_risk": True}
+    assert second["notice"] == {
+        "standing_age_s": 8,
+        "degraded": ["clock"],
+        "photo_risk": True,
+        "photo_risk_first_use": False,
+    }
 
 
 async def test_a_state_is_repeated_as_a_heartbeat_with_the_same_serial(served: Served) -> None:

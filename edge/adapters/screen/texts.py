@@ -52,6 +52,7 @@ class PageText(Struct, frozen=True, forbid_unknown_fields=True):
     age_unknown: str
     degraded_label: str
     photo_risk: str
+    photo_risk_first_use: str
     connected: str
     lost_title: str
     lost_detail: str

@@ -9,6 +9,10 @@ const TONES = {
   show_claim: "calm",
   look_here: "busy",
   hold_still: "busy",
+  turn_left: "busy",
+  turn_right: "busy",
+  look_up: "busy",
+  nod: "busy",
   enter_claim: "calm",
   enter_pin: "calm",
   checking: "busy",
@@ -137,7 +141,8 @@ function render() {
 
 function footer() {
   const notice = state?.notice ?? { standing_age_s: null, degraded: [], photo_risk: false };
-  text("risk", notice.photo_risk ? say.page.photo_risk : "");
+  const firstUse = notice.photo_risk_first_use ? say.page.photo_risk_first_use : "";
+  text("risk", notice.photo_risk ? say.page.photo_risk : firstUse);
   const notes = notice.degraded.map((key) => say.degraded[key] ?? key);
   const list = $("degraded");
   if (list.dataset.notes !== notes.join("\n")) {
