@@ -7,13 +7,13 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.brought import BroughtContent, take_brought
 from models.errors import BroughtFileError, LicenceError, RecipeError, TensorError
 from models.graph_outline import require_usable_graph
 from models.licences import allows_commerce
@@ -28,7 +28,7 @@ from models.manifest import (
     check_manifest,
     recipe_digest,
 )
-from models.recipes import Brought, FoundRecipe, Recipe, RecipeFile, Way
+from models.recipes import FoundRecipe, Recipe, RecipeFile
 from models.registry import Pack
 from models.verify import INPUT, read_arrays, spelled
 
@@ -48,46 +48,12 @@ ConvertMxnet = Callable[[bytes, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class BroughtContent:
-    """A file that the user gave: its name without folders, and its bytes."""
-
-    name: str
-    content: bytes
-
-    @property
-    def sha256(self) -> str:
-        """Of the bytes, hex."""
-        return hashlib.sha256(self.content).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
 class AssembledPack:
     """A manifest and the bytes of every file it names; `unknown` are files whose digest no recipe lists."""
 
     manifest: Manifest
     contents: Mapping[str, bytes]
     unknown: tuple[str, ...]
-
-
-def read_brought(recipe: Recipe, paths: Sequence[Path]) -> tuple[BroughtContent, ...]:
-    """The user's files, none larger than any file the recipe asks for; raises `BroughtFileError`."""
-    wanted = [brought for file in recipe.files for way in file.ways for brought in way.files]
-    largest = max(brought.max_bytes for brought in wanted)
-    found: list[BroughtContent] = []
-    for path in paths:
-        if not path.is_file():
-            raise BroughtFileError(recipe.name, str(path), "there is no such file")
-        try:
-            with path.open("rb") as opened:
-                content = opened.read(largest + 1)
-        except OSError as error:
-            raise BroughtFileError(recipe.name, str(path), f"cannot be read ({error.strerror})") from error
-        if len(content) > largest:
-            raise BroughtFileError(
-                recipe.name, str(path), f"is larger than {largest} bytes, the most it may be"
-            )
-        found.append(BroughtContent(path.name, content))
-    return tuple(found)
 
 
 def assemble(
@@ -109,7 +75,7 @@ def assemble(
     declared: list[ModelFile] = []
     unknown: list[str] = []
     for wanted in recipe.files:
-        way, taken = _take(recipe, wanted, remaining)
+        way, taken = take_brought(recipe, wanted, remaining)
         unknown += [
             each.name for each, item in zip(taken, way.files, strict=True) if each.sha256 not in item.sha256
         ]
@@ -135,50 +101,6 @@ def assemble(
         manifest = msgspec.structs.replace(manifest, golden=kept)
     manifest = check_manifest(manifest, f"recipe {recipe.name}")
     return AssembledPack(_with_points(recipe, manifest, golden), contents, tuple(unknown))
-
-
-def _take(
-    recipe: Recipe, wanted: RecipeFile, remaining: list[BroughtContent]
-) -> tuple[Way, tuple[BroughtContent, ...]]:
-    """The first way whose files are all there, taken out of `remaining`."""
-    for way in wanted.ways:
-        chosen: list[BroughtContent] = []
-        for item in way.files:
-            left = [each for each in remaining if each not in chosen]
-            match = _matching(item, left, alone=len(recipe.files) == 1)
-            if match is None:
-                break
-            chosen.append(match)
-        else:
-            for each, item in zip(chosen, way.files, strict=True):
-                _require_known(recipe, item, each)
-                remaining.remove(each)
-            return way, tuple(chosen)
-    ways = ", or ".join(" and ".join(item.name for item in way.files) for way in wanted.ways)
-    raise BroughtFileError(recipe.name, wanted.path, f"needs {ways}, which is not among the files given")
-
-
-def _matching(item: Brought, remaining: Sequence[BroughtContent], *, alone: bool) -> BroughtContent | None:
-    """By digest, else by name; else, where a recipe makes one network, by the name's ending."""
-    suffix = Path(item.name).suffix
-    by_rank = (
-        [each for each in remaining if each.sha256 in item.sha256],
-        [each for each in remaining if each.name == item.name],
-        [each for each in remaining if alone and Path(each.name).suffix == suffix],
-    )
-    return next((matches[0] for matches in by_rank if matches), None)
-
-
-def _require_known(recipe: Recipe, item: Brought, each: BroughtContent) -> None:
-    if len(each.content) > item.max_bytes:
-        reason = f"is {len(each.content)} bytes, {item.name} has at most {item.max_bytes}"
-        raise BroughtFileError(recipe.name, each.name, reason)
-    if item.sha256 and not item.conversions and each.sha256 not in item.sha256:
-        reason = (
-            f"is not upstream's {item.name} (sha256 {each.sha256[:12]}…, known: "
-            f"{', '.join(digest[:12] + '…' for digest in item.sha256)}): obtain it from upstream again"
-        )
-        raise BroughtFileError(recipe.name, each.name, reason)
 
 
 def _settled(recipe: Recipe, wanted: RecipeFile, found: Tensors) -> Tensors:

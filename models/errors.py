@@ -98,8 +98,8 @@ class GoldenError(ModelsError):
         self.tolerance = tolerance
         super().__init__(
             f"pack {pack}: {file} answers {vector} with a difference of {difference:.3g} "
-            f"(allowed {tolerance:.3g}): this machine computes the network wrongly; "
-            "check the onnxruntime version against requirements/run.txt"
+            f"(allowed {tolerance:.3g}): it is another network, its preprocessing is declared wrongly, or "
+            "this machine computes it wrongly (compare the onnxruntime version with requirements/run.txt)"
         )
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.assembly import AssembledPack, assemble, read_brought
+from models.assembly import AssembledPack, assemble
+from models.brought import read_brought
 from models.errors import TargetError
 from models.manifest import Manifest
 from models.manifest_text import write_manifest

@@ -10,15 +10,8 @@ import numpy as np
 import pack_standins as standins
 import pytest
 
-from models.assembly import (
-    OTHER_CONVERSION,
-    AssembledPack,
-    BroughtContent,
-    Tensors,
-    assemble,
-    read_brought,
-    write_arrays,
-)
+from models.assembly import OTHER_CONVERSION, AssembledPack, Tensors, assemble, write_arrays
+from models.brought import BroughtContent, read_brought
 from models.errors import BroughtFileError, LicenceError, ManifestError, RecipeError, TensorError
 from models.manifest import Manifest, OperatingPoint, parse_manifest, recipe_digest
 from models.manifest_text import write_manifest
