@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.capture.embedding import fuse, similarity
 from edge.capture.sample import Probe
+from edge.compare.bound import clash_threshold
 from edge.compare.gallery import Candidate, Gallery, Template, make_template, require_recipe
 from models.manifest import OperatingPoint
 from wire.ids import SubjectId
@@ -57,11 +58,17 @@ class ClashCheck:
         )
 
 
-def check_clashes(template: Template, gallery: Gallery, point: OperatingPoint) -> ClashCheck:
-    """Relatives, or the same person enrolled twice: others within the clash margin of the threshold or above.
+def check_clashes(template: Template, gallery: Gallery, points: Mapping[int, OperatingPoint]) -> ClashCheck:
+    """Relatives, or the same person enrolled twice: others of whom a probe would probably match.
 
-    Raises `TemplateError` across recipes. The subject's own older template is no rival.
+    `points` as for `clash_threshold`. Raises `TemplateError` across recipes. An older template of the same
+    subject is no rival.
     """
     require_recipe(gallery.recipe_digest, template.recipe_digest, "the gallery")
-    near = gallery.alike(template.vector, point.threshold - point.clash_margin)
-    return ClashCheck(template.subject, tuple(each for each in near if each.subject != template.subject))
+    limits = {images: clash_threshold(points, template.images, images) for images in points}
+    near = gallery.alike(template.vector, min(limits.values()))
+    others = [(each, gallery.template(each.subject)) for each in near if each.subject != template.subject]
+    return ClashCheck(
+        template.subject,
+        tuple(each for each, theirs in others if theirs and each.similarity >= limits[theirs.images]),
+    )

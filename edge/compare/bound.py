@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -44,9 +45,9 @@ class Survey:
     subjects: int
     pairs: int
     false_matches: int
-    """Pairs at or above the threshold."""
+    """Pairs of whom one would probably match the other's template."""
     claim_needed: frozenset[SubjectId]
-    """Subjects of pairs no further than the clash margin below the threshold: a search must not name them."""
+    """The subjects of these pairs, relatives above all: a search must not name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,33 @@ class SearchBound:
         )
 
 
-def survey(gallery: Gallery, point: OperatingPoint) -> Survey:
-    """Compare every template with every other: time grows with the square, about a second for 10,000."""
-    matrix, subjects = gallery.matrix, gallery.subjects
+def clash_threshold(points: Mapping[int, OperatingPoint], images: int, other_images: int) -> float:
+    """From what similarity two templates are too alike: where a single probe of one would match the other.
+
+    `points`: images a template -> point of one frame a probe, at the rate in use; has 1 and both numbers.
+    Averaging images takes away what is particular to each, so two templates are more alike than a probe is to
+    either, by the factor that the pack's own thresholds show between templates of one image and of several.
+    """
+    return points[images].threshold * points[other_images].threshold / points[1].threshold
+
+
+def survey(gallery: Gallery, points: Mapping[int, OperatingPoint]) -> Survey:
+    """Compare every template with every other, `points` as for `clash_threshold`.
+
+    Time grows with the square, about a second for 10,000 subjects.
+    """
+    subjects = gallery.subjects
+    count = len(subjects)
+    limits = np.array([points[images].threshold for images in gallery.images], np.float32)
+    matrix = gallery.matrix / limits[:, None] if count else gallery.matrix
     false_matches, clashing = 0, set[int]()
-    for at in range(0, len(subjects), PAIR_ROWS):
+    for at in range(0, count, PAIR_ROWS):
         block = matrix[at : at + PAIR_ROWS]
         alikes = block @ matrix[at:].T
         alikes[np.tril_indices(len(block), 0, alikes.shape[1])] = -np.inf  # each pair once, and nobody's own
-        false_matches += int(np.count_nonzero(alikes >= point.threshold))
-        clashing.update((np.argwhere(alikes >= point.threshold - point.clash_margin) + at).ravel().tolist())
-    count = len(subjects)
+        found = np.argwhere(alikes >= 1 / points[1].threshold)
+        false_matches += len(found)
+        clashing.update((found + at).ravel().tolist())
     needing = frozenset(subjects[row] for row in clashing)
     return Survey(count, count * (count - 1) // 2, false_matches, needing)
 
@@ -99,9 +116,8 @@ def bound_search(point: OperatingPoint, found: Survey, attempts: int) -> SearchB
     """The bound by the pack's comparisons, or by the gallery's own where these show that it does worse.
 
     A handful of pairs can prove no small rate: 45 without a false match still allow 6 %. So the gallery's own
-    upper bound counts once its lower bound contradicts the pack, and the larger of the two is taken then.
-    Pairs share people, so both bounds are somewhat too narrow; templates are more alike than probes are to
-    them, which errs on the safe side.
+    upper bound counts once its lower bound contradicts the pack. Pairs share people, so both of these bounds
+    are somewhat too narrow.
     """
     # The threshold promises max_fmr and no less, whatever few people's comparisons happened to show.
     by_pack = max(rate_upper_bound(point.false_matches, point.non_mated), float(point.max_fmr))

@@ -140,6 +140,11 @@ class Gallery:
         return tuple(block.subjects[row] for block, row in self._places())
 
     @property
+    def images(self) -> tuple[int, ...]:
+        """How many images each template was made of, in the same order."""
+        return tuple(block.images[row] for block, row in self._places())
+
+    @property
     def matrix(self) -> Tensor:
         """N x D: every vector that holds; a copy where something has changed since the block was made."""
         if not self.changes:
@@ -191,8 +196,7 @@ class Gallery:
         """The same templates as one block; takes time for all of them, so not where people wait."""
         if not self.changes:
             return self
-        images = (block.images[row] for block, row in self._places())
-        return Gallery.of_rows(self.recipe_digest, self.subjects, images, self.matrix)
+        return Gallery.of_rows(self.recipe_digest, self.subjects, self.images, self.matrix)
 
     def __len__(self) -> int:
         """How many subjects."""

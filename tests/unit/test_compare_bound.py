@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.capture.sample import Probe
-from edge.compare.bound import FmrSource, Survey, bound_search, survey
+from edge.compare.bound import FmrSource, Survey, bound_search, clash_threshold, survey
 from edge.compare.gallery import Gallery, Template
 from edge.compare.search import Ambiguous, Match, NoMatch, search
 from edge.enrolment import check_clashes
@@ -24,6 +24,11 @@ POINT = OperatingPoint(
     recipe_digest=RECIPE, images_per_template=1, frames_per_probe=1, max_fmr="1e-4", threshold=0.9,
     false_matches=100, non_mated=1_000_000, true_matches=1, mated=1, clash_margin=0.02, test_set="made up",
 )  # fmt: skip
+POINTS = {
+    1: POINT,
+    3: msgspec.structs.replace(POINT, images_per_template=3, threshold=0.91),
+}
+"""For templates of one image and of three; two of three clash from .91 * .91 / .9 = .9201 on."""
 PACK_FMR = rate_upper_bound(100, 1_000_000)
 TWIN, OTHER_TWIN, COUSIN = (SubjectId(each) for each in ("twin", "other twin", "cousin"))
 
@@ -44,7 +49,7 @@ def strangers(count: int, dimensions: int = 128) -> list[Template]:
 
 
 def family(count: int) -> Gallery:
-    """Twins, a cousin just inside the clash margin of one of them, and unrelated members."""
+    """Twins, a cousin who is just not too alike one of them, and unrelated members."""
     others = strangers(count + 2)
     twin, aside = others[-1].vector, others[-2].vector
     related = [
@@ -61,7 +66,7 @@ def probe(vector: np.ndarray) -> Probe:
 
 def test_every_pair_of_a_gallery_is_compared_once() -> None:
     gallery = family(1_200)
-    found = survey(gallery, POINT)
+    found = survey(gallery, POINTS)
     alikes = gallery.matrix @ gallery.matrix.T
     above = [(one, two) for one, two in np.argwhere(alikes >= POINT.threshold) if one < two]
     assert (found.subjects, found.pairs) == (1_203, 1_203 * 1_202 // 2)
@@ -69,17 +74,34 @@ def test_every_pair_of_a_gallery_is_compared_once() -> None:
 
 
 def test_relatives_need_a_claim_and_nobody_else() -> None:
-    assert survey(family(1_200), POINT).claim_needed == {TWIN, OTHER_TWIN, COUSIN}
+    assert survey(family(1_200), POINTS).claim_needed == {TWIN, OTHER_TWIN}
+
+
+def test_templates_of_more_images_must_be_more_alike_to_clash() -> None:
+    def pair(similarity: float, one: int, other: int) -> tuple[Template, Template]:
+        base, aside = (each.vector for each in strangers(2))
+        return (
+            Template(TWIN, base, RECIPE, one),
+            Template(OTHER_TWIN, at(similarity, base, aside), RECIPE, other),
+        )
+
+    for one, other, limit in ((1, 1, 0.9), (1, 3, 0.91), (3, 1, 0.91), (3, 3, 0.91 * 0.91 / 0.9)):
+        assert clash_threshold(POINTS, one, other) == pytest.approx(limit)
+        for similarity, clashes in ((limit + 1e-4, True), (limit - 1e-4, False)):
+            templates = pair(similarity, one, other)
+            assert survey(Gallery.of(RECIPE, templates), POINTS).false_matches == int(clashes)
+            checked = check_clashes(templates[0], Gallery.of(RECIPE, templates[1:]), POINTS)
+            assert bool(checked.rivals) == clashes
 
 
 def test_a_gallery_that_changed_is_surveyed_as_it_is_now() -> None:
-    found = survey(family(600).changed((), [OTHER_TWIN]), POINT)
-    assert (found.false_matches, found.claim_needed) == (0, {TWIN, COUSIN})
+    found = survey(family(600).changed((), [OTHER_TWIN]), POINTS)
+    assert (found.false_matches, found.claim_needed) == (0, frozenset())
 
 
 def test_nobody_and_one_member_have_no_pairs() -> None:
-    assert survey(Gallery.of(RECIPE, []), POINT) == Survey(0, 0, 0, frozenset())
-    assert survey(Gallery.of(RECIPE, strangers(1)), POINT) == Survey(1, 0, 0, frozenset())
+    assert survey(Gallery.of(RECIPE, []), POINTS) == Survey(0, 0, 0, frozenset())
+    assert survey(Gallery.of(RECIPE, strangers(1)), POINTS) == Survey(1, 0, 0, frozenset())
     assert bound_search(POINT, Survey(0, 0, 0, frozenset()), 3).refusal(0.01) == ""
 
 
@@ -143,7 +165,7 @@ def test_the_refusal_names_the_gallery_where_that_is_what_it_rests_on() -> None:
 
 def test_a_search_never_names_who_needs_a_claim_however_clear_the_lead() -> None:
     gallery = family(50)
-    needing = survey(gallery, POINT).claim_needed
+    needing = survey(gallery, POINTS).claim_needed
     twin, member = gallery.template(TWIN), gallery.template(SubjectId("m0"))
     assert twin is not None
     assert member is not None
@@ -165,25 +187,25 @@ def test_enrolling_a_relative_marks_both() -> None:
     twin = gallery.template(TWIN)
     assert twin is not None
     rest = gallery.changed((), [TWIN])
-    checked = check_clashes(twin, rest, POINT)
-    assert [rival.subject for rival in checked.rivals] == [OTHER_TWIN, COUSIN]
-    assert checked.claim_needed == {TWIN, OTHER_TWIN, COUSIN}
+    checked = check_clashes(twin, rest, POINTS)
+    assert [rival.subject for rival in checked.rivals] == [OTHER_TWIN]
+    assert checked.claim_needed == {TWIN, OTHER_TWIN}
 
 
 def test_enrolling_someone_unlike_all_marks_nobody() -> None:
     gallery = family(50)
     member = gallery.template(SubjectId("m0"))
     assert member is not None
-    assert check_clashes(member, gallery, POINT).claim_needed == frozenset()
+    assert check_clashes(member, gallery, POINTS).claim_needed == frozenset()
 
 
 def test_enrolling_again_does_not_clash_with_oneself() -> None:
     gallery = Gallery.of(RECIPE, strangers(5))
     again = gallery.templates[2]
-    assert check_clashes(again, gallery, POINT).rivals == ()
+    assert check_clashes(again, gallery, POINTS).rivals == ()
 
 
 def test_clashes_across_recipes_are_refused() -> None:
     other = Template(TWIN, strangers(1)[0].vector, "b" * 64, 1)
     with pytest.raises(TemplateError, match="recipe"):
-        check_clashes(other, Gallery.of(RECIPE, strangers(3)), POINT)
+        check_clashes(other, Gallery.of(RECIPE, strangers(3)), POINTS)
