@@ -49,6 +49,8 @@ def rate_upper_bound(events: int, trials: int, confidence: float = CONFIDENCE) -
     low, high = events / trials, 1.0
     for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
+        if middle in (low, high):  # no float lies between
+            break
         if _binomial_at_most(events, trials, middle) > 1 - confidence:
             low = middle
         else:
@@ -79,6 +81,23 @@ def _binomial_at_most(events: int, trials: int, rate: float) -> float:
     return min(1.0, math.exp(largest) * total)
 
 
-def fpir_upper_bound(fmr_upper: float, gallery_size: int) -> float:
-    """The most a bounded 1:N search can falsely identify: the FMR's upper bound times the gallery."""
-    return min(1.0, fmr_upper * gallery_size)
+def rate_bounds(events: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Clopper-Pearson two-sided interval of a rate; the same caution as for `rate_upper_bound`."""
+    one_sided = (1 + confidence) / 2
+    return (
+        1.0 - rate_upper_bound(trials - events, trials, one_sided),
+        rate_upper_bound(events, trials, one_sided),
+    )
+
+
+def fmr_upper_bound(point: OperatingPoint) -> float:
+    """The most the FMR is at a point: the bound from its counts, and never below the `max_fmr` it promises.
+
+    The counts alone are of comparisons that share people, and so look better than they are.
+    """
+    return max(rate_upper_bound(point.false_matches, point.non_mated), float(point.max_fmr))
+
+
+def fpir_upper_bound(point: OperatingPoint, subjects: int) -> float:
+    """The most a search among `subjects` falsely identifies: the FMR's upper bound times the gallery."""
+    return min(1.0, fmr_upper_bound(point) * subjects)

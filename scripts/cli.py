@@ -13,6 +13,7 @@ PROGRAMS = {
     "models": "scripts.models",
     "gate": "scripts.gate",
     "demo": "scripts.demo",
+    "evaluate": "scripts.evaluate",
     "bench": "scripts.bench",
     "doctor": "scripts.doctor",
 }

@@ -28,12 +28,13 @@ from edge.capture.pipeline import Acquisition, Pipeline
 from edge.capture.recording import Recording, Shown, Spoilt
 from edge.capture.sample import FailureToAcquire, Frame
 from edge.capture.tracking import Track, TrackingConfig, follow
-from edge.compare.search import Match, fpir_upper_bound
+from edge.compare.search import Match
 from edge.decide.verdict import Refer
 from edge.enact.record import verdict_kind
 from edge.errors import FixtureError, StileError
 from models.errors import ModelsError
 from models.manifest import MaxFmr
+from models.rates import fpir_upper_bound
 from models.registry import open_pack
 from scripts.judge import Enrolled, Judge, Judged, enrol
 from scripts.output import EXIT_UNUSABLE, fail, tell_json

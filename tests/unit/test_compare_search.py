@@ -6,7 +6,7 @@ import pytest
 
 from edge.capture.sample import Probe
 from edge.compare.gallery import Gallery, Template, make_template
-from edge.compare.search import Ambiguous, Match, NoMatch, choose_point, fpir_upper_bound, search, verify
+from edge.compare.search import Ambiguous, Match, NoMatch, choose_point, search, verify
 from edge.errors import TemplateError
 from models.errors import OperatingPointError
 from models.manifest import MaxFmr, OperatingPoint, RecipeDigest
@@ -103,11 +103,6 @@ def test_a_template_of_several_images_lies_between_them() -> None:
     made = make_template(ADA, [probe(0.2), probe(0.4)])
     assert made.images == 2
     np.testing.assert_allclose(made.vector, probe(0.3).vector, rtol=1e-6)
-
-
-def test_the_bound_on_false_identifications_grows_with_the_gallery_and_is_above_what_was_measured() -> None:
-    assert POINT.fmr * 10 < fpir_upper_bound(POINT, 10) < fpir_upper_bound(POINT, 1000) <= 1.0
-    assert fpir_upper_bound(POINT, 10**9) == 1.0
 
 
 def test_the_point_measured_for_the_template_is_chosen_or_else_the_strictest() -> None:

@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import OperatingPointError
-from models.manifest import MaxFmr
-from models.rates import find_operating_point, fpir_upper_bound, rate_upper_bound
+from models.manifest import MaxFmr, OperatingPoint
+from models.rates import (
+    find_operating_point,
+    fmr_upper_bound,
+    fpir_upper_bound,
+    rate_bounds,
+    rate_upper_bound,
+)
 from models.registry import open_pack
 
 
@@ -53,9 +59,59 @@ def test_impossible_counts_are_refused(events: int, trials: int) -> None:
         rate_upper_bound(events, trials)
 
 
-def test_the_search_bound_grows_with_the_gallery_and_never_passes_one() -> None:
-    assert fpir_upper_bound(1e-4, 300) == pytest.approx(0.03)
-    assert fpir_upper_bound(1e-2, 10_000) == 1.0
+@pytest.mark.parametrize(
+    ("events", "trials", "low", "high"),
+    [
+        (0, 10, 0.0, 1 - 0.025 ** (1 / 10)),
+        (10, 10, 0.025 ** (1 / 10), 1.0),
+        (4, 20, 0.0573340, 0.4366140),  # beta quantiles .025 (4, 17) and .975 (5, 16), from published tables
+        (15, 100, 0.0864544, 0.2353074),
+    ],
+)
+def test_the_two_sided_interval_is_clopper_and_pearsons(
+    events: int, trials: int, low: float, high: float
+) -> None:
+    assert rate_bounds(events, trials) == pytest.approx((low, high), abs=2e-6)
+
+
+@given(trials=st.integers(1, 10_000), share=st.floats(0, 1))
+def test_the_interval_holds_the_rate_and_is_that_of_the_complement_mirrored(
+    trials: int, share: float
+) -> None:
+    events = int(share * trials)
+    low, high = rate_bounds(events, trials)
+    assert 0 <= low <= events / trials <= high <= 1
+    assert rate_bounds(trials - events, trials) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+def _point(false_matches: int, non_mated: int) -> OperatingPoint:
+    return OperatingPoint(
+        recipe_digest="0" * 64, images_per_template=1, frames_per_probe=1, max_fmr="1e-4", threshold=0.9,
+        false_matches=false_matches, non_mated=non_mated, true_matches=1, mated=1, clash_margin=0.0,
+        test_set="made up",
+    )  # fmt: skip
+
+
+def test_the_bound_on_the_fmr_is_of_the_counts_and_never_below_what_the_point_promises() -> None:
+    assert fmr_upper_bound(_point(0, 1000)) == pytest.approx(1 - 0.05 ** (1 / 1000))
+    assert fmr_upper_bound(_point(50, 10_000_000)) == 1e-4
+
+
+def test_the_search_bound_is_the_fmrs_times_the_gallery_and_never_passes_one() -> None:
+    assert fpir_upper_bound(_point(50, 10_000_000), 300) == pytest.approx(0.03)
+    assert fpir_upper_bound(_point(9, 10_000), 10) == pytest.approx(10 * rate_upper_bound(9, 10_000))
+    assert fpir_upper_bound(_point(3, 100_000), 10**9) == 1.0
+
+
+def test_the_default_packs_points_keep_to_their_rate_at_its_upper_bound() -> None:
+    pack = open_pack()
+    own = [point for point in pack.manifest.operating_points if point.recipe_digest == pack.recipe_digest]
+    assert own
+    assert [
+        point
+        for point in own
+        if rate_upper_bound(point.false_matches, point.non_mated) > float(point.max_fmr)
+    ] == []
 
 
 def test_the_default_pack_has_a_point_for_each_template_size_and_rate() -> None:
