@@ -22,6 +22,7 @@ from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.verdict import GateState
 from edge.enact.display import ClaimEntered, HelpAsked, Notice, NotMe, OtherWayAsked, PinEntered
 from edge.enact.record import KioskIdentity, Stamp, pass_record
+from edge.errors import StoreError
 from edge.passage.advance import advance
 from edge.passage.display import display
 from edge.passage.effects import Begin, CheckPin, Effect, FetchStanding, OpenGate, ResolveClaim, Settle
@@ -73,6 +74,10 @@ NO_PICTURE_MS = 100
 """How long to wait before asking a camera again that had no picture."""
 ORPHAN_MS = 10_000
 """How long after a restart the gate may still say how a passage of the earlier life ended."""
+STORE_AGAIN_S = 1.0
+"""How often a disk that did not take a record is asked again."""
+UNWRITTEN_MAX = 1_000
+"""Records that may wait for a disk, 2 KB each; people come a few a minute."""
 PIN_WAIT_MAX_MS = 10_000
 """How long the kiosk waits by itself where central asks for patience after a wrong PIN."""
 
@@ -132,6 +137,7 @@ class Kiosk:
         self._central_answers, self._on_report = central_answers, on_report
         self._passage = self._begin_passage(None)
         self._orphans: dict[PassageId, PassRecord] = {}
+        self._unwritten = 0
         self._recent_use = RecentUse(rules.confirm)
         self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
@@ -270,7 +276,9 @@ class Kiosk:
 
     def _surroundings(self) -> Surroundings:
         gate = self._devices.gate.state()
-        works = gate.link is LinkStatus.UP and gate.mode not in {Mode.FAULT, Mode.SAFE}
+        works = (
+            gate.link is LinkStatus.UP and gate.mode not in {Mode.FAULT, Mode.SAFE} and not self._unwritten
+        )
         state = GateState.READY if works else GateState.FAULT
         return Surroundings(state, gate.mode is Mode.FREE, self._central_answers())
 
@@ -308,6 +316,8 @@ class Kiosk:
             answer = await self._do(effect, trace)
             if answer is not None and self._trace is trace:
                 self._tell(answer)
+            if isinstance(effect, Begin) and answer is not None:
+                return  # nothing may open on a decision that is not kept
 
     async def _do(self, effect: Effect, trace: _Trace) -> Observation | None:
         devices = self._devices
@@ -319,7 +329,11 @@ class Kiosk:
             case CheckPin(subject, entered):
                 return PinJudged(await self._check_pin(subject, entered.pin))
             case Begin(account):
-                await devices.records.begin(pass_record(account, self._identity, self._stamp()))
+                try:
+                    await devices.records.begin(pass_record(account, self._identity, self._stamp()))
+                except StoreError as error:
+                    logger.warning("a decision cannot be kept, so the gate stays shut: %s", error)
+                    return GateAnswered(GateOutcome.REFUSED)
                 return None
             case OpenGate(release):
                 outcome = await devices.gate.release(release)
@@ -336,9 +350,7 @@ class Kiosk:
                 record = pass_record(account, self._identity, self._stamp())
                 if record.subject is not None:
                     self._recent_use.note(record.subject, devices.clock.uptime_ms())
-                report = PassReport(record, trace.first_face_ms, trace.released_ms)
-                await devices.records.settle(record)
-                self._on_report(report)
+                await self._keep(PassReport(record, trace.first_face_ms, trace.released_ms))
                 return None
             case _:
                 assert_never(effect)
@@ -357,9 +369,27 @@ class Kiosk:
         return judgement
 
     async def _settle_orphan(self, record: PassRecord, outcome: GateOutcome) -> None:
-        settled = msgspec.structs.replace(record, gate_outcome=outcome)
-        await self._devices.records.settle(settled)
-        self._on_report(PassReport(settled, None, None))
+        await self._keep(PassReport(msgspec.structs.replace(record, gate_outcome=outcome), None, None))
+
+    async def _keep(self, report: PassReport) -> None:
+        """Settle a record. While the disk does not take it, nobody passes by this kiosk and staff are called.
+
+        Raises `StoreError` once `UNWRITTEN_MAX` records wait.
+        """
+        waits = False
+        while True:
+            try:
+                await self._devices.records.settle(report.record)
+                break
+            except StoreError as error:
+                if not waits:
+                    logger.warning("a record waits for the disk: %s", error)
+                    if self._unwritten >= UNWRITTEN_MAX:
+                        raise
+                    self._unwritten, waits = self._unwritten + 1, True
+                await asyncio.sleep(STORE_AGAIN_S)
+        self._unwritten -= waits
+        self._on_report(report)
 
     def _stamp(self) -> Stamp:
         clock = self._devices.clock
@@ -367,7 +397,8 @@ class Kiosk:
 
 
 def _parse_claim(text: str) -> Claim | None:
-    return parse_qr(text) or parse_card(text) or parse_phone(text)
+    # Four to eight digits are a telephone's: an operator's card numbers are longer, or have letters.
+    return parse_qr(text) or parse_phone(text) or parse_card(text)
 
 
 def _ended(event: GateEvent) -> tuple[PassageId, GateOutcome] | None:
