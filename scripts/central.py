@@ -207,6 +207,16 @@ def subject_withdraw(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
         desk.members.withdraw(parse_subject_id(subject))
 
 
+@subject_app.command("new-code")
+def subject_new_code(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Give a member a new QR code; every earlier one of theirs is revoked and refers to staff."""
+    from central.app import load_config, open_desk
+
+    with _expected_errors(), open_desk(load_config(config)) as desk:
+        claim = desk.members.renew_qr_claim(parse_subject_id(subject))
+    _tell({"claim_id": claim}, as_json=as_json, plain=f"claim   {claim} (told once: make the QR of it)")
+
+
 @subject_app.command("unlock-pin")
 def subject_unlock_pin(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Give a member their five PIN tries back."""

@@ -145,6 +145,14 @@ class Members:
             raise ConflictError("claim", digest.hex()[:8], "is taken: use another")
         return digest
 
+    def renew_qr_claim(self, subject: SubjectId) -> ClaimId:
+        """A new QR claim in place of all the subject's earlier ones: lost, copied or shown to somebody."""
+        self.active(subject)
+        for claim in self._claims.claims_of(subject):
+            if claim.kind is ClaimKind.QR and claim.revoked_at_ms is None:
+                self._claims.revoke_claim(claim.digest, self._context.now_ms())
+        return self.add_qr_claim(subject)
+
     def revoke_claim(self, digest: ClaimDigest) -> None:
         """End a claim: a lost card, a QR that was copied; raises UnknownError."""
         if self._claims.claim(digest) is None:

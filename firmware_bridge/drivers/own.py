@@ -200,6 +200,8 @@ def open_own_gate(
 def read_keys(key_file: Path, gate_id: str) -> GateKeys:
     """The keys of one gate, of a file of 64 hexadecimal digits; raises GateKeyError saying what to do."""
     try:
+        if key_file.stat().st_mode & 0o077:
+            raise GateKeyError(f"key file {key_file}", "open to other users", "of mode 600")
         gate_key = bytes.fromhex(key_file.read_text(encoding="ascii"))
     except OSError as error:
         why = error.strerror or "unreadable"

@@ -330,6 +330,7 @@ def test_a_bad_key_file_ends_the_command_with_code_2_and_a_sentence(tmp_path, te
     path = tmp_path / "gate.key"
     if text is not None:
         path.write_text(text)
+        path.chmod(0o600)
     showing = stile_gate("console", "/dev/null", "--key-file", path)
     _, errors = showing.communicate(timeout=PATIENCE_S)
     assert showing.returncode == 2

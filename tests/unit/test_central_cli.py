@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from central.app import utc_ms
+from central.app import load_config, open_desk, utc_ms
 from scripts.central import app
+from wire.claims import ClaimKind, claim_digest
 
 
 @pytest.fixture
@@ -51,6 +52,18 @@ def test_a_member_without_a_face_is_added_explained_restricted_and_withdrawn(con
     assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0
     gone = run("standing", "explain", member["subject"], "--config", str(config))
     assert (gone.exit_code, "has withdrawn" in gone.stderr) == (1, True)
+
+
+def test_a_lost_code_is_replaced_and_every_earlier_one_revoked(config: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")
+    newer = told(config, "subject", "new-code", member["subject"])["claim_id"]
+    newest = told(config, "subject", "new-code", member["subject"])["claim_id"]
+    with open_desk(load_config(config)) as desk:
+        row = desk.members.entry(member["subject"])
+        key = desk.context.secrets.claim_key
+    digests = [claim_digest(key, ClaimKind.QR, claim) for claim in (member["claim_id"], newer, newest)]
+    assert row.claim_digests == (digests[2],)
+    assert set(row.revoked_digests) == set(digests[:2])
 
 
 def in_two_days() -> str:

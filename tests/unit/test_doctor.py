@@ -91,8 +91,9 @@ def test_a_key_file_that_holds_no_gate_key_is_named_with_what_it_lacks(
     kiosk_toml: Path, tmp_path: Path, content: str | None, says: str
 ) -> None:
     key_file = tmp_path / "gate.key"
-    key_file.unlink()
-    if content is not None:
+    if content is None:
+        key_file.unlink()
+    else:
         key_file.write_text(content, encoding="utf-8")
     found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
     assert not found["gate"]["ok"]
@@ -139,3 +140,10 @@ def test_a_corrupt_pack_is_refused_naming_the_file(kiosk_toml: Path, tmp_path: P
     found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
     assert not found["pack"]["ok"]
     assert "face_mesh.onnx" in str(found["pack"]["found"])
+
+
+def test_a_gate_key_that_others_may_read_is_refused(kiosk_toml: Path, tmp_path: Path) -> None:
+    (tmp_path / "gate.key").chmod(0o644)
+    found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
+    assert not found["gate"]["ok"]
+    assert "mode 600" in str(found["gate"]["found"])
