@@ -270,6 +270,10 @@ def main(
             save_det(evaluation.curves, f"{pipeline.manifest.name}: {folder.resolve().name}", plot)
         if points is not None:
             points.write_text(points_toml(evaluation.points), encoding="utf-8")
+            if not evaluation.points:
+                screen.print(
+                    "no rate can be promised with so few comparisons: no operating point was written"
+                )
     except (StileError, ModelsError) as error:
         fail(error, EXIT_UNUSABLE)
     except OSError as error:

@@ -73,7 +73,8 @@ def det_line(curve: Curve) -> tuple[Floats, Floats]:
     """Normal deviates of FMR and FNMR wherever one of them changes."""
     fmr, fnmr = curve.rates()
     changes = np.flatnonzero((np.diff(fmr, append=0) != 0) | (np.diff(fnmr, append=1) != 0))
-    return deviates(fmr[changes]), deviates(fnmr[changes])
+    line = np.append(changes, len(fmr) - 1)  # and above every score
+    return deviates(fmr[line]), deviates(fnmr[line])
 
 
 def deviates(rates: Floats) -> Floats:

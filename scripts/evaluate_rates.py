@@ -248,14 +248,21 @@ def search_point(found: Searches, fpir: float, drawn: Counts) -> SearchPoint | N
     """At one rate; the bootstrap draws those who are searched for, galleries stay. None without probes."""
     if not len(found.mated_step) or not len(found.other_step):
         return None
-    step = _search_step(found, fpir, np.ones(len(found.other_step)))
+    scores, score = np.unique(found.other_step, return_inverse=True)
+    steps = np.concatenate(([0], scores + 1))
+
+    def step_at(weights: Floats) -> int:
+        above = _from_top(np.bincount(score, weights, minlength=len(scores)))
+        return int(steps[int(np.argmax(above <= fpir * above[0]))])
+
+    step = step_at(np.ones(len(score)))
     missed = found.mated_step < step
     images = len(np.unique(found.mated_image))
     fnir = float(missed.mean())
     again = np.zeros(len(drawn))
     for row, times in enumerate(drawn):
         own = times[found.mated_person]
-        reached = _search_step(found, fpir, times[found.other_person].astype(np.float64))
+        reached = step_at(times[found.other_person].astype(np.float64))
         again[row] = own[found.mated_step < reached].sum() / max(own.sum(), 1)
     return SearchPoint(
         fpir,
@@ -267,8 +274,3 @@ def search_point(found: Searches, fpir: float, drawn: Counts) -> SearchPoint | N
         rate_interval(fnir, images),
         percentiles(again),
     )
-
-
-def _search_step(found: Searches, fpir: float, weights: Floats) -> int:
-    above = _from_top(np.bincount(found.other_step, weights, minlength=LAST_STEP + 1))
-    return int(np.argmax(above <= fpir * above[0]))
