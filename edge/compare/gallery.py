@@ -149,9 +149,7 @@ class Gallery:
         """N x D: every vector that holds; a copy where something has changed since the block was made."""
         if not self.changes:
             return self.base.matrix
-        kept = np.delete(self.base.matrix, self.gone, axis=0)
-        parts = [part for part in (kept, self.added.matrix) if len(part)]
-        matrix = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        matrix = _joined(np.delete(self.base.matrix, self.gone, axis=0), self.added.matrix)
         matrix.setflags(write=False)
         return matrix
 
@@ -182,15 +180,15 @@ class Gallery:
         """
         block = _block(self.recipe_digest, templates)
         leaving = set(removed).union(block.index)
-        rows = [row for row, subject in enumerate(self.added.subjects) if subject not in leaving]
-        stays = [self._template(self.added, row) for row in rows]
-        added = [self._template(block, row) for row in range(len(block.subjects))]
-        gone = [self.base.index[subject] for subject in leaving if subject in self.base.index]
-        return replace(
-            self,
-            added=_block(self.recipe_digest, (*stays, *added)),
-            gone=np.union1d(self.gone, np.array(gone, np.intp)),
+        kept = self.added
+        rows = [row for row, subject in enumerate(kept.subjects) if subject not in leaving]
+        added = Block.of(
+            (*(kept.subjects[row] for row in rows), *block.subjects),
+            (*(kept.images[row] for row in rows), *block.images),
+            _joined(kept.matrix[rows], block.matrix),
         )
+        gone = [self.base.index[subject] for subject in leaving if subject in self.base.index]
+        return replace(self, added=added, gone=np.union1d(self.gone, np.array(gone, np.intp)))
 
     def packed(self) -> Gallery:
         """The same templates as one block; takes time for all of them, so not where people wait."""
@@ -217,6 +215,12 @@ class Gallery:
 
 def _descending(candidate: Candidate) -> float:
     return -candidate.similarity
+
+
+def _joined(one: Tensor, other: Tensor) -> Tensor:
+    """Rows of both in a new matrix; one without rows may be of any width."""
+    parts = [part for part in (one, other) if len(part)]
+    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
 
 
 def _block(recipe_digest: str, templates: Iterable[Template]) -> Block:

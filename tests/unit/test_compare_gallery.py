@@ -81,6 +81,17 @@ def test_the_codes_leave_out_most_rows_and_never_one_of_the_best() -> None:
         assert set(np.argsort(-(matrix @ probe))[:2]) <= set(rows)
 
 
+def test_one_odd_template_makes_no_search_slower() -> None:
+    matrix = faces(SEED, LARGE)
+    probe = near(matrix[4:5], 5, 0.4)[0]
+    none = np.zeros(0, np.intp)
+    plain, odd = (
+        Codes.of(matrix),
+        Codes.of(np.concatenate([matrix, -matrix[:1], np.eye(1, 128, dtype=np.float32)])),
+    )
+    assert len(odd.contenders(probe, 2, none)) <= 2 * len(plain.contenders(probe, 2, none))
+
+
 def test_the_codes_allow_for_what_coding_the_probe_leaves_out() -> None:
     # The rows are codes exactly; the probe's small parts vanish, and they are what puts the second row first.
     step = 1 / CODE_MAX
