@@ -114,6 +114,7 @@ class Feed:
         self._wake = asyncio.Event()
         self._wanted: Head | None = None
         self._ask = False
+        self._patience_s = ASK_AGAIN_S
         self.filling = False
         link.listen(kind.topic, self._hear)
         link.on_connected.append(self._connected)
@@ -164,7 +165,7 @@ class Feed:
         """Follow the feed until cancelled; a disk that fails leaves the last snapshot in use."""
         while True:
             try:
-                async with asyncio.timeout(ASK_AGAIN_S):
+                async with asyncio.timeout(self._patience_s):
                     await self._wake.wait()
             except TimeoutError:
                 self._ask = True
@@ -196,7 +197,12 @@ class Feed:
 
         reply = await self._link.ask(question, HeadReply, HEAD_DEADLINE_MS)
         if reply is not None:
+            self._patience_s = ASK_AGAIN_S
             self._consider(reply.head, live=True)
+        else:
+            # Perhaps only this answer was lost: soon again, then ever later, as central may be away.
+            again_s = RETRY_S if self._patience_s == ASK_AGAIN_S else self._patience_s * 2
+            self._patience_s = min(again_s, ASK_AGAIN_S)
 
     async def _take(self, head: Head) -> bool:
         """Make the cache what `head` describes; False when that did not succeed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from central.audit import ChainReport
 from edge.adapters.outbox import Outbox
 from edge.decide.verdict import Age
@@ -12,6 +14,7 @@ from tests.e2e.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled
 from tests.unit.wire_samples import pass_record
 from wire.ids import KioskId
 from wire.messages import Presence
+from wire.topics import TopicKind
 
 KIOSK = KioskId("gate-1")
 
@@ -98,3 +101,25 @@ async def test_a_kiosk_whose_outbox_was_replaced_says_so_and_central_keeps_what_
         assert told.presence is Presence.ALERT
         assert uplink.outbox.backlog.waiting == 1
     assert report(rig).records == 3
+
+
+async def test_a_question_for_a_head_whose_answer_was_lost_is_asked_again_soon(
+    rig: Rig, kiosk: Kiosk, monkeypatch: pytest.MonkeyPatch
+):
+    subject, _ = enrol(rig)
+    rig.central.publish_heads()
+    async with kiosk.running() as uplink:
+        await filled(uplink, subject)
+    answer, lost = rig.central.switchboard.answer, []
+
+    async def losing(address, payload):
+        if len(lost) < 2 and address.kind is TopicKind.REQUEST:
+            lost.append(address)
+            return []
+        return await answer(address, payload)
+
+    monkeypatch.setattr(rig.central.switchboard, "answer", losing)
+    # Its caches are full and no head changes: only the answer to a question of its own tells the time.
+    async with kiosk.running() as uplink:
+        await eventually(lambda: uplink.clock.sure, "central's answer tells the time")
+    assert len(lost) == 2
