@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from edge.compare.gallery import Gallery
 from models.manifest import OperatingPoint
-from models.rates import rate_upper_bound
+from models.rates import fmr_upper_bound, rate_upper_bound
 from wire.ids import SubjectId
 
 PAIR_ROWS: Final = 512
@@ -119,8 +119,7 @@ def bound_search(point: OperatingPoint, found: Survey, attempts: int) -> SearchB
     upper bound counts once its lower bound contradicts the pack. Pairs share people, so both of these bounds
     are somewhat too narrow.
     """
-    # The threshold promises max_fmr and no less, whatever few people's comparisons happened to show.
-    by_pack = max(rate_upper_bound(point.false_matches, point.non_mated), float(point.max_fmr))
+    by_pack = fmr_upper_bound(point)
     if found.false_matches:
         least = 1 - rate_upper_bound(found.pairs - found.false_matches, found.pairs)
         by_gallery = rate_upper_bound(found.false_matches, found.pairs)

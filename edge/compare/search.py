@@ -8,7 +8,7 @@ from edge.capture.embedding import similarity
 from edge.capture.sample import Probe
 from edge.compare.gallery import Gallery, Template, require_recipe
 from models.manifest import Manifest, MaxFmr, OperatingPoint, RecipeDigest
-from models.rates import find_operating_point, rate_upper_bound
+from models.rates import find_operating_point
 from wire.ids import SubjectId
 
 
@@ -91,11 +91,6 @@ def _judge(subject: SubjectId, alike: float, margin: float | None, point: Operat
     if margin is not None and margin < point.clash_margin:
         return Ambiguous(alike, margin)
     return Match(subject, alike, margin)
-
-
-def fpir_upper_bound(point: OperatingPoint, subjects: int) -> float:
-    """Upper bound on the false-positive identification rate of a search among `subjects`, 0 to 1."""
-    return min(1.0, subjects * rate_upper_bound(point.false_matches, point.non_mated))
 
 
 def choose_point(
