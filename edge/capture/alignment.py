@@ -22,10 +22,15 @@ MAX_HALVINGS = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
-    """Landmarks in pixels of the frame, and how sure the network is that there is a face (0 to 1)."""
+    """Landmarks in pixels of the frame, and how sure the network is that there is a face (0 to 1).
+
+    `depth`: what the network believes of each point, pixels, larger is farther: a guess from one picture,
+    and as deep for a photograph. Nothing is decided by it.
+    """
 
     points: Points
     presence: float
+    depth: npt.NDArray[np.float32]
 
 
 def locate(
@@ -35,11 +40,13 @@ def locate(
     to_region = region_affine(face, landmarks.side, landmarks.region_scale)
     region = cv2.warpAffine(image, to_region, (landmarks.side, landmarks.side), flags=cv2.INTER_LINEAR)
     outputs = network.infer(to_tensor((np.asarray(region, np.uint8),), preprocessing))
-    flat = outputs[0].reshape(-1, 3)[:MESH_POINTS, :2].astype(np.float64)
+    solid = outputs[0].reshape(-1, 3)[:MESH_POINTS].astype(np.float64)
     back = cv2.invertAffineTransform(to_region)
-    points = flat @ back[:, :2].T + back[:, 2]
+    points = solid[:, :2] @ back[:, :2].T + back[:, 2]
+    depth = solid[:, 2] * np.hypot(back[0, 0], back[0, 1])
     logit = float(np.clip(outputs[1].reshape(-1)[0], -80.0, 80.0)) if len(outputs) > 1 else 80.0
-    return Mesh(points.astype(np.float32), float(1.0 / (1.0 + np.exp(-logit))))
+    presence = float(1.0 / (1.0 + np.exp(-logit)))
+    return Mesh(points.astype(np.float32), presence, depth.astype(np.float32))
 
 
 def region_affine(face: Face, side_px: int, region_scale: float) -> Affine:

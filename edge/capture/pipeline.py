@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from edge.capture.alignment import align, locate
+from edge.capture.alignment import Mesh, align, locate
 from edge.capture.detection import ZoneConfig, detect, in_zone
 from edge.capture.embedding import embed
 from edge.capture.quality import QualityConfig, assess
@@ -86,20 +86,19 @@ class Pipeline:
         """The one face in the zone."""
         return in_zone(self.detect(frame), frame.image, self._zone)
 
+    def locate(self, frame: Frame, face: Face) -> Mesh:
+        """The landmarks of a face."""
+        landmarks = self.manifest.landmarks
+        preprocessing = self.manifest.file(landmarks.file).preprocessing
+        return locate(frame.image, face, self._networks[landmarks.file], landmarks, preprocessing)
+
     def observe(
         self, frame: Frame, face: Face, laps_ms: Laps | None = None
     ) -> Observation | FailureToAcquire:
         """Landmarks, chips and quality of a face; the obstacle if it is under a floor."""
         laps_ms = {} if laps_ms is None else laps_ms
         started = self._clock_ms()
-        landmarks = self.manifest.landmarks
-        mesh = locate(
-            frame.image,
-            face,
-            self._networks[landmarks.file],
-            landmarks,
-            self.manifest.file(landmarks.file).preprocessing,
-        )
+        mesh = self.locate(frame, face)
         located = self._lap(laps_ms, "landmarks", started)
         aligned = align(frame.image, mesh.points, self._recipes)
         chipped = self._lap(laps_ms, "align", located)
