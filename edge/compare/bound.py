@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from edge.compare.gallery import Gallery
 from models.manifest import OperatingPoint
@@ -22,13 +21,9 @@ PAIR_ROWS: Final = 512
 
 
 class SearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Section `search`: whether members claim who they are, or are searched for, and within which bound.
-
-    `max_fpir`: false-positive identification rate of one passage above which the kiosk does not start.
-    """
+    """Section `search`: whether members claim who they are, or are searched for."""
 
     mode: Literal["claim_first", "one_to_many"] = "claim_first"
-    max_fpir: Annotated[float, Meta(gt=0, le=0.1)] = 0.01
 
 
 class FmrSource(StrEnum):

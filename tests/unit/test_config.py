@@ -64,12 +64,6 @@ def test_nobody_is_searched_for_without_a_claim() -> None:
     )
 
 
-def test_a_ceiling_on_false_identifications_is_a_rate() -> None:
-    assert parse_config(LEAST + "\n[search]\nmax_fpir = 0.003\n", "kiosk.toml").search.max_fpir == 0.003
-    for silly in ("0.0", "0.5"):
-        assert "search.max_fpir" in complaint(LEAST + f"\n[search]\nmax_fpir = {silly}\n")
-
-
 def test_grace_must_not_end_before_freshness() -> None:
     said = complaint(LEAST + "\n[standing]\nfresh_s = 600\ngrace_s = 300\n")
     assert said.startswith("kiosk.toml:11: standing.grace_s = 300: must be at least")
