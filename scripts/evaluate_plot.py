@@ -14,7 +14,9 @@ from scripts.evaluate_rates import Curve, Floats
 
 TICKS: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8)
 LEAST_RATE: Final = 5e-7
-"""The axes end here: the normal deviate of 0 is infinite."""
+"""Rates below are drawn as this one: the normal deviate of 0 is infinite."""
+FMR_SHOWN: Final = (5e-7, 0.2)
+FNMR_SHOWN: Final = (1e-4, 0.8)
 SIZE_INCHES: Final = (7.0, 6.0)
 DOTS_PER_INCH: Final = 120
 
@@ -50,17 +52,16 @@ def save_det(curves: dict[str, Curve], title: str, path: Path) -> None:
     for label, curve in curves.items():
         fmr, fnmr = det_line(curve)
         axes.plot(fmr, fnmr, label=label)
-    ends = deviates(np.array((LEAST_RATE, TICKS[-1])))
-    axes.set_xlim(*ends)
-    axes.set_ylim(*deviates(np.array((1e-4, TICKS[-1]))))
     for axis, name in ((axes.xaxis, "false match rate"), (axes.yaxis, "false non-match rate")):
         axis.set_ticks(deviates(np.array(TICKS)), labels=[f"{tick:g}" for tick in TICKS])
         axis.set_label_text(name)
-    axes.set_ylim(*deviates(np.array((1e-4, TICKS[-1]))))
-    axes.set_xlim(*ends)
+    # After the ticks, which would widen the axes to the last of them.
+    axes.set_xlim(*deviates(np.array(FMR_SHOWN)))
+    axes.set_ylim(*deviates(np.array(FNMR_SHOWN)))
     axes.grid(visible=True, alpha=0.3)
     axes.set_title(title)
-    axes.legend()
+    if curves:
+        axes.legend()
     try:
         figure.savefig(path)
     except OSError as error:
