@@ -127,6 +127,10 @@ class Floor:
         stands, far = self._standing(file), self._figure(behind)
         self._paint = lambda index: far.onto(stands(index), 80, 150, 0.2, 0.0)
 
+    def shows(self, paint: Callable[[int], Image]) -> None:
+        """Whatever `paint` makes of a frame's number."""
+        self._paint = paint
+
     def _empty(self, index: int) -> Image:
         scene = self._studio.empty(4.0)
         return scene[_to_and_fro(index, len(scene))]

@@ -1,0 +1,158 @@
+"""The challenge at a whole kiosk: the screen asks, a rendered head answers, the gate opens or does not."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from central.adapters.broker import free_port
+from edge.capture.sample import Image
+from edge.confirm.challenge import Gesture
+from edge.confirm.liveness import ConfirmConfig
+from edge.enact.display import OtherWayAsked, Prompt
+from edge.enact.release import ReleaseConfig
+from edge.passage.state import Phase
+from scripts.attacks import DIRECTIONS
+from scripts.rendered_head import RenderedHead
+from scripts.stage import Staging
+from tests.e2e.lane import FACES, OPEN_MS, Lane, eventually, open_lane
+from wire.messages import GateOutcome, PassRecord
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ASKING = {Prompt(gesture.value): gesture for gesture in Gesture}
+GESTURE_S = 2.0
+DEGREES, STEP_DEGREES = 28.0, 4
+NOISES = 16
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def challenged_lane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lane]:
+    confirm = ConfirmConfig(challenge="always", prompt_ms=15_000, challenge_ms=28_000)
+    async with open_lane(tmp_path_factory.mktemp("challenged"), staged(confirm)) as lane:
+        yield lane
+
+
+def staged(confirm: ConfirmConfig) -> Staging:
+    release = ReleaseConfig(open_ms=OPEN_MS, linger_ms=0)
+    return Staging(confirm=confirm, release=release, mqtt_port=free_port(), head_every_s=3600)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def lane(challenged_lane: Lane) -> AsyncIterator[Lane]:
+    await challenged_lane.calm()
+    yield challenged_lane
+    await challenged_lane.calm()
+
+
+class Actor:
+    """A head before the camera that reads the screen and does what it says, again and again if it must."""
+
+    def __init__(self, lane: Lane, name: str) -> None:
+        lane.floor.person(FACES[name])
+        self._head = RenderedHead(lane.stage.kiosk.pipeline, lane.floor[0])
+        lane.floor.nobody()
+        self._lane = lane
+        dice = np.random.default_rng(3)
+        shape = self._head.portrait.shape
+        self._noises = [dice.normal(0, 2, shape).astype(np.int16) for _ in range(NOISES)]
+        self._gesture: Gesture | None = None
+        self._began_s = 0.0
+        for gesture in Gesture:
+            for degrees in range(STEP_DEGREES, int(DEGREES) + 1, STEP_DEGREES):
+                self._turned(gesture, degrees)
+
+    def __call__(self, index: int) -> Image:
+        asked = ASKING.get(self._lane.prompts[-1]) if self._lane.prompts else None
+        since_s = time.monotonic() - self._began_s
+        # Once begun, a gesture is carried through, whatever the screen says by then.
+        if since_s >= GESTURE_S and asked is not None:
+            self._gesture, self._began_s, since_s = asked, time.monotonic(), 0.0
+        degrees = DEGREES * max(0.0, math.sin(math.pi * since_s / GESTURE_S)) if since_s < GESTURE_S else 0.0
+        image = self._turned(self._gesture, round(degrees / STEP_DEGREES) * STEP_DEGREES)
+        return np.clip(image + self._noises[index % NOISES], 0, 255).astype(np.uint8)
+
+    def _turned(self, gesture: Gesture | None, degrees: int) -> Image:
+        left, up = DIRECTIONS[gesture] if gesture else (0, 0)
+        return self._head.turned(left * degrees, up * degrees)
+
+
+async def record_of(lane: Lane, name: str, paint: Callable[[int], Image]) -> PassRecord:
+    await lane.claims(name)
+    lane.floor.shows(paint)
+    return await lane.settled()
+
+
+async def test_who_does_what_the_screen_asks_passes_and_the_record_says_bona_fide(lane: Lane) -> None:
+    record = await record_of(lane, "birch", Actor(lane, "birch"))
+    assert (record.verdict, record.gate_outcome) == ("grant", GateOutcome.PASSED)
+    assert record.circumstances.liveness == "bona_fide"
+    asked = [prompt for prompt in dict.fromkeys(lane.prompts) if prompt in ASKING]
+    assert len(asked) == 2
+
+
+async def test_a_member_who_takes_another_way_out_of_a_challenge_passes_with_the_pin(lane: Lane) -> None:
+    lane.person.pin = lane.member("birch").pin
+    await lane.claims("birch")
+    lane.floor.person(FACES["birch"])
+    await eventually(lambda: any(prompt in ASKING for prompt in lane.prompts), "a gesture is asked for")
+    lane.stage.screen.press(OtherWayAsked())
+    record = await lane.settled()
+    assert (record.verdict, record.gate_outcome) == ("grant", GateOutcome.PASSED)
+    assert (record.circumstances.liveness, record.circumstances.second_factor) == ("undetermined", "good")
+
+
+async def test_a_still_picture_of_the_member_opens_nothing(lane: Lane) -> None:
+    await lane.claims("birch")
+    lane.floor.person(FACES["birch"])
+    await eventually(lambda: lane.kiosk.passage.phase is Phase.CHALLENGING, "the picture matches")
+    lane.hours.pass_everywhere(30_000)
+    await eventually(lambda: lane.prompts[-1] is Prompt.ENTER_PIN, "the PIN is asked for")
+    lane.hours.pass_everywhere(40_000)
+    record = await lane.settled()
+    assert (record.verdict, record.gate_outcome) == ("step_up", GateOutcome.NOT_RELEASED)
+    assert record.circumstances.liveness == "undetermined"
+
+
+async def test_another_head_that_does_the_gestures_in_the_members_place_is_an_attack(lane: Lane) -> None:
+    stranger = Actor(lane, "cedar")
+    await lane.claims("birch")
+    lane.floor.person(FACES["birch"])
+    await eventually(lambda: any(prompt in ASKING for prompt in lane.prompts), "a gesture is asked for")
+    lane.floor.shows(stranger)
+    record = await lane.settled()
+    assert (record.verdict, record.reasons, record.refer_to) == ("refer", ("attack",), "staff")
+    assert record.circumstances.liveness == "attack"
+    assert Prompt.WELCOME not in lane.prompts
+
+
+async def test_with_challenges_always_on_nothing_says_that_photographs_pass(lane: Lane) -> None:
+    assert not {note for note in lane.notes if note.startswith("photo_risk")}
+    notice = lane.stage.screen.notice
+    assert (notice.photo_risk, notice.photo_risk_first_use) == (False, False)
+
+
+async def test_on_claim_reuse_a_member_is_challenged_the_second_time_until_it_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    async with open_lane(tmp_path, staged(ConfirmConfig(challenge="on_claim_reuse", reuse_s=600))) as lane:
+        await eventually(lambda: lane.kiosk.is_waiting and lane.uplink.central_seen, "the kiosk is ready")
+        assert "photo_risk_first_use" in lane.notes
+        assert "photo_risk" not in lane.notes
+        first = await lane.passes("birch")
+        assert (first.verdict, first.circumstances.liveness) == ("grant", "not_asked")
+        await lane.claims("birch")
+        lane.floor.person(FACES["birch"])
+        await eventually(lambda: lane.kiosk.passage.phase is Phase.CHALLENGING, "the reuse is challenged")
+        lane.person.pin = lane.member("birch").pin
+        lane.stage.screen.press(OtherWayAsked())
+        assert (await lane.settled()).circumstances.liveness == "undetermined"
+        lane.hours.pass_everywhere(601_000)
+        third = await lane.passes("birch", pin=True)
+        assert third.circumstances.liveness == "not_asked"
