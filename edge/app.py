@@ -183,12 +183,12 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
                 pack.digest,
             ),
             random_bytes=os.urandom,
-            notice=lambda: _notice(config, uplink, gate, camera),
+            notice=lambda: _notice(config, pack, uplink, gate, camera),
             central_answers=lambda: uplink.central_seen,
             on_report=extras.on_report,
         )
         uplink.reporter.presence = Presence.READY
-        uplink.reporter.notes = lambda: _notes(config, gate, camera)
+        uplink.reporter.notes = lambda: _notes(config, pack, gate, camera)
         serving = asyncio.create_task(kiosk.run(), name="kiosk")
         try:
             yield OpenKiosk(
@@ -261,7 +261,7 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
     return Rules(config.confirm, config.release, points, turned.threshold)
 
 
-def _notes(config: KioskConfig, gate: Gate, camera: Camera) -> tuple[str, ...]:
+def _notes(config: KioskConfig, pack: Pack, gate: Gate, camera: Camera) -> tuple[str, ...]:
     """What is to be said of this kiosk's own devices in `state`, as short codes."""
     found = []
     if camera.state() != "ok":
@@ -273,10 +273,12 @@ def _notes(config: KioskConfig, gate: Gate, camera: Camera) -> tuple[str, ...]:
         found.append(f"gate_{state.fault.name.lower()}")
     if risk := PHOTO_RISKS.get(config.confirm.challenge):
         found.append(risk)
+    if pack.manifest.non_commercial:
+        found.append("non_commercial")
     return tuple(found)
 
 
-def _notice(config: KioskConfig, uplink: Uplink, gate: Gate, camera: Camera) -> Notice:
+def _notice(config: KioskConfig, pack: Pack, uplink: Uplink, gate: Gate, camera: Camera) -> Notice:
     """What the screen says at its foot; its message files know these words."""
     standing = uplink.reporter.freshness(FeedName.STANDING)
     gate_state = gate.state()
@@ -287,6 +289,7 @@ def _notice(config: KioskConfig, uplink: Uplink, gate: Gate, camera: Camera) -> 
         "clock": not uplink.clock.sure,
         "standing": str(standing.freshness) != Age.FRESH.value,
         "outbox": uplink.outbox.standstill is not None,
+        "non_commercial": pack.manifest.non_commercial,
     }
     return Notice(
         None if standing.age_ms is None else standing.age_ms // 1000,
