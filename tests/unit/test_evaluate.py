@@ -14,9 +14,10 @@ import typer
 from capture_people import PORTRAITS, portrait, resized
 from typer.testing import CliRunner, Result
 
+from edge.errors import FixtureError
 from models.registry import open_pack
 from scripts.evaluate import REPLICATES, main
-from scripts.evaluate_people import MEMBERS, STRANGERS
+from scripts.evaluate_people import MEMBERS, STRANGERS, Setting, find_people, gather
 from scripts.evaluate_plot import LEAST_RATE, det_line, deviates
 from scripts.evaluate_rates import Curve
 from scripts.evaluate_scores import LAST_STEP, step_of
@@ -102,6 +103,12 @@ def test_the_report_names_pack_recipe_seed_and_set(told: dict, crowd: Path) -> N
 
 def test_the_numbers_are_the_same_whatever_the_number_of_processes(told: dict, crowd: Path) -> None:
     assert report_of(run(crowd, "--json", jobs=2)) == told
+
+
+def test_a_process_that_dies_ends_the_evaluation_with_a_sentence(crowd: Path, tmp_path: Path) -> None:
+    nowhere = Setting(tmp_path / "no pack here", None, 0.0, 1)  # each process ends as soon as it begins
+    with pytest.raises(FixtureError, match=r"ended early.*use --jobs 1"):
+        gather(crowd, find_people(crowd), nowhere, jobs=2)
 
 
 def test_without_members_and_strangers_everybody_is_a_member_and_nothing_is_written(tmp_path: Path) -> None:
