@@ -59,7 +59,16 @@ def _rated(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 def _search_table(searches: list[Mapping[str, Any]]) -> Table:
     table = Table(title="false negatives of an open-set search", title_justify="left")
-    for heading in ("subjects", "images", "FPIR", "FNIR", "Clopper-Pearson", "bootstrap", "threshold"):
+    for heading in (
+        "subjects",
+        "images",
+        "FPIR",
+        "FNIR",
+        "Clopper-Pearson",
+        "bootstrap",
+        "threshold",
+        "other images",
+    ):
         table.add_column(heading)
     for found in searches:
         table.add_row(
@@ -70,6 +79,7 @@ def _search_table(searches: list[Mapping[str, Any]]) -> Table:
             _bounds(found["clopper_pearson"]),
             _bounds(found["bootstrap"]),
             f"{found['threshold']:.5f}",
+            f"{found['redrawn']['fnir']:.4f}",
         )
     return table
 

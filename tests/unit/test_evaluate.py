@@ -91,6 +91,8 @@ def test_templates_are_of_one_two_and_three_images_and_only_of_members_with_one_
     assert [told["templates"][k]["rank1"] for k in "123"] == [1.0, None, None]
     searched = {(each["n"], each["k"], each["fpir"]): each["fnir"] for each in told["search"]}
     assert searched == {(2, 1, 0.01): 0.0, (2, 1, 0.003): 0.0}
+    assert [each["redrawn"]["draws"] for each in told["search"]] == [30, 30]
+    assert [each["redrawn"]["fnir"] for each in told["search"]] == [0.0, 0.0]
 
 
 def test_the_report_names_pack_recipe_seed_and_set(told: dict, crowd: Path) -> None:
