@@ -17,9 +17,9 @@ from edge.capture.tracking import Track, TrackingConfig, follow
 from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
 from edge.compare.member import KnownMember, Resolution
 from edge.confirm.challenge import Sighting, needs_probe
-from edge.confirm.liveness import RecentUse
+from edge.confirm.liveness import ChallengeTries, RecentUse
 from edge.confirm.pin import PinJudgement, PinOutcome
-from edge.decide.verdict import GateState
+from edge.decide.verdict import GateState, Liveness
 from edge.enact.display import ClaimEntered, HelpAsked, Notice, NotMe, OtherWayAsked, PinEntered
 from edge.enact.record import KioskIdentity, Stamp, pass_record
 from edge.errors import StoreError
@@ -138,7 +138,7 @@ class Kiosk:
         self._passage = self._begin_passage(None)
         self._orphans: dict[PassageId, PassRecord] = {}
         self._unwritten = 0
-        self._recent_use = RecentUse(rules.confirm)
+        self._recent_use, self._tries = RecentUse(rules.confirm), ChallengeTries()
         self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
@@ -294,9 +294,20 @@ class Kiosk:
         now_ms = self._devices.clock.uptime_ms()
         if is_over(self._passage, now_ms):
             self._passage = self._begin_passage(self._passage)
-        self._passage, effects = advance(self._passage, observation, now_ms, self._rules)
+        before = self._passage
+        self._passage, effects = advance(before, observation, now_ms, self._rules)
+        self._note_challenge(before, self._passage, now_ms)
         self._show()
         return effects
+
+    def _note_challenge(self, before: Passage, after: Passage, now_ms: int) -> None:
+        subject = after.subject
+        if subject is None:
+            return
+        if after.phase is Phase.CHALLENGING and before.phase is not Phase.CHALLENGING:
+            self._tries.begun(subject, now_ms)
+        if before.phase is Phase.CHALLENGING and after.liveness is Liveness.BONA_FIDE:
+            self._tries.met(subject)
 
     def _begin_passage(self, before: Passage | None) -> Passage:
         passage_id = PassageId(self._random_bytes(16).hex())
@@ -359,7 +370,10 @@ class Kiosk:
         if not isinstance(resolution, KnownMember):
             return ClaimResolved(resolution)
         now_ms = self._devices.clock.uptime_ms()
-        return ClaimResolved(resolution, self._recent_use.holds(resolution.subject, now_ms))
+        subject = resolution.subject
+        return ClaimResolved(
+            resolution, self._recent_use.holds(subject, now_ms), self._tries.exhausted(subject, now_ms)
+        )
 
     async def _check_pin(self, subject: SubjectId, pin: str) -> PinJudgement:
         judgement = await self._devices.pins.check(subject, pin)

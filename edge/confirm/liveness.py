@@ -14,6 +14,11 @@ from edge.capture.sample import Probe
 from edge.capture.tracking import TrackId
 from wire.ids import SubjectId
 
+CHALLENGE_TRIES = 3
+"""Challenges to one member that may go by unmet: who could begin anew for ever would wait for easy ones."""
+TRIES_KEPT_MS = 600_000
+"""How long an unmet challenge counts; then, or after one that was met, the member has all tries again."""
+
 
 class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section `confirm`: how much evidence a passage needs.
@@ -94,3 +99,27 @@ class RecentUse:
         """Whether `subject` was here within the time; who was not is forgotten."""
         self._seen_ms = {s: at for s, at in self._seen_ms.items() if now_ms - at < self._kept_ms}
         return subject in self._seen_ms
+
+
+class ChallengeTries:
+    """How many challenges to a member were begun and not met of late, whoever stood there."""
+
+    def __init__(self) -> None:
+        """Nobody has tried; a restart forgets."""
+        self._begun_ms: dict[SubjectId, tuple[int, ...]] = {}
+
+    def begun(self, subject: SubjectId, now_ms: int) -> None:
+        """A challenge began; unless `met` follows, it counts."""
+        self._begun_ms[subject] = (*self._begun_ms.get(subject, ()), now_ms)[-CHALLENGE_TRIES:]
+
+    def met(self, subject: SubjectId) -> None:
+        """The member did what was asked."""
+        self._begun_ms.pop(subject, None)
+
+    def exhausted(self, subject: SubjectId, now_ms: int) -> bool:
+        """Whether the PIN must settle it without another challenge."""
+        self._begun_ms = {
+            each: begun for each, begun in self._begun_ms.items() if now_ms - begun[-1] < TRIES_KEPT_MS
+        }
+        begun = self._begun_ms.get(subject, ())
+        return len(begun) == CHALLENGE_TRIES and now_ms - begun[0] < TRIES_KEPT_MS

@@ -92,8 +92,9 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             ), ()
         case Phase.SETTLED, OtherWayAsked():
             return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
-        case Phase.IDENTIFYING, ClaimResolved(resolution, used_before):
-            return _resolved(replace(passage, used_before=used_before), resolution, now_ms, rules)
+        case Phase.IDENTIFYING, ClaimResolved(resolution, used_before, exhausted):
+            told = replace(passage, used_before=used_before, tries_exhausted=exhausted)
+            return _resolved(told, resolution, now_ms, rules)
         case Phase.IDENTIFYING, StandingSeen(view):
             seen = replace(passage, view=view, membership=view.membership)
             return _decide_when_ready(seen, now_ms, rules)
@@ -195,7 +196,11 @@ def _compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, .
         return compared, first
     identified = replace(compared, identification=_identification(compared.comparison))
     matched = isinstance(compared.comparison, Match)
-    if matched and rules.confirm.asks(used_before=passage.used_before):
+    asks = matched and rules.confirm.asks(used_before=passage.used_before)
+    if asks and passage.tries_exhausted:
+        after, effects = _found_live(identified, Liveness.UNDETERMINED, now_ms, rules)
+        return after, (*first, *effects)
+    if asks:
         challenge = begin(draw(passage.nonce, rules.confirm.prompts), track, probe, now_ms)
         return _challenge(identified, challenge, now_ms, rules), first
     after, effects = _decide_when_ready(identified, now_ms, rules)

@@ -37,10 +37,15 @@ class ClaimSeen:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResolved:
-    """The answer to `ResolveClaim`; `used_before`: the member was here within `confirm.reuse_s`."""
+    """The answer to `ResolveClaim`.
+
+    `used_before`: the member was here within `confirm.reuse_s`. `tries_exhausted`: too many challenges to
+    this member went by unmet of late.
+    """
 
     resolution: Resolution
     used_before: bool = False
+    tries_exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

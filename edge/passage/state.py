@@ -90,6 +90,7 @@ class Passage:
     comparison: Comparison | None = None
     identification: Identification | None = None
     used_before: bool = False
+    tries_exhausted: bool = False
     challenge: Challenge | None = None
     liveness: Liveness = Liveness.NOT_ASKED
     obstacle: Obstacle | None = None

@@ -14,8 +14,8 @@ import pytest_asyncio
 from central.adapters.broker import free_port
 from edge.capture.sample import Image
 from edge.confirm.challenge import Gesture
-from edge.confirm.liveness import ConfirmConfig
-from edge.enact.display import OtherWayAsked, Prompt
+from edge.confirm.liveness import CHALLENGE_TRIES, ConfirmConfig
+from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.enact.release import ReleaseConfig
 from edge.passage.state import Phase
 from scripts.attacks import DIRECTIONS
@@ -130,6 +130,22 @@ async def test_another_head_that_does_the_gestures_in_the_members_place_is_an_at
     assert (record.verdict, record.reasons, record.refer_to) == ("refer", ("attack",), "staff")
     assert record.circumstances.liveness == "attack"
     assert Prompt.WELCOME not in lane.prompts
+
+
+async def test_who_calls_challenge_after_challenge_off_is_asked_for_the_pin_instead(lane: Lane) -> None:
+    for _ in range(CHALLENGE_TRIES):
+        await lane.claims("amber")
+        lane.floor.person(FACES["amber"])
+        await eventually(lambda: lane.kiosk.passage.phase is Phase.CHALLENGING, "a challenge begins")
+        lane.stage.screen.press(NotMe())
+        await eventually(lambda: lane.kiosk.passage.phase is not Phase.CHALLENGING, "it is called off")
+    lane.shown.clear()
+    lane.person.pin = lane.member("amber").pin
+    await lane.claims("amber")
+    lane.floor.person(FACES["amber"])
+    record = await lane.settled()
+    assert (record.verdict, record.circumstances.liveness) == ("grant", "undetermined")
+    assert not any(prompt in ASKING for prompt in lane.prompts)
 
 
 async def test_with_challenges_always_on_nothing_says_that_photographs_pass(lane: Lane) -> None:

@@ -27,7 +27,13 @@ from edge.confirm.challenge import (
     judge,
     needs_probe,
 )
-from edge.confirm.liveness import ConfirmConfig, RecentUse
+from edge.confirm.liveness import (
+    CHALLENGE_TRIES,
+    TRIES_KEPT_MS,
+    ChallengeTries,
+    ConfirmConfig,
+    RecentUse,
+)
 from tests.unit.turning_head import head, picture
 from wire.ids import SubjectId
 
@@ -330,3 +336,23 @@ def test_recent_use_is_remembered_for_its_time_and_only_where_it_is_asked_for() 
     forgetful = RecentUse(ConfirmConfig(challenge="always"))
     forgetful.note(one, 1_000)
     assert not forgetful.holds(one, 1_001)
+
+
+def test_challenges_that_go_by_unmet_are_counted_and_forgotten_in_time() -> None:
+    one, other = SubjectId("1" * 32), SubjectId("2" * 32)
+    tries = ChallengeTries()
+    for number in range(CHALLENGE_TRIES):
+        assert not tries.exhausted(one, number)
+        tries.begun(one, number)
+    assert tries.exhausted(one, TRIES_KEPT_MS - 1)
+    assert not tries.exhausted(other, TRIES_KEPT_MS - 1)
+    assert not tries.exhausted(one, TRIES_KEPT_MS)
+
+
+def test_one_challenge_that_is_met_gives_all_tries_back() -> None:
+    one, tries = SubjectId("1" * 32), ChallengeTries()
+    for number in range(CHALLENGE_TRIES):
+        tries.begun(one, number)
+    tries.met(one)
+    tries.begun(one, 5)
+    assert not tries.exhausted(one, 6)

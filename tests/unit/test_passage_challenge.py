@@ -251,6 +251,15 @@ def test_on_claim_reuse_challenges_whoever_was_here_before_and_nobody_else() -> 
     assert isinstance(Gesturing(ON_REUSE, used_before=False).passage.verdict, Grant)
 
 
+def test_who_let_too_many_challenges_go_by_is_asked_for_the_pin_without_another() -> None:
+    attempt = Attempt(new_passage(PassageId("3" * 32), NONCE), ALWAYS)
+    attempt.tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, TEMPLATE), tries_exhausted=True))
+    attempt.tell(StandingSeen(FRESH), face(), face(), face())
+    assert attempt.passage.verdict == StepUp((Reason.LIVENESS_UNDETERMINED,))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
+    assert isinstance(attempt.passage.verdict, Grant)
+
+
 def test_another_passage_is_asked_for_other_gestures() -> None:
     drawn = set()
     for number in range(64):
