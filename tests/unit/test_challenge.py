@@ -61,8 +61,8 @@ def probe(vector: np.ndarray) -> Probe:
 class Stage:
     """Somebody, or something, in front of a challenge, at 20 frames a second."""
 
-    def __init__(self, *prompts: Gesture, config: ConfirmConfig = CONFIG) -> None:
-        self.config = config
+    def __init__(self, *prompts: Gesture, config: ConfirmConfig = CONFIG, embeds_all: bool = False) -> None:
+        self.config, self.embeds_all = config, embeds_all
         self.now_ms = 1_000
         self.challenge: Challenge = begin(prompts, TRACK, probe(OWN), self.now_ms)
         self.probes = 0
@@ -77,7 +77,7 @@ class Stage:
         self.frames += 1
         needed = needs_probe(self.challenge, track, points)
         self.probes += needed
-        sighting = Sighting(track, points, self.now_ms, probe(face) if needed else None)
+        sighting = Sighting(track, points, self.now_ms, probe(face) if needed or self.embeds_all else None)
         self.challenge = judge(self.challenge, sighting, LIKENESS, self.config)
         return self
 
@@ -157,9 +157,12 @@ def test_a_gesture_held_all_the_while_is_not_both_prompts() -> None:
     assert (stage.challenge.met, stage.outcome) == (1, None)
 
 
+@pytest.mark.parametrize("embeds_all", [False, True])
 @pytest.mark.parametrize("gesture", Gesture)
-def test_a_picture_of_the_gesture_put_in_the_place_of_another_does_not_count(gesture: Gesture) -> None:
-    stage = Stage(gesture).rest()
+def test_a_picture_of_the_gesture_put_in_the_place_of_another_does_not_count(
+    gesture: Gesture, embeds_all: bool
+) -> None:
+    stage = Stage(gesture, embeds_all=embeds_all).rest()
     for _ in range(4):
         for _ in range(5):
             stage.see(head(*POSES[gesture], jitter=stage.frames))
@@ -171,9 +174,19 @@ def test_another_face_at_rest_when_the_challenge_begins_is_an_attack() -> None:
     assert Stage(Gesture.NOD).rest(face=OTHER).outcome is Outcome.ATTACK
 
 
-def test_one_frame_of_a_gesture_does_not_count() -> None:
-    stage = Stage(Gesture.TURN_LEFT).rest().see(head(left=8)).see(head(left=26)).rest()
-    assert stage.challenge.met == 0
+@pytest.mark.parametrize("shown_left", [26, -26])
+def test_one_frame_of_a_gesture_does_not_count(shown_left: int) -> None:
+    stage = Stage(Gesture.TURN_LEFT, embeds_all=True).rest()
+    stage.see(head(left=shown_left / 3)).see(head(left=shown_left)).rest()
+    assert (stage.challenge.met, stage.challenge.wrong) == (0, 0)
+
+
+def test_the_end_is_judged_only_of_a_face_that_looks_at_the_camera_again() -> None:
+    stage = bowed(Stage(Gesture.NOD, embeds_all=True).rest())
+    for _ in range(10):
+        stage.see(head(up=-20))
+    assert stage.outcome is None
+    assert stage.rest().outcome is Outcome.BONA_FIDE
 
 
 def test_who_does_nothing_is_undetermined_when_the_prompts_time_is_over() -> None:
