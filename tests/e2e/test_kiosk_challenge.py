@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable
@@ -83,6 +84,13 @@ class Actor:
         return self._head.turned(left * degrees, up * degrees)
 
 
+async def actor(lane: Lane, name: str) -> Actor:
+    """Rendered beside the event loop: a gate that hears nothing for two seconds goes to its safe state."""
+    made = await asyncio.to_thread(Actor, lane, name)
+    await lane.calm()
+    return made
+
+
 async def record_of(lane: Lane, name: str, paint: Callable[[int], Image]) -> PassRecord:
     await lane.claims(name)
     lane.floor.shows(paint)
@@ -90,7 +98,7 @@ async def record_of(lane: Lane, name: str, paint: Callable[[int], Image]) -> Pas
 
 
 async def test_who_does_what_the_screen_asks_passes_and_the_record_says_bona_fide(lane: Lane) -> None:
-    record = await record_of(lane, "birch", Actor(lane, "birch"))
+    record = await record_of(lane, "birch", await actor(lane, "birch"))
     assert (record.verdict, record.gate_outcome) == ("grant", GateOutcome.PASSED)
     assert record.circumstances.liveness == "bona_fide"
     asked = [prompt for prompt in dict.fromkeys(lane.prompts) if prompt in ASKING]
@@ -121,7 +129,7 @@ async def test_a_still_picture_of_the_member_opens_nothing(lane: Lane) -> None:
 
 
 async def test_another_head_that_does_the_gestures_in_the_members_place_is_an_attack(lane: Lane) -> None:
-    stranger = Actor(lane, "cedar")
+    stranger = await actor(lane, "cedar")
     await lane.claims("birch")
     lane.floor.person(FACES["birch"])
     await eventually(lambda: any(prompt in ASKING for prompt in lane.prompts), "a gesture is asked for")
