@@ -364,6 +364,8 @@ def _settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
         passage,
         phase=Phase.SETTLED,
         deadline_ms=max(now_ms + rules.release.linger_ms, _not_before_ms(passage)),
+        # No code was looked for since the passage began, so this one may have been held up all the while.
+        claim_seen_ms=now_ms,
         template=None,
         challenge=None,
     )

@@ -373,6 +373,13 @@ def test_a_code_held_up_all_the_while_is_one_claim() -> None:
     assert following.tell(ClaimSeen(CLAIM)).passage.phase is Phase.IDENTIFYING
 
 
+def test_a_code_held_up_through_a_slow_identification_is_still_the_same_claim() -> None:
+    attempt = claimed().wait(RULES.confirm.acquire_ms)
+    following = Attempt(new_passage(PassageId("4" * 32), b"abcdefgh", attempt.passage))
+    following.now_ms = attempt.now_ms + RECLAIM_MS - 100
+    assert following.tell(ClaimSeen(CLAIM)).passage.phase is Phase.WAITING
+
+
 def test_somebody_who_says_not_me_leaves_no_record() -> None:
     attempt = claimed().tell(NotMe())
     assert (attempt.passage.phase, attempt.did(Settle)) == (Phase.SETTLED, [])
