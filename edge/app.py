@@ -138,7 +138,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
     """
     extras = extras or Extras()
     folder = Path(config.kiosk.state_dir)
-    pack = open_pack(None if config.pack.path == "default" else Path(config.pack.path))
+    pack = open_pack(config.pack.folder)
     rules = _rules(config, pack)
     pipeline = open_pipeline(
         pack, config.pack.threads, detector=config.pack.detector, zone=config.zone, quality=config.quality

@@ -50,6 +50,11 @@ class PackSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detector: PathText | None = None
     threads: Annotated[int, Meta(ge=1, le=64)] = 2
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder of another pack; None is the shipped one, as `models.registry.open_pack` has it."""
+        return None if self.path == "default" else Path(self.path)
+
 
 class MatchSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section `match`: the false match rate a comparison may have; the pack says at which threshold."""

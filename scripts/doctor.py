@@ -85,9 +85,8 @@ def _pack(kiosk: KioskConfig | None) -> Finding:
     from models.errors import ModelsError
     from models.registry import open_pack
 
-    path = None if kiosk is None or kiosk.pack.path == "default" else Path(kiosk.pack.path)
     try:
-        pack = open_pack(path)
+        pack = open_pack(None if kiosk is None else kiosk.pack.folder)
     except ModelsError as error:
         return Finding("pack", False, str(error), "install Stile again, or name another pack under [pack]")
     return Finding(

@@ -46,7 +46,6 @@ from firmware_bridge.gate import LinkStatus
 from firmware_bridge.simulator.device import SimulatedGate
 from firmware_bridge.simulator.served import ServedGate
 from models.manifest import MaxFmr
-from models.registry import open_pack
 from scripts.cast import ENROLMENT_IMAGES, MEMBERS, Cast, Member, Part
 from scripts.clip import APPROACH_S, SHOW_S, ClipFormat, Scene, Studio
 from scripts.gate import write_gate_key
@@ -409,8 +408,9 @@ def enrol_member(central: Central, kiosk: OpenKiosk, member: Member, images: tup
         if isinstance(probe, FailureToAcquire):
             raise FixtureError(f"{member.name}, picture {number}: {probe.hint}; use another picture")
         samples.append(probe)
-    pack = open_pack()
-    point = choose_point(pack.manifest, pack.recipe_digest, ENROLMENT_IMAGES - 1, 1, MaxFmr("1e-4"))
+    point = choose_point(
+        kiosk.pipeline.manifest, kiosk.pipeline.recipe_digest, ENROLMENT_IMAGES - 1, 1, MaxFmr("1e-4")
+    )
     template = enrol(subject, samples, ENROLMENT_IMAGES, point)
     if isinstance(template, FailureToEnrol):
         raise FixtureError(f"{member.name} cannot be enrolled: {template.reason.value}")
