@@ -2,8 +2,9 @@
 
 Two files, because durability is set per connection: `outbox.sqlite3` with synchronous=FULL holds what
 nobody else has, `cache.sqlite3` with synchronous=NORMAL holds what central would send again. Writes run in
-a worker thread under a lock (a commit waits for the disk); reads run where they are called, on a connection
-of their own, since one costs about 10 us and a write-ahead log never makes a reader wait.
+a worker thread under a lock (a commit waits for the disk), and those that come while one is under way share
+the next commit; reads run where they are called, on a connection of their own, since one costs about 10 us
+and a write-ahead log never makes a reader wait.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from edge.errors import StoreError
 
@@ -22,6 +25,8 @@ T = TypeVar("T")
 
 BUSY_MS = 5_000
 """How long one process waits for another that holds the file: an administrator's shell, a backup."""
+GROUP_MAX_CHANGES = 256
+"""Changes in one commit: none of them waits long for the others, and the log stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Database:
     def __init__(self, path: Path, schema: Schema) -> None:
         self.path, self.schema = path, schema
         self._guard = threading.Lock()
+        self._queue: deque[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]] = deque()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Before SQLite opens it: the files it makes beside it get the same mode.
@@ -94,25 +100,55 @@ class Database:
             raise self._trouble("cannot be read", error) from error
 
     def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `change` as one transaction on the calling thread; an exception undoes it."""
-        with self._guard:
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                try:
-                    answer = change(self._writer)
-                except BaseException:
-                    if self._writer.in_transaction:  # SQLite has undone it already when the disk was full
-                        self._writer.execute("ROLLBACK")
-                    raise
-                self._writer.execute("COMMIT")
-            except sqlite3.Error as error:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise self._trouble("cannot be written", error) from error
-            return answer
+        """Run `change` on the calling thread; durable on return. An exception undoes it, and it alone."""
+        answer: Future[T] = Future()
+        self._queue.append((change, answer))
+        while not answer.done():
+            with self._guard:
+                self._commit_group()
+        return answer.result()
+
+    def _commit_group(self) -> None:
+        """Commit the changes that wait, each undone by itself when it fails; answer every one of them."""
+        group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX_CHANGES))]
+        if not group:
+            return  # another thread has committed them
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            outcomes = [self._attempt(change) for change, _ in group]
+            self._writer.execute("COMMIT")
+        except BaseException as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            for _, answer in group:
+                answer.set_exception(self._named(error))
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, answer), (failure, found) in zip(group, outcomes, strict=True):
+            if failure is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(self._named(failure))
+
+    def _attempt(self, change: Callable[[sqlite3.Connection], Any]) -> tuple[Exception | None, Any]:
+        self._writer.execute("SAVEPOINT one")
+        try:
+            found = change(self._writer)
+        except Exception as error:
+            if not self._writer.in_transaction:
+                raise  # the disk is full, and SQLite has undone the whole group
+            self._writer.execute("ROLLBACK TO one")
+            self._writer.execute("RELEASE one")
+            return error, None
+        self._writer.execute("RELEASE one")
+        return None, found
+
+    def _named(self, error: BaseException) -> BaseException:
+        return self._trouble("cannot be written", error) if isinstance(error, sqlite3.Error) else error
 
     async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `change` as one transaction in a worker thread; it completes even if the caller ends."""
+        """`write_now` in a worker thread; it completes even if the caller ends."""
         return await asyncio.shield(asyncio.to_thread(self.write_now, change))
 
     def close(self) -> None:

@@ -6,10 +6,13 @@ import asyncio
 import random
 import sqlite3
 import stat
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from edge.adapters import store
 from edge.adapters.keyfile import RowSealer, read_secret, write_secret
 from edge.adapters.store import Database, Schema
 from edge.errors import StoreError
@@ -51,6 +54,60 @@ def test_a_change_that_fails_half_way_is_undone(tmp_path: Path):
         database.write_now(half)
     write(database, "whole")
     assert database.read("SELECT text FROM note") == [("whole",)]
+    database.close()
+
+
+async def test_changes_that_wait_for_a_commit_share_the_next_and_one_that_fails_is_undone_alone(
+    tmp_path: Path,
+):
+    database = Database(tmp_path / "notes.sqlite3", SCHEMA)
+    commits: list[str] = []
+    database.write_now(lambda c: c.set_trace_callback(lambda line: commits.append(line)))
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        entered.set()
+        assert go_on.wait(10)
+
+    def note(text: str) -> Callable[[sqlite3.Connection], str]:
+        def change(connection: sqlite3.Connection) -> str:
+            connection.execute("INSERT INTO note VALUES (?)", (text,))
+            if text == "4":
+                raise ValueError("no more")
+            return text
+
+        return change
+
+    first = asyncio.create_task(database.write(slow))
+    await asyncio.to_thread(entered.wait, 10)
+    others = [asyncio.create_task(database.write(note(str(number)))) for number in range(5)]
+    async with asyncio.timeout(10):
+        while len(database._queue) < len(others):  # noqa: ASYNC110 threads put them there
+            await asyncio.sleep(0)
+        commits.clear()
+        go_on.set()
+        await first
+        found = await asyncio.gather(*others, return_exceptions=True)
+    assert found[:4] == ["0", "1", "2", "3"]
+    assert isinstance(found[4], ValueError)
+    assert commits.count("COMMIT") == 2
+    assert database.read("SELECT text FROM note ORDER BY text") == [("0",), ("1",), ("2",), ("3",)]
+    database.close()
+
+
+def test_a_file_that_another_program_holds_is_said_to_be_and_nobody_waits_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "BUSY_MS", 50)
+    database = Database(tmp_path / "notes.sqlite3", SCHEMA)
+    other = sqlite3.connect(database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another program holds it open"):
+        write(database, "kept")
+    other.execute("ROLLBACK")
+    write(database, "kept")
+    assert database.read("SELECT text FROM note") == [("kept",)]
+    other.close()
     database.close()
 
 
