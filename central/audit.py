@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wire.chain import commitment, genesis, joins, link
 from wire.ids import KioskId
-from wire.records import ChainHead, RecordBatch, RecordFault, SequencedRecord
+from wire.records import ChainedRecord, ChainHead, RecordBatch, RecordFault
 from wire.signing import chain_head_holds
 
 
@@ -29,7 +29,7 @@ class Position:
 class Acceptable:
     """The records of a batch that are new, in order; none when all were committed before."""
 
-    records: tuple[SequencedRecord, ...]
+    records: tuple[ChainedRecord, ...]
     head: ChainHead
 
 

@@ -21,6 +21,7 @@ from edge.adapters.screen.web import WebScreen
 from edge.adapters.sim import ClipDevice, clip_camera
 from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
 from edge.capture.detection import ZoneConfig
+from edge.capture.pad import live_min
 from edge.capture.pipeline import Clock, Pipeline
 from edge.capture.quality import QualityConfig
 from edge.capture.recording import Recording
@@ -76,9 +77,13 @@ def open_pipeline(
     detector: str | None = None,
     zone: ZoneConfig | None = None,
     quality: QualityConfig | None = None,
+    passive: bool = False,
     clock_ms: Clock = _monotonic_ms,
 ) -> Pipeline:
-    """The pack's networks loaded and warm. Raises `ConfigError` for an option, `ModelsError` for a file."""
+    """The pack's networks loaded and warm. Raises `ConfigError` for an option, `ModelsError` for a file.
+
+    `passive`: load its passive presentation attack detection too, if it has any.
+    """
     if not 1 <= threads <= MAX_THREADS:
         raise ConfigError("threads", threads, f"give 1 to {MAX_THREADS}")
     manifest = pack.manifest
@@ -87,6 +92,7 @@ def open_pipeline(
         raise ConfigError("detector", detector, f"pack {manifest.name} has {', '.join(names)}")
     chosen = manifest.default_detector() if detector is None else manifest.detector(detector)
     files = {chosen.file, manifest.landmarks.file, *(embedder.file for embedder in manifest.embedders)}
+    files |= {network.file for network in manifest.pad} if passive else set()
     return Pipeline(
         manifest,
         pack.recipe_digest,
@@ -141,7 +147,12 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
     pack = open_pack(config.pack.folder)
     rules = _rules(config, pack)
     pipeline = open_pipeline(
-        pack, config.pack.threads, detector=config.pack.detector, zone=config.zone, quality=config.quality
+        pack,
+        config.pack.threads,
+        detector=config.pack.detector,
+        zone=config.zone,
+        quality=config.quality,
+        passive=config.confirm.passive,
     )
     wire = UplinkConfig(
         version("stile"),
@@ -149,6 +160,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         pack.digest,
         config.standing,
         None if config.broker is None else (config.broker.host, config.broker.port),
+        records=config.records,
         dimensions=pack.manifest.dimensions,
     )
     async with contextlib.AsyncExitStack() as stack:
@@ -258,7 +270,8 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
     }
     # One image against one at the loosest rate: a turned head is less like itself.
     turned = choose_point(pack.manifest, pack.recipe_digest, 1, 1, TURNED_FMR)
-    return Rules(config.confirm, config.release, points, turned.threshold)
+    floor = live_min(pack.manifest.pad) if config.confirm.passive else None
+    return Rules(config.confirm, config.release, points, turned.threshold, floor)
 
 
 def _notes(config: KioskConfig, pack: Pack, gate: Gate, camera: Camera) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from edge.capture.tracking import TrackingConfig
 from edge.compare.bound import SearchConfig
 from edge.confirm.liveness import ConfirmConfig
 from edge.decide.standing import StandingConfig
+from edge.enact.keeping import RecordsConfig
 from edge.enact.release import ReleaseConfig
 from edge.errors import ConfigError
 from wire.ids import SLUG_PATTERN
@@ -100,6 +101,7 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confirm: ConfirmConfig = ConfirmConfig()
     standing: StandingConfig = StandingConfig()
     release: ReleaseConfig = ReleaseConfig()
+    records: RecordsConfig = RecordsConfig()
     screen: ScreenSection = ScreenSection()
     broker: BrokerSection | None = None
 

@@ -14,7 +14,7 @@ import msgspec
 
 from wire.canonical import canonical, joined
 from wire.ids import KioskId
-from wire.records import RecordBody, SequencedRecord
+from wire.records import ChainedRecord, DroppedRecord, RecordBody, SequencedRecord
 
 SALT_BYTES = 16
 _GENESIS = b"stile chain genesis v1"
@@ -55,9 +55,16 @@ def chained(previous: bytes, sequence: int, body: RecordBody, salt: bytes) -> Se
     )
 
 
-def joins(previous: bytes, record: SequencedRecord) -> bool:
+def commitment_of(record: ChainedRecord) -> bytes:
+    """The commitment of a record in a chain, whether or not its body is there."""
+    if isinstance(record, DroppedRecord):
+        return record.commitment
+    return commitment(record.salt, bytes(record.body))
+
+
+def joins(previous: bytes, record: ChainedRecord) -> bool:
     """Whether a record's link follows from the one before it."""
-    return record.link == link(previous, record.sequence, commitment(record.salt, bytes(record.body)))
+    return record.link == link(previous, record.sequence, commitment_of(record))
 
 
 def chunk_digest(rows: Iterable[object]) -> bytes:

@@ -147,6 +147,8 @@ def decode(address: Address, payload: bytes) -> Decoded | Rejected:
         return _rejected(Reason.MALFORMED, error)
     if isinstance(message, RecordBatch):
         for record in message.records:
+            if isinstance(record, records.DroppedRecord):
+                continue
             body = decode_record(bytes(record.body))
             if isinstance(body, Rejected):
                 return body

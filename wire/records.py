@@ -124,7 +124,7 @@ class PassRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="p
 RecordBody = PassRecord  # a union once other kinds of record exist; each is tagged
 
 
-class SequencedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class SequencedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="kept"):
     """A record at its place in the kiosk's chain: link = H(previous link, sequence, commitment).
 
     `body` stays the exact bytes that were committed to; `codec` admits only a RecordBody of up to 4 KiB.
@@ -135,6 +135,18 @@ class SequencedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     salt: f.SaltBytes
     body: msgspec.Raw
     link: f.DigestBytes
+
+
+class DroppedRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="dropped"):
+    """What is left of a record that a kiosk had no room for: its place and commitment; the chain holds."""
+
+    sequence: f.Count
+    record_id: f.Record
+    commitment: f.DigestBytes
+    link: f.DigestBytes
+
+
+ChainedRecord = SequencedRecord | DroppedRecord
 
 
 class ChainHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -151,7 +163,7 @@ class RecordBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
 
     kiosk: f.Kiosk
     previous_link: f.DigestBytes
-    records: Annotated[tuple[SequencedRecord, ...], Meta(min_length=1, max_length=BATCH_MAX_RECORDS)]
+    records: Annotated[tuple[ChainedRecord, ...], Meta(min_length=1, max_length=BATCH_MAX_RECORDS)]
     head: ChainHead
 
 

@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from central.adapters import tables as t
 from central.adapters.database import Database
 from central.audit import Acceptable, Position, StoredLink
-from wire.chain import commitment, genesis
+from wire.chain import commitment_of, genesis
 from wire.codec import Rejected, decode_record
 from wire.ids import KioskId, PassageId
-from wire.records import ChainHead, RecordBody
+from wire.records import ChainHead, RecordBody, SequencedRecord
 
 
 class RecordTables(Database):
@@ -45,22 +45,23 @@ class RecordTables(Database):
         """Commit records after `position`, durably, all or none; False when something contradicts them."""
         rows = []
         for record in accepted.records:
-            raw = bytes(record.body)
-            body = decode_record(raw)
-            if isinstance(body, Rejected):
-                return False
-            rows.append(
-                {
-                    "kiosk": position.kiosk,
-                    "sequence": record.sequence,
-                    "record_id": record.record_id,
-                    "passage": body.passage,
-                    "commitment": commitment(record.salt, raw),
-                    "link": record.link,
-                    "salt": record.salt,
-                    "body": raw,
-                }
-            )
+            row = {
+                "kiosk": position.kiosk,
+                "sequence": record.sequence,
+                "record_id": record.record_id,
+                "passage": record.record_id,  # of what the kiosk had no room for; one passage, one record
+                "commitment": commitment_of(record),
+                "link": record.link,
+                "salt": None,
+                "body": None,
+            }
+            if isinstance(record, SequencedRecord):
+                raw = bytes(record.body)
+                body = decode_record(raw)
+                if isinstance(body, Rejected):
+                    return False
+                row |= {"passage": body.passage, "salt": record.salt, "body": raw}
+            rows.append(row)
         head = accepted.head
         try:
             with self._change() as connection:

@@ -3,6 +3,9 @@
 What `begin` and `settle` return from survives kill -9. A receipt moves the cursor only if its link is ours
 at that sequence; a lost one is healed by sending again, which changes nothing at central. Acknowledged
 records stay for a while, so that a central restored from a backup can ask for them again.
+
+The file keeps to a budget. Acknowledged records leave first, then bodies of records in the order of
+`edge.enact.keeping.drop_rank`; what is left of such a record is its commitment, so the chain still holds.
 """
 
 from __future__ import annotations
@@ -18,13 +21,14 @@ import msgspec
 
 from edge.adapters.keyfile import RandomBytes, RowSealer
 from edge.adapters.store import Database, Schema
+from edge.enact.keeping import RecordsConfig, drop_rank
 from edge.errors import StoreError
-from wire.chain import SALT_BYTES, body_bytes, chained, genesis
+from wire.chain import SALT_BYTES, body_bytes, chained, commitment_of, genesis
 from wire.codec import Rejected, decode_record
 from wire.errors import SealBrokenError
 from wire.ids import KioskId
 from wire.messages import ChainHead, PassRecord, Receipt, RecordBatch, RecordFault, SequencedRecord
-from wire.records import BATCH_MAX_RECORDS, BODY_MAX_BYTES
+from wire.records import BATCH_MAX_RECORDS, BODY_MAX_BYTES, ChainedRecord, DroppedRecord
 from wire.signing import Signer, sign_chain_head
 
 KEEP_ACKNOWLEDGED = 10_000
@@ -34,16 +38,29 @@ BATCH_MAX_BYTES = 192 * 1024
 
 SCHEMA = Schema(
     name="outbox",
-    version=1,
+    version=2,
     synchronous="FULL",
     tables="""
         CREATE TABLE owner (kiosk TEXT NOT NULL) STRICT;
         CREATE TABLE begun (record_id TEXT PRIMARY KEY, place INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
         CREATE TABLE record (
             sequence INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE,
-            sealed BLOB NOT NULL, link BLOB NOT NULL
+            sealed BLOB, commitment BLOB NOT NULL, link BLOB NOT NULL, rank INTEGER
         ) STRICT;
+        CREATE INDEX record_to_drop ON record (rank, sequence) WHERE rank IS NOT NULL AND sealed IS NOT NULL;
         CREATE TABLE acknowledged (sequence INTEGER NOT NULL, link BLOB NOT NULL) STRICT;
+        CREATE TABLE held (bytes INTEGER NOT NULL, dropped INTEGER NOT NULL) STRICT;
+        INSERT INTO held VALUES (0, 0);
+        CREATE TRIGGER record_in AFTER INSERT ON record BEGIN
+            UPDATE held SET bytes = bytes + length(new.sealed);
+        END;
+        CREATE TRIGGER record_dropped AFTER UPDATE OF sealed ON record BEGIN
+            UPDATE held SET bytes = bytes - length(old.sealed), dropped = dropped + 1;
+        END;
+        CREATE TRIGGER record_out AFTER DELETE ON record BEGIN
+            UPDATE held SET bytes = bytes - ifnull(length(old.sealed), 0),
+                            dropped = dropped - (old.sealed IS NULL);
+        END;
     """,
     on_damage="it may hold records that central has not got, so nothing is thrown away: "
     "copy outbox.sqlite3* aside, recover them with `sqlite3 outbox.sqlite3 .recover`, "
@@ -76,10 +93,13 @@ class Wake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Highest sequence written, highest acknowledged, and how many wait in between."""
+    """Highest sequence written, highest acknowledged, how many wait in between; bytes, and bodies dropped."""
 
     last: int
     acknowledged: int
+    held_bytes: int = 0
+    dropped: int = 0
+    over_budget: bool = False
 
     @property
     def waiting(self) -> int:
@@ -91,10 +111,17 @@ class Outbox:
     """Fulfils `edge.ports.Records`; `next_batch` and `receive` are the sender's side of it."""
 
     def __init__(
-        self, path: Path, kiosk: KioskId, signer: Signer, sealer: RowSealer, random_bytes: RandomBytes
+        self,
+        path: Path,
+        kiosk: KioskId,
+        signer: Signer,
+        sealer: RowSealer,
+        random_bytes: RandomBytes,
+        max_bytes: int = RecordsConfig().max_mb * 1_000_000,
     ) -> None:
         self._database = Database(path, SCHEMA)
         self._kiosk, self._signer, self._sealer, self._random_bytes = kiosk, signer, sealer, random_bytes
+        self._max_bytes = max_bytes
         self.ignored: Counter[str] = Counter()
         self.standstill: Standstill | None = None
         self.wake: Wake = lambda: None
@@ -145,9 +172,17 @@ class Outbox:
             placed = chained(last_link, last + 1, record, salt)
             sealed = self._sealer.seal(salt + body, "record", str(placed.sequence))
             connection.execute(
-                "INSERT INTO record VALUES (?, ?, ?, ?)",
-                (placed.sequence, record.record_id, sealed, placed.link),
+                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    placed.sequence,
+                    record.record_id,
+                    sealed,
+                    commitment_of(placed),
+                    placed.link,
+                    drop_rank(record),
+                ),
             )
+            _keep_to(connection, self._max_bytes)
 
         await self._database.write(change)
         self.wake()
@@ -162,7 +197,10 @@ class Outbox:
     @property
     def backlog(self) -> Backlog:
         """How much waits for central."""
-        return Backlog(self._last(), self._acknowledged)
+        held, dropped = self._database.read("SELECT bytes, dropped FROM held")[0]
+        assert isinstance(held, int)
+        assert isinstance(dropped, int)
+        return Backlog(self._last(), self._acknowledged, held, dropped, held > self._max_bytes)
 
     def _last(self) -> int:
         return _place(self._database.read(_END_OF_CHAIN)[0])[0]
@@ -170,14 +208,17 @@ class Outbox:
     def next_batch(self) -> RecordBatch | None:
         """The next records after what was sent, bounded in number and bytes; None when there are none."""
         rows = self._database.read(
-            "SELECT sequence, record_id, sealed, link FROM record "
+            "SELECT sequence, record_id, sealed, commitment, link FROM record "
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
             self._sent,
             BATCH_MAX_RECORDS,
         )
-        records: list[SequencedRecord] = []
+        records: list[ChainedRecord] = []
         size = 0
-        for sequence, record_id, sealed, link in rows:
+        for sequence, record_id, sealed, committed, link in rows:
+            if sealed is None:
+                records.append(DroppedRecord(sequence, record_id, committed, link))  # type: ignore[arg-type]
+                continue
             opened = self._opened(sealed, "record", str(sequence))
             size += len(opened)
             if records and size > BATCH_MAX_BYTES:
@@ -271,6 +312,35 @@ class Outbox:
             raise StoreError(
                 f"{self._database.path}: {error}; put back the device.key these records were sealed with"
             ) from error
+
+
+def _keep_to(connection: sqlite3.Connection, max_bytes: int) -> None:
+    """Make room, as far as what may be dropped goes: acknowledged records first, then bodies by rank."""
+    (held,) = connection.execute("SELECT bytes FROM held").fetchone()
+    if held <= max_bytes:
+        return
+    (acknowledged,) = connection.execute("SELECT sequence FROM acknowledged").fetchone()
+    ranked = "SELECT sequence, length(sealed) FROM record WHERE rank IS NOT NULL AND sealed IS NOT NULL"
+    steps = (
+        (
+            "SELECT sequence, ifnull(length(sealed), 0) FROM record WHERE sequence < ? ORDER BY sequence",
+            (acknowledged,),
+            "DELETE FROM record WHERE sequence = ?",
+        ),
+        (
+            f"{ranked} ORDER BY rank, sequence",
+            (),
+            "UPDATE record SET sealed = NULL WHERE sequence = ?",
+        ),
+    )
+    for choose, values, drop in steps:
+        chosen: list[tuple[int]] = []
+        for sequence, size in connection.execute(choose, values):
+            if held <= max_bytes:
+                break
+            chosen.append((sequence,))
+            held -= size
+        connection.executemany(drop, chosen)
 
 
 def _exists(connection: sqlite3.Connection, record: PassRecord) -> bool:

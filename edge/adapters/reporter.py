@@ -130,6 +130,11 @@ class Reporter:
             found.add(self._outbox.standstill)
         if self._sender.trouble:
             found.add("outbox_trouble")
+        backlog = self._outbox.backlog
+        if backlog.dropped:
+            found.add("records_dropped")
+        if backlog.over_budget:
+            found.add("records_over_budget")
         if self.faults:
             found.add("link_fault")
         if self._cache.trouble:
@@ -171,6 +176,8 @@ class Reporter:
         own = {
             "outbox_waiting_count": backlog.waiting,
             "outbox_last_count": backlog.last,
+            "outbox_held_bytes": backlog.held_bytes,
+            "outbox_dropped_count": backlog.dropped,
             "unanswered_count": self._link.unanswered,
             "connects_count": self._link.connection.connects,
             "uptime_s": self._clock.uptime_ms() / 1000,

@@ -28,6 +28,7 @@ from edge.adapters.pins import CentralPins
 from edge.adapters.reporter import About, Reporter
 from edge.adapters.sender import RECEIPT_TIMEOUT_S, Sender
 from edge.decide.standing import StandingConfig
+from edge.enact.keeping import RecordsConfig
 from wire.ids import BootId
 from wire.messages import Presence
 
@@ -70,6 +71,7 @@ class UplinkConfig:
     broker: tuple[str, int] | None = None
     tls: ssl.SSLContext | None = None
     receipt_timeout_s: float = RECEIPT_TIMEOUT_S
+    records: RecordsConfig = field(default_factory=RecordsConfig)
     dimensions: int | None = None
 
 
@@ -114,7 +116,14 @@ async def open_uplink(
     with contextlib.ExitStack() as files:
         cache = Cache(folder / CACHE_FILE, sealer)
         files.callback(cache.close)
-        outbox = Outbox(folder / OUTBOX_FILE, identity.kiosk, identity.signer, sealer, draw)
+        outbox = Outbox(
+            folder / OUTBOX_FILE,
+            identity.kiosk,
+            identity.signer,
+            sealer,
+            draw,
+            config.records.max_mb * 1_000_000,
+        )
         files.callback(outbox.close)
         clock = Clock(world.host_ms, world.monotonic_ms, world.ntp, cache)
         host, port = config.broker or (identity.broker_host, identity.broker_port)

@@ -17,7 +17,7 @@ from central.app import load_config, open_desk, utc_ms
 from tests.broker.central_rig import Clock, KioskEnd, Rig, fix_ports, new_config, pair, running
 from wire import chain
 from wire.ids import KioskId, PassageId
-from wire.records import RecordFault
+from wire.records import DroppedRecord, RecordFault
 from wire.topics import TopicKind
 
 SEED = 20261123
@@ -49,6 +49,30 @@ async def test_a_batch_past_a_gap_is_not_taken_and_the_receipt_says_where_to_go_
         receipt = await end.deliver(end.batch(4, 6))
         assert (receipt.sequence, receipt.fault) == (2, RecordFault.GAP)
         assert (await end.deliver(end.batch(3, 6))).sequence == 6
+
+
+async def test_a_record_the_kiosk_had_no_room_for_is_known_to_be_missing_and_the_chain_holds(rig: Rig):
+    async with rig.kiosk() as end:
+        end.write_records(3)
+        batch = end.batch(1, 3)
+        gone = batch.records[1]
+        left = DroppedRecord(gone.sequence, gone.record_id, chain.commitment_of(gone), gone.link)
+        receipt = await end.deliver(
+            msgspec.structs.replace(batch, records=(batch.records[0], left, batch.records[2]))
+        )
+        assert (receipt.sequence, receipt.link, receipt.fault) == (3, end.chain[2].link, None)
+        assert [(row.sequence, row.body is None) for row in stored(rig)] == [
+            (1, False),
+            (2, True),
+            (3, False),
+        ]
+        (report,) = rig.central.desk.records.verify()
+        assert (report.records, report.purged, report.broken_at) == (3, 1, None)
+        bent = msgspec.structs.replace(left, sequence=4, commitment=b"x" * 32)
+        end.write_records(1)
+        wrong = end.batch(4, 4)
+        refused = await end.deliver(msgspec.structs.replace(wrong, records=(bent,)))
+        assert (refused.sequence, refused.fault) == (3, RecordFault.BROKEN_LINK)
 
 
 async def test_a_changed_record_breaks_the_chain_and_nothing_of_its_batch_is_taken(rig: Rig):

@@ -16,7 +16,8 @@ from tests.unit.wire_samples import pass_record
 from wire.chain import genesis, joins
 from wire.codec import encode
 from wire.ids import KioskId, OperatorId, SiteId
-from wire.messages import PassRecord, Receipt, RecordBatch, RecordFault
+from wire.messages import GateOutcome, PassRecord, Receipt, RecordBatch, RecordFault
+from wire.records import DroppedRecord
 from wire.signing import Signer, chain_head_holds
 from wire.topics import TopicKind, kiosk_topic
 
@@ -25,11 +26,12 @@ SIGNER = Signer.from_seed(b"s" * 32)
 DEVICE_KEY = b"d" * 32
 
 
-def opened(folder: Path, kiosk: KioskId = KIOSK, device_key: bytes = DEVICE_KEY) -> Outbox:
+def opened(
+    folder: Path, kiosk: KioskId = KIOSK, device_key: bytes = DEVICE_KEY, max_bytes: int = 10**9
+) -> Outbox:
     dice = random.Random(7)
-    return Outbox(
-        folder / "outbox.sqlite3", kiosk, SIGNER, RowSealer(device_key, dice.randbytes), dice.randbytes
-    )
+    sealer = RowSealer(device_key, dice.randbytes)
+    return Outbox(folder / "outbox.sqlite3", kiosk, SIGNER, sealer, dice.randbytes, max_bytes)
 
 
 @pytest.fixture
@@ -247,3 +249,64 @@ async def test_a_record_past_its_bound_is_refused_before_it_is_kept(outbox: Outb
     with pytest.raises(StoreError, match="does not fit"):
         await outbox.settle(record(1, amount_minor=10**12))
     assert outbox.backlog.last == 0
+
+
+REFERRED: dict[str, object] = {
+    "identified_by": None,
+    "subject": None,
+    "standing": None,
+    "verdict": "refer",
+    "gate_outcome": GateOutcome.NOT_RELEASED,
+    "lane": None,
+}
+DENIED: dict[str, object] = {"verdict": "deny", "gate_outcome": GateOutcome.NOT_RELEASED, "lane": None}
+PAID: dict[str, object] = {"amount_minor": 250, "currency": "EUR"}
+TIMED_OUT: dict[str, object] = {"gate_outcome": GateOutcome.TIMED_OUT}
+STEPPED_UP: dict[str, object] = {"verdict": "step_up", "lane": None}
+KINDS = (DENIED, REFERRED, {}, PAID, TIMED_OUT, STEPPED_UP)
+
+
+async def test_without_room_bodies_go_in_their_order_and_payments_and_denials_never(tmp_path: Path):
+    roomy = opened(tmp_path)
+    for number in range(1, 61):
+        await roomy.settle(record(number, **KINDS[number % len(KINDS)]))
+    held = roomy.backlog.held_bytes
+    roomy.close()
+    gone: list[set[int]] = []
+    for share in (0.9, 0.7, 0.55, 0.4, 0.01):
+        (folder := tmp_path / str(share)).mkdir()
+        outbox = opened(folder, max_bytes=int(held * share))
+        for number in range(1, 61):
+            await outbox.settle(record(number, **KINDS[number % len(KINDS)]))
+        batch = sent(outbox)
+        previous = batch.previous_link
+        for placed in batch.records:
+            assert joins(previous, placed)
+            previous = placed.link
+        gone.append({each.sequence for each in batch.records if isinstance(each, DroppedRecord)})
+        assert outbox.backlog.dropped == len(gone[-1])
+        assert outbox.backlog.over_budget == (share == 0.01)
+        if share != 0.01:
+            assert outbox.backlog.held_bytes <= held * share
+        outbox.close()
+    order = [
+        [number for number in range(1, 61) if KINDS[number % 6] is kind] for kind in (REFERRED, STEPPED_UP)
+    ]
+    assert gone[0] == set(order[0][: len(gone[0])])
+    assert set(order[0]) < gone[1] <= {*order[0], *order[1]}
+    kept = {number for number in range(1, 61) if KINDS[number % 6] in (DENIED, PAID)}
+    assert gone[-1] == set(range(1, 61)) - kept
+
+
+async def test_room_is_made_from_what_central_has_before_anything_it_has_not(tmp_path: Path):
+    outbox = opened(tmp_path)
+    await fill(outbox, 20)
+    await outbox.receive(receipt(sent(outbox)))
+    held = outbox.backlog.held_bytes
+    outbox.close()
+    outbox = opened(tmp_path, max_bytes=held)
+    await fill(outbox, 10, first=21)
+    assert (outbox.backlog.dropped, outbox.backlog.waiting) == (0, 10)
+    assert outbox.backlog.held_bytes <= held
+    assert [placed.sequence for placed in sent(outbox).records] == list(range(21, 31))
+    outbox.close()

@@ -1,0 +1,30 @@
+"""Which records go first when a kiosk has no room for all it could not send; payments and denials never."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from wire.messages import GateOutcome, PassRecord
+
+
+class RecordsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `records`: the room that records waiting for central may take, in megabytes (10^6 bytes)."""
+
+    max_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
+    """Some 150,000 passages: a week without central at a gate that twenty thousand go through a day."""
+
+
+def drop_rank(record: PassRecord) -> int | None:
+    """Lower goes first; None never goes: it is money, or somebody was refused and may contest it."""
+    if record.verdict == "deny" or record.restriction is not None or record.amount_minor is not None:
+        return None
+    if record.subject is None:
+        return 0
+    if record.verdict != "grant":
+        return 1
+    if record.gate_outcome is not GateOutcome.PASSED:
+        return 2
+    return 3
