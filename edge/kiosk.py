@@ -202,7 +202,7 @@ class Kiosk:
         if isinstance(acquired.probe, FailureToAcquire):
             self._tell(FaceMissed(acquired.probe))
         elif trace.track is not None:
-            self._tell(FaceSeen(trace.track.id, acquired.probe, frame.captured_at_ms))
+            self._tell(FaceSeen(trace.track.id, acquired.probe, frame.captured_at_ms, acquired.live))
 
     async def _follow_gestures(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
         """Locate the face; embed it only where the challenge cannot be judged without knowing whose it is."""

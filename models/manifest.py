@@ -146,7 +146,11 @@ class Embedder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PadNetwork(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A passive presentation attack detector on a square crop of `crop_scale` times the box."""
+    """A passive presentation attack detector on a square crop of `crop_scale` times the box's longer side.
+
+    Its first output is one logit a class; a softmax makes them probabilities. The mean probability of
+    `live_class` over networks and frames is held against the mean of their `live_min`.
+    """
 
     name: Name
     file: FileName
@@ -324,6 +328,13 @@ def _size_complaints(manifest: Manifest) -> list[str]:
             found.append(
                 f"embedders.{embedder.name}.dimensions is {embedder.dimensions}, "
                 f"the output of {embedder.file} is {list(shape)}"
+            )
+    for network in manifest.pad:
+        shape = manifest.file(network.file).outputs[0].shape
+        if not shape or shape[-1] <= network.live_class:
+            found.append(
+                f"pad.{network.name}.live_class is {network.live_class}, "
+                f"the output of {network.file} is {list(shape)}"
             )
     return found
 

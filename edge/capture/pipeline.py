@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from edge.capture.alignment import Mesh, align, locate
 from edge.capture.detection import ZoneConfig, detect, in_zone
 from edge.capture.embedding import embed
+from edge.capture.pad import live_score
 from edge.capture.quality import QualityConfig, assess
 from edge.capture.sample import AlignedFace, Face, FailureToAcquire, Frame, Inference, Points, Probe, Quality
 from models.manifest import Manifest, RecipeDigest
@@ -22,6 +23,7 @@ Laps = dict[str, float]
 """Stage to the milliseconds it took."""
 
 STAGES = ("detect", "landmarks", "align", "quality", "embed")
+"""Of every pack; `passive` follows where a pack's passive networks run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +39,16 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Acquisition:
-    """All that one frame gave: a probe, or the obstacle; `face` is there once one stood in the zone."""
+    """All that one frame gave: a probe, or the obstacle; `face` is there once one stood in the zone.
+
+    `live`: how live the pack's passive networks take the probe's face to be, 0 to 1; None where none runs.
+    """
 
     probe: Probe | FailureToAcquire
     face: Face | None = None
     observation: Observation | None = None
     laps_ms: Mapping[str, float] = field(default_factory=dict)
+    live: float | None = None
 
 
 class Pipeline:
@@ -59,13 +65,21 @@ class Pipeline:
         quality: QualityConfig,
         clock_ms: Clock,
     ) -> None:
-        """`networks` by the manifest's file names; `detector` by name, None for the pack's default."""
+        """`networks` by the manifest's file names; `detector` by name, None for the pack's default.
+
+        Passive networks run with every probe where their files are among `networks`; all or none.
+        """
         self.manifest, self.recipe_digest = manifest, recipe_digest
         self._detector = manifest.default_detector() if detector is None else manifest.detector(detector)
         self._networks = networks
         self._embedders = tuple(
             (embedder, manifest.file(embedder.file), networks[embedder.file])
             for embedder in manifest.embedders
+        )
+        self._passive = tuple(
+            (network, manifest.file(network.file), networks[network.file])
+            for network in manifest.pad
+            if network.file in networks
         )
         # One chip per distinct recipe that an embedder uses, however many share it.
         self._recipes = tuple(
@@ -112,6 +126,10 @@ class Pipeline:
         """The probe of an observation. Call it only within an interaction."""
         return embed(observation.aligned, self._embedders, self.recipe_digest)
 
+    def live(self, frame: Frame, face: Face) -> float | None:
+        """How live the passive networks take a face to be, 0 to 1; None where none is loaded."""
+        return live_score(frame.image, face.box, self._passive) if self._passive else None
+
     def acquire(self, frame: Frame) -> Acquisition:
         """All steps for one frame whose person wants to be recognised or enrolled."""
         laps_ms: Laps = {}
@@ -125,8 +143,11 @@ class Pipeline:
             return Acquisition(observation, face, laps_ms=laps_ms)
         observed = self._clock_ms()
         probe = self.embed(observation)
-        self._lap(laps_ms, "embed", observed)
-        return Acquisition(probe, face, observation, laps_ms)
+        embedded = self._lap(laps_ms, "embed", observed)
+        live = self.live(frame, face)
+        if live is not None:
+            self._lap(laps_ms, "passive", embedded)
+        return Acquisition(probe, face, observation, laps_ms, live)
 
     def _lap(self, laps_ms: Laps, stage: str, started: float) -> float:
         now = self._clock_ms()

@@ -30,6 +30,8 @@ class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `challenge`: `never` leaves the risk of a photograph held up, `on_claim_reuse` leaves it for the first use
     within `reuse_s`, and `state` and the screen say so. `prompts`: gestures asked for, each within
     `prompt_ms`; `challenge_ms`: the whole challenge, the way back to looking at the camera included.
+    `passive`: run the pack's passive networks, if it has any, on the frames that agree; frames that look
+    recaptured leave it undetermined, so that the PIN settles it, and are never an attack by themselves.
     """
 
     frames: Annotated[int, Meta(ge=1, le=10)] = 3
@@ -41,6 +43,7 @@ class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompt_ms: Annotated[int, Meta(ge=2_000, le=20_000)] = 5_000
     challenge_ms: Annotated[int, Meta(ge=5_000, le=60_000)] = 15_000
     reuse_s: Annotated[int, Meta(ge=1, le=604_800)] = 3_600
+    passive: bool = True
 
     def asks(self, *, used_before: bool) -> bool:
         """Whether somebody matched is challenged; `used_before`: the member was here within `reuse_s`."""
@@ -49,24 +52,37 @@ class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The latest probes of one track, oldest first."""
+    """The latest probes of one track, oldest first, and how live the frame of each was taken to be."""
 
     track: TrackId | None = None
     probes: tuple[Probe, ...] = ()
+    lives: tuple[float | None, ...] = ()
+
+    @property
+    def live(self) -> float | None:
+        """The mean of the frames' live scores; None where one of them has none."""
+        known = [live for live in self.lives if live is not None]
+        return sum(known) / len(known) if known and len(known) == len(self.lives) else None
 
 
 EMPTY = Window()
 
 
-def gather(window: Window, track: TrackId, probe: Probe, frames: int) -> Window:
+def gather(window: Window, track: TrackId, probe: Probe, frames: int, live: float | None = None) -> Window:
     """The window with one more probe; another track empties it first, and the oldest make room.
 
     A picture repeated by a hung camera agrees with itself and proves nothing: it is not counted again.
     """
-    probes = window.probes if track == window.track else ()
+    same = track == window.track
+    probes, lives = (window.probes, window.lives) if same else ((), ())
     if probes and np.array_equal(probes[-1].vector, probe.vector):
         return window
-    return Window(track, (*probes, probe)[-frames:])
+    return Window(track, (*probes, probe)[-frames:], (*lives, live)[-frames:])
+
+
+def looks_recaptured(live: float | None, live_min: float | None) -> bool:
+    """Whether passive detection asks for more; with a floor (None: nothing runs), no score is not enough."""
+    return live_min is not None and (live is None or live < live_min)
 
 
 def agreed(window: Window, frames: int, threshold: float) -> Probe | None:

@@ -20,7 +20,7 @@ from edge.compare.claim import Claim
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.compare.search import Ambiguous, Comparison, Match, verify
 from edge.confirm.challenge import Challenge, Outcome, begin, draw, expire, judge
-from edge.confirm.liveness import Window, agreed, gather
+from edge.confirm.liveness import Window, agreed, gather, looks_recaptured
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import ABSENT
 from edge.decide.verdict import (
@@ -103,8 +103,8 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
         case Phase.SECOND_FACTOR, StandingSeen(view) if passage.second_factor is SecondFactor.GOOD:
             seen = replace(passage, view=view, membership=view.membership)
             return _decide_when_ready(seen, now_ms, rules)
-        case Phase.IDENTIFYING, FaceSeen(track, probe, captured_ms) if wants_face(passage):
-            window = gather(passage.window, track, probe, rules.confirm.frames)
+        case Phase.IDENTIFYING, FaceSeen(track, probe, captured_ms, live) if wants_face(passage):
+            window = gather(passage.window, track, probe, rules.confirm.frames, live)
             seen_face = replace(passage, window=window, obstacle=None, evidence_ms=captured_ms)
             return _compare(seen_face, now_ms, rules, ())
         case ((Phase.IDENTIFYING | Phase.CHALLENGING), FaceMissed(failure)):
@@ -190,6 +190,7 @@ def _compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, .
         passage,
         comparison=verify(probe, template, point),
         windows_compared=passage.windows_compared + 1,
+        live=passage.window.live,
         window=Window(),
     )
     if not isinstance(compared.comparison, Match) and compared.windows_compared < rules.confirm.attempts:
@@ -197,7 +198,9 @@ def _compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, .
     identified = replace(compared, identification=_identification(compared.comparison))
     matched = isinstance(compared.comparison, Match)
     asks = matched and rules.confirm.asks(used_before=passage.used_before)
-    if asks and passage.tries_exhausted:
+    # A recapture is suspected, not proven: the PIN settles it, and gestures would not undo the suspicion.
+    suspected = matched and looks_recaptured(compared.live, rules.live_min)
+    if suspected or (asks and passage.tries_exhausted):
         after, effects = _found_live(identified, Liveness.UNDETERMINED, now_ms, rules)
         return after, (*first, *effects)
     if asks:

@@ -57,11 +57,12 @@ class StandingSeen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceSeen:
-    """A probe of the face in the zone, and which track it is of."""
+    """A probe of the face in the zone, its track, and how live passive detection takes it to be."""
 
     track: TrackId
     probe: Probe
     captured_ms: int
+    live: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

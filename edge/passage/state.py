@@ -56,6 +56,8 @@ class Rules:
 
     Never more than the operating point's threshold is asked for.
     """
+    live_min: float | None = None
+    """The least mean live score of the agreeing frames; None where no passive detection runs."""
 
     def point(self, template: Template) -> OperatingPoint:
         """The operating point for this template."""
@@ -93,6 +95,7 @@ class Passage:
     tries_exhausted: bool = False
     challenge: Challenge | None = None
     liveness: Liveness = Liveness.NOT_ASKED
+    live: float | None = None
     obstacle: Obstacle | None = None
     evidence_ms: int = 0
     checking_pin: bool = False

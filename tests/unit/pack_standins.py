@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from functools import cache
+from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from onnx_standin import fitted
+from onnx_standin import fitted, steady
 
 from edge.app import open_pipeline
 from edge.capture.alignment import align
 from edge.capture.detection import Letterbox
 from edge.capture.pipeline import Observation
 from edge.capture.sample import Frame
-from models.manifest import Alignment, Preprocessing
+from models.manifest import Alignment, ModelFile, PadNetwork, Preprocessing, Source, Tensor
+from models.manifest_text import write_manifest
 from models.preprocessing import to_input
 from models.recipes import FoundRecipe, Recipe, find_recipe
-from models.registry import open_pack
+from models.registry import MANIFEST_FILE, Pack, open_pack
 from scripts.pack_networks import portraits
 
 SEED = 20261123
@@ -121,6 +125,35 @@ def anti_spoofing(names: tuple[str, str] = ("image", "logits")) -> bytes:
         input_shape=[1, 3, 80, 80],
         output_shapes={names[1]: [1, 3]},
     )
+
+
+def pack_with_passive_networks(folder: Path, live: float, live_min: float = 0.5) -> Pack:
+    """The default pack and two networks of MiniFASNet's shapes that take everything to be so live."""
+    default = open_pack()
+    shutil.copytree(str(default.root), folder, dirs_exist_ok=True)
+    rest = float(np.log((1 - live) / 2))
+    content = steady("image", [1, 3, 80, 80], "logits", [rest, float(np.log(live)), rest])
+    files, networks = [], []
+    for name, crop_scale in (("near", 2.7), ("far", 4.0)):
+        (folder / f"{name}.onnx").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        files.append(
+            ModelFile(
+                f"{name}.onnx",
+                digest,
+                "MIT",
+                Source("a test", "1", f"{name}.onnx", digest),
+                msgspec.structs.replace(PLAIN, channels="BGR"),
+                (Tensor("image", "float32", (1, 3, 80, 80)),),
+                (Tensor("logits", "float32", (1, 3)),),
+            )
+        )
+        networks.append(PadNetwork(name, f"{name}.onnx", 80, crop_scale, 1, live_min))
+    manifest = msgspec.structs.replace(
+        default.manifest, files=(*default.manifest.files, *files), pad=tuple(networks)
+    )
+    (folder / MANIFEST_FILE).write_bytes(write_manifest(manifest, "a test"))
+    return open_pack(folder)
 
 
 def without_evidence(name: str, **changes: object) -> FoundRecipe:
