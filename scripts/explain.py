@@ -40,6 +40,10 @@ def lines(record: PassRecord, when: str) -> list[str]:
     if record.comparison is not None:
         compared = record.comparison
         told.append(f"face      similarity {compared.similarity:.4f}, threshold {compared.threshold:.4f}")
+        if compared.live is not None and compared.live_min is not None:
+            told.append(
+                f"camera    live score {compared.live:.2f}, at least {compared.live_min:.2f} asked for"
+            )
     if record.standing is not None:
         used = record.standing
         told.append(

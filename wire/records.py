@@ -41,7 +41,10 @@ class GateOutcome(StrEnum):
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Numbers of a comparison: cosine similarity, threshold, margin to the next subject (1:N), its floor."""
+    """Numbers of a comparison: cosine similarity, threshold, margin to the next subject (1:N), its floor.
+
+    `live`, `live_min`: the mean live score of the compared frames and its floor, where passive detection runs.
+    """
 
     similarity: f.Similarity
     threshold: f.Similarity
@@ -50,6 +53,8 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     margin: Annotated[float, Meta(ge=-2.002, le=2.002)] | None = None
     margin_floor: Annotated[float, Meta(ge=0, le=2.002)] | None = None
     agreeing_frames: Annotated[int, Meta(ge=0, le=1000)] = 0
+    live: Annotated[float, Meta(ge=0, le=1)] | None = None
+    live_min: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 class StandingUsed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -71,6 +71,8 @@ class Account:
     point: OperatingPoint | None
     agreeing_frames: int
     view: StandingView
+    live: float | None = None
+    live_min: float | None = None
 
 
 def pass_record(account: Account, kiosk: KioskIdentity, stamp: Stamp) -> PassRecord:
@@ -172,6 +174,8 @@ def _comparison(account: Account, pack_digest: str) -> RecordedComparison | None
                 margin=compared.margin,
                 margin_floor=point.clash_margin,
                 agreeing_frames=account.agreeing_frames,
+                live=account.live,
+                live_min=account.live_min,
             )
         case _:
             assert_never(compared)

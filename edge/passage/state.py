@@ -171,6 +171,8 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
         point=rules.point(template) if template is not None else None,
         agreeing_frames=rules.confirm.frames,
         view=passage.view or ABSENT,
+        live=passage.live,
+        live_min=rules.live_min,
     )
 
 

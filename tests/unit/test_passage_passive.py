@@ -13,11 +13,12 @@ from edge.compare.member import KnownMember
 from edge.confirm.liveness import ConfirmConfig, Window, gather, looks_recaptured
 from edge.confirm.pin import PinOutcome
 from edge.decide.verdict import Grant, Identification, Liveness, Reason, Refer, StepUp
-from edge.enact.display import PinEntered
+from edge.enact.display import NotMe, PinEntered
 from edge.enact.release import ReleaseConfig
 from edge.passage.effects import CheckPin, OpenGate, Settle
 from edge.passage.observations import ClaimResolved, ClaimSeen, StandingSeen
 from edge.passage.state import Phase, Rules
+from scripts.explain import lines, replays
 from tests.unit.test_passage import CLAIM, FRESH, OTHER, OWN, POINT, SUBJECT, TEMPLATE, Attempt, face, judged
 
 PASSIVE = Rules(ConfirmConfig(), ReleaseConfig(), {3: POINT}, live_min=0.5)
@@ -99,3 +100,15 @@ def test_the_floor_is_where_a_suspicion_ends(live: float, floor: float) -> None:
     assert looks_recaptured(live, floor) == (live < floor)
     assert looks_recaptured(None, floor)
     assert not looks_recaptured(live, None)
+
+
+def test_the_record_says_what_was_scored_and_what_was_asked_for() -> None:
+    attempt = presented(0.1, 0.2, 0.3)
+    attempt.tell(NotMe())
+    compared = attempt.record.comparison
+    assert compared is not None
+    assert (compared.live, compared.live_min) == (pytest.approx(0.2), 0.5)
+    assert attempt.record.circumstances.liveness == "undetermined"
+    assert replays(attempt.record)
+    told = "\n".join(lines(attempt.record, "now"))
+    assert "live score 0.20, at least 0.50 asked for" in told
