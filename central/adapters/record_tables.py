@@ -41,7 +41,7 @@ class RecordTables(Database):
         row = self._one(t.RECORDS, kiosk=kiosk, sequence=sequence)
         return None if row is None else bytes(row.link)
 
-    def commit(self, position: Position, accepted: Acceptable) -> bool:
+    def commit(self, position: Position, accepted: Acceptable, now_ms: int) -> bool:
         """Commit records after `position`, durably, all or none; False when something contradicts them."""
         rows = []
         for record in accepted.records:
@@ -70,7 +70,11 @@ class RecordTables(Database):
                 connection.execute(insert(t.RECORDS), rows)
                 connection.execute(
                     insert(t.CHAIN_HEADS).values(
-                        kiosk=head.kiosk, sequence=head.sequence, link=head.link, signature=head.signature
+                        kiosk=head.kiosk,
+                        sequence=head.sequence,
+                        link=head.link,
+                        signature=head.signature,
+                        received_at_ms=now_ms,
                     )
                 )
         except IntegrityError:

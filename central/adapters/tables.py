@@ -16,9 +16,11 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
 )
 
-from wire.fields import FIELD_MAX_BYTES
+from wire.fields import FIELD_MAX_BYTES, TEXT_MAX
+from wire.ids import CODE_MAX
 
 ID_CHARS = 32  # slugs and 128-bit tokens alike
 DIGEST_BYTES = 32
@@ -105,6 +107,7 @@ EVENTS = _table(
     _number("at_ms"),
     _text("incident", SMALL_MAX, nullable=True),
     Column("disputed", Boolean, nullable=False),
+    Column("struck", Boolean, nullable=False, server_default=false()),
 )
 STANDINGS = _table(
     "standings",
@@ -120,6 +123,36 @@ RESTRICTIONS = _table(
     _text("contest_code", 16, unique=True),
     _bytes("body", FIELD_MAX_BYTES),
     _number("lifted_at_ms", nullable=True),
+)
+REVIEWERS = _table(
+    "reviewers",
+    _text("key_id", ID_CHARS, primary_key=True),
+    _text("reviewer", ID_CHARS, index=True),
+    _bytes("certificate", SEALED_SMALL_MAX),
+    _number("added_at_ms"),
+    _number("revoked_at_ms", nullable=True),
+)
+CASES = _table(
+    "cases",
+    _text("matter", 16, primary_key=True),
+    _text("target", SMALL_MAX, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _subject(index=True),
+    _text("purpose", ID_CHARS),
+    _number("opened_at_ms"),
+    _text("opened_by", ID_CHARS),
+    _text("note", TEXT_MAX),
+    _number("settled_at_ms", nullable=True),
+    _bytes("ruling", FIELD_MAX_BYTES, nullable=True),
+)
+RESTRICTION_TALLIES = _table(
+    "restriction_tallies",
+    _text("purpose", ID_CHARS, primary_key=True),
+    _text("reviewer", ID_CHARS, primary_key=True),
+    _text("reason", CODE_MAX, primary_key=True),
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    Column("issued", Integer, nullable=False),
+    Column("lowest_tier", Integer, nullable=False),
 )
 KIOSKS = _table(
     "kiosks",
@@ -166,6 +199,7 @@ CHAIN_HEADS = _table(
     _number("sequence", primary_key=True, autoincrement=False),
     _bytes("link", DIGEST_BYTES),
     _bytes("signature", SMALL_MAX),
+    _number("received_at_ms", server_default="0"),
 )
 FEEDS = _table(
     "feeds",

@@ -24,7 +24,7 @@ class RecordStore(Protocol):
         """The committed link at a sequence (0: genesis)."""
         ...
 
-    def commit(self, position: Position, accepted: Acceptable) -> bool:
+    def commit(self, position: Position, accepted: Acceptable, now_ms: int) -> bool:
         """Commit records after `position`, durably, all or none; False when something contradicts them."""
         ...
 
@@ -69,7 +69,7 @@ class Records:
             case Acceptable(records=()):
                 pass
             case Acceptable():
-                if self._records.commit(position, found):
+                if self._records.commit(position, found, self._context.now_ms()):
                     position = self._records.position(batch.kiosk)
                 else:
                     fault = RecordFault.CONFLICT
