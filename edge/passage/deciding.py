@@ -1,0 +1,136 @@
+"""How a passage is decided and ends: from what was found out to a verdict, the gate, and the record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge.compare.search import Ambiguous, Comparison, Match
+from edge.confirm.liveness import Window
+from edge.decide.standing import ABSENT
+from edge.decide.verdict import (
+    Circumstances,
+    ContestCode,
+    Deny,
+    Grant,
+    Identification,
+    Payment,
+    Refer,
+    StepUp,
+    decide,
+)
+from edge.enact.release import GATE_ANSWER_MS, make_release
+from edge.passage.effects import Begin, Effect, OpenGate, Settle
+from edge.passage.state import IDENTIFIED, Passage, Phase, Rules, account
+from wire.messages import GateOutcome
+
+UNKNOWN_MS = 1_000
+"""The least time between two claims that are nobody's: each makes a record, and a telephone can show thirty
+codes a second."""
+
+Step = tuple[Passage, tuple[Effect, ...]]
+"""The passage after an observation, and what is to be done, in order."""
+
+
+def identification_of(comparison: Comparison | None) -> Identification:
+    """What the decision table makes of a comparison, or of none in time."""
+    match comparison:
+        case None:
+            return Identification.FAILURE_TO_ACQUIRE
+        case Match():
+            return Identification.MATCH
+        case Ambiguous():
+            return Identification.AMBIGUOUS
+        case _:
+            return Identification.NO_MATCH
+
+
+def decide_when_ready(passage: Passage, now_ms: int, rules: Rules) -> Step:
+    """A decision needs an identification, and for somebody identified their standing."""
+    found = passage.identification
+    if found is None or (found in IDENTIFIED and passage.view is None):
+        return passage, ()
+    return decide_passage(passage, found, now_ms, rules)
+
+
+def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: Rules) -> Step:
+    """The one door from a passage to the decision table, and what each verdict sets in motion."""
+    view = passage.view or ABSENT
+    around = passage.surroundings
+    restriction = view.restriction
+    circumstances = Circumstances(
+        emergency=around.emergency,
+        gate=around.gate,
+        membership=passage.membership,
+        identification=found,
+        liveness=passage.liveness,
+        restriction=view.restriction_state,
+        age=view.age,
+        tier=view.tier,
+        second_factor=passage.second_factor,
+        payment=Payment.NONE,  # a turnstile asks for none: its fare is charged on passage
+        central_answers=around.central_answers,
+        restriction_reason=restriction.reason if restriction else "",
+        contest_code=ContestCode(restriction.contest_code if restriction else ""),
+    )
+    verdict = decide(circumstances)
+    decided = replace(
+        passage,
+        identification=found,
+        circumstances=circumstances,
+        verdict=verdict,
+        decided_ms=now_ms,
+        window=Window(),
+        challenge=None,
+    )
+    match verdict:
+        case Grant():
+            release = make_release(passage.passage_id, passage.nonce, passage.evidence_ms, rules.release)
+            opening = replace(
+                decided,
+                phase=Phase.RELEASING,
+                gate_outcome=GateOutcome.AWAITED,
+                deadline_ms=now_ms + rules.release.ttl_ms + rules.release.open_ms + GATE_ANSWER_MS,
+            )
+            kept = account(opening, rules, settled_ms=now_ms)
+            return opening, (*((Begin(kept),) if kept else ()), OpenGate(release))
+        case StepUp():
+            return (
+                replace(decided, phase=Phase.SECOND_FACTOR, deadline_ms=now_ms + rules.confirm.pin_ms),
+                (),
+            )
+        case Refer() | Deny():
+            return settle(decided, now_ms, rules)
+
+
+def timed_out(passage: Passage, now_ms: int, rules: Rules) -> Step:
+    """What follows when nobody did in time what was waited for."""
+    match passage.phase:
+        case Phase.IDENTIFYING:
+            found = passage.identification or identification_of(passage.comparison)
+            return decide_passage(passage, found, now_ms, rules)
+        case Phase.RELEASING:
+            return settle(replace(passage, gate_outcome=GateOutcome.UNKNOWN), now_ms, rules)
+        case _:
+            return settle(passage, now_ms, rules)
+
+
+def settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
+    """The passage is over; one that reached a verdict is recorded, one called off before is not."""
+    told = account(passage, rules, settled_ms=now_ms)
+    # Template and probe go with the passage: nobody's is kept in memory for longer than they stand here.
+    settled = replace(
+        passage,
+        phase=Phase.SETTLED,
+        deadline_ms=max(now_ms + rules.release.linger_ms, not_before_ms(passage)),
+        # No code was looked for since the passage began, so this one may have been held up all the while.
+        claim_seen_ms=now_ms,
+        template=None,
+        challenge=None,
+    )
+    return settled, () if told is None else (Settle(told),)
+
+
+def not_before_ms(passage: Passage) -> int:
+    """When the next passage may begin: at once, unless this one's claim was nobody's."""
+    unknown = passage.verdict is not None and passage.subject is None
+    return passage.decided_ms + UNKNOWN_MS if unknown else 0
