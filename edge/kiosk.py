@@ -11,6 +11,7 @@ from typing import assert_never
 
 import msgspec
 
+from edge.capture.idle import Stillness, consider
 from edge.capture.pipeline import Observation as FaceObservation
 from edge.capture.sample import Face, FailureToAcquire, Frame
 from edge.capture.tracking import Track, TrackingConfig, follow
@@ -142,6 +143,7 @@ class Kiosk:
         self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
+        self._stillness: Stillness | None = None
         self.embedded_frames = 0
         """Frames of which an embedding may have been made; none without a claim."""
 
@@ -178,7 +180,7 @@ class Kiosk:
             frame = await self._devices.camera.read()
             if frame is None:
                 await asyncio.sleep(NO_PICTURE_MS / 1000)
-            elif wants_claim(self._passage):
+            elif wants_claim(self._passage) and self._worth_a_look(frame):
                 claim = await loop.run_in_executor(pool, self._devices.claims.read, frame)
                 if claim is not None:
                     self._tell(ClaimSeen(claim))
@@ -189,6 +191,10 @@ class Kiosk:
             else:
                 # Yield even to a camera that always has a frame.
                 await asyncio.sleep(0)
+
+    def _worth_a_look(self, frame: Frame) -> bool:
+        self._stillness = consider(self._stillness, frame)
+        return self._stillness.looked_at(frame)
 
     async def _look(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
         trace = self._trace
