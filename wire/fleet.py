@@ -47,8 +47,25 @@ class Counter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     count: f.Count
 
 
+class SearchOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One to many at a kiosk: whether it is offered now, and the false identifications it would make.
+
+    `fpir`: the most of the passages of people who are not enrolled that would name somebody, 0 to 1;
+    `most_subjects`: the largest gallery that stays within `max_fpir`.
+    """
+
+    offered: bool
+    fpir: Annotated[float, Meta(ge=0, le=1)]
+    max_fpir: Annotated[float, Meta(ge=0, le=1)]
+    subjects: f.Count
+    most_subjects: f.Count
+
+
 class KioskState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="kiosk_state"):
-    """A kiosk's birth, change or death. A will carries the boot id of the life that ended."""
+    """A kiosk's birth, change or death. A will carries the boot id of the life that ended.
+
+    `search` is None where every passage begins with a claim.
+    """
 
     kiosk: f.Kiosk
     presence: Presence
@@ -62,6 +79,7 @@ class KioskState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="k
     ignored: Annotated[tuple[Counter, ...], Meta(max_length=COUNTERS_MAX)] = ()
     notes: Annotated[tuple[f.Code, ...], Meta(max_length=NOTES_MAX)] = ()
     roll_call: f.NonceBytes | None = None
+    search: SearchOffer | None = None
 
 
 class Metric(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from wire.fleet import (
     Presence,
     Reported,
     RollCall,
+    SearchOffer,
     Setting,
     StandingDelta,
 )
@@ -139,6 +140,7 @@ __all__ = [
     "Restriction",
     "Role",
     "RollCall",
+    "SearchOffer",
     "SealedTemplate",
     "SequencedRecord",
     "Setting",

@@ -20,7 +20,7 @@ from edge.decide.verdict import Age
 from wire.codec import Received
 from wire.fleet import COUNTERS_MAX, METRICS_MAX, NOTES_MAX
 from wire.ids import BootId, KioskId, Nonce, ReasonCode
-from wire.messages import CacheAge, Counter, Health, KioskState, Metric, Presence, RollCall
+from wire.messages import CacheAge, Counter, Health, KioskState, Metric, Presence, RollCall, SearchOffer
 from wire.topics import TopicKind
 
 HEALTH_EVERY_S = 10.0
@@ -44,7 +44,7 @@ class About:
 
 
 class Reporter:
-    """Says state and health until cancelled. `presence` and `notes` belong to whoever runs the kiosk."""
+    """Says state and health until cancelled; `presence`, `notes`, `search` are the kiosk's own to say."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Reporter:
         self._dice, self._metrics = dice, metrics
         self.presence = Presence.INIT
         self.notes: Callable[[], Iterable[str]] = tuple
+        self.search: Callable[[], SearchOffer | None] = lambda: None
         self.faults: Mapping[str, int] = {}
         self._wake = asyncio.Event()
         self._roll_call: Nonce | None = None
@@ -116,6 +117,7 @@ class Reporter:
             ),
             notes=tuple(ReasonCode(note) for note in self._notes()),
             roll_call=roll_call,
+            search=self.search(),
         )
 
     def _presence(self) -> Presence:
