@@ -117,16 +117,25 @@ def _messages(content: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Every field: its number, and its integer or its bytes; ValueError where the wire format is broken."""
+    for number, value, _ in fields(content):
+        yield number, value
+
+
+def fields(content: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+    """Every field of a message: its number, its integer or its bytes, and the field as it stands.
+
+    ValueError where the wire format is broken.
+    """
     position = 0
     while position < len(content):
+        began = position
         key, position = _varint(content, position)
         number, wire = key >> 3, key & 7
         if number == 0:
             raise ValueError("a field has no number")
         if wire == VARINT:
             value, position = _varint(content, position)
-            yield number, value
+            yield number, value, content[began:position]
             continue
         if wire == BYTES:
             size, position = _varint(content, position)
@@ -136,7 +145,7 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError(f"wire type {wire} is not one of protobuf's")
         if position + size > len(content):
             raise ValueError("a field reaches past the end")
-        yield number, content[position : position + size]
+        yield number, content[position : position + size], content[began : position + size]
         position += size
 
 

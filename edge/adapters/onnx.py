@@ -7,12 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 import onnxruntime as ort
 
+from edge.capture.embedding import ANY_SIZE
 from edge.capture.sample import Tensor
 from models.errors import TensorError
+from models.graph_prelu import without_prelu
 from models.manifest import ModelFile
 from models.manifest import Tensor as Declared
 from models.registry import Pack
 
+WARM_BATCH = 2
+"""Where any size fits: the largest batch of a pass, a chip and its mirror image."""
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
 
@@ -27,7 +31,7 @@ class OnnxNetwork:
         # Idle threads of one network otherwise spin on the cores that the next network needs (FACTS 4).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        content = pack.read(file.path)
+        content = without_prelu(pack.read(file.path))
         declared = _describe(file.inputs) + " -> " + _describe(file.outputs)
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -45,7 +49,8 @@ class OnnxNetwork:
         self._output_names = [tensor.name for tensor in file.outputs]
         # The first inference allocates its arena and picks its kernels, several times slower than the rest;
         # the first member of the day should not be the one who waits for it.
-        self.infer(np.zeros([max(size, 1) for size in self._input.shape], np.float32))
+        warm = [WARM_BATCH if size == ANY_SIZE else size for size in self._input.shape]
+        self.infer(np.zeros(warm, np.float32))
 
     def infer(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Outputs as float32, in the order in which the manifest lists them."""
