@@ -22,6 +22,7 @@ from central.adapters.keyfiles import (
     create_keys,
     create_reviewer,
     load_identity,
+    load_password,
     load_reviewer,
     load_token,
 )
@@ -148,7 +149,8 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
     dice = dice or Dice()
     settings = config.settings
     identity = load_identity(config.keys_path)
-    store = Store(config.database_path)
+    secret = config.database_password_path
+    store = Store(config.database, None if secret is None else load_password(secret))
     try:
         secrets = _site_secrets(store, identity, settings.site, dice.draw)
         context = Context(

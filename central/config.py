@@ -47,6 +47,7 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     gallery: f.Gallery = GalleryName("members")
     database: PathText = "central.db"
+    database_password_file: PathText | None = None
     keys: PathText = "keys"
     head_every_s: Annotated[int, Meta(ge=1, le=3600)] = 60
     mqtt: MqttConfig = MqttConfig()
@@ -61,9 +62,16 @@ class LoadedConfig(msgspec.Struct, frozen=True):
     scorecards: Mapping[Purpose, Scorecard]
 
     @property
-    def database_path(self) -> Path:
-        """The SQLite file."""
-        return self.folder / self.settings.database
+    def database(self) -> Path | str:
+        """The SQLite file, or PostgreSQL's URL."""
+        named = self.settings.database
+        return named if "://" in named else self.folder / named
+
+    @property
+    def database_password_path(self) -> Path | None:
+        """The file that holds PostgreSQL's password, where it wants one."""
+        named = self.settings.database_password_file
+        return None if named is None else self.folder / named
 
     @property
     def keys_path(self) -> Path:

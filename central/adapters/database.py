@@ -1,4 +1,4 @@
-"""The database under central's tables: SQLite in WAL mode with synchronous=FULL.
+"""The database under central's tables, SQLite or PostgreSQL: migrated, and changed in whole transactions.
 
 `revision` rises with each change to what feeds are made of.
 """
@@ -13,33 +13,16 @@ from typing import Any, TypeVar
 import msgspec
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Row, Table, create_engine, delete, event, insert, select, update
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from central.adapters import tables as t
+from central.adapters.engines import database_url, lock, open_engine, writer_of
 from central.errors import StorageError
 
-BUSY_MS = 5000  # the command line may write beside a running central
 _REVISION = "feeds"
-_WRITES = "stile_writes"
+_WHOLE = "stile"  # what a change locks that names nothing smaller
 Value = TypeVar("Value")
-
-
-def _sqlite_pragmas(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun below, so that they lock at once
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={BUSY_MS}",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin(connection: Connection) -> None:
-    # A writer locks at once: upgrading a reader's lock later can fail however long it waits.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def decoded(body: bytes, kind: type[Value]) -> Value:
@@ -48,27 +31,22 @@ def decoded(body: bytes, kind: type[Value]) -> Value:
 
 
 class Database:
-    """One SQLite file: opened, migrated, and changed in whole transactions."""
+    """A SQLite file or a PostgreSQL URL: opened, migrated, and changed in whole transactions."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            # Before SQLite opens it: the files it makes beside it get the same mode.
-            path.touch(mode=0o600)
-            path.chmod(0o600)
-        except OSError as error:
-            raise StorageError(str(path), error.strerror or "cannot be opened") from None
-        self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _sqlite_pragmas)
-        event.listen(self._engine, "begin", _begin)
-        self._writer = self._engine.execution_options(**{_WRITES: True})
+    def __init__(self, where: Path | str, password: str | None = None) -> None:
+        url = database_url(where)
+        self._engine = open_engine(url, password)
+        self._writer = writer_of(self._engine)
         try:
             self._migrate()
-        except DatabaseError as error:
+        except DBAPIError as error:
             self._engine.dispose()
-            raise StorageError(str(path), str(error.orig)) from None
+            place = str(where) if isinstance(where, Path) else url.render_as_string()
+            raise StorageError(place, str(error.orig)) from None
 
     def _migrate(self) -> None:
         with self._writer.connect() as connection:
+            lock(connection, _WHOLE)  # two workers may start at once
             settings = Config()
             settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             settings.attributes["connection"] = connection
@@ -80,8 +58,9 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _change(self, *, feeds: bool = False) -> Iterator[Connection]:
+    def _change(self, what: str = _WHOLE, *, feeds: bool = False) -> Iterator[Connection]:
         with self._writer.begin() as connection:
+            lock(connection, what)
             yield connection
             if feeds:
                 bumped = connection.execute(

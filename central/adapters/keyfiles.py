@@ -89,6 +89,11 @@ def load_token(folder: Path) -> str:
     return _read_private(folder / TOKEN_FILE)
 
 
+def load_password(path: Path) -> str:
+    """PostgreSQL's password; raises SecretsError."""
+    return _read_private(path)
+
+
 def create_reviewer(
     path: Path,
     reviewer: ReviewerId,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +14,9 @@ from wire.chain import commitment_of, genesis
 from wire.codec import Rejected, decode_record
 from wire.ids import KioskId, PassageId
 from wire.records import ChainHead, RecordBody, SequencedRecord
+
+LINKS_AT_ONCE = 2000  # rows of a chain in memory while it is walked: a few MB
+SEQUENCE_MAX = 2**62  # more than a column of 64 bits is ever given
 
 
 class RecordTables(Database):
@@ -64,7 +67,7 @@ class RecordTables(Database):
             rows.append(row)
         head = accepted.head
         try:
-            with self._change() as connection:
+            with self._change(f"records/{position.kiosk}") as connection:
                 if self._position(connection, position.kiosk) != position:
                     return False
                 connection.execute(insert(t.RECORDS), rows)
@@ -81,10 +84,25 @@ class RecordTables(Database):
             return False
         return True
 
-    def stored_links(self, kiosk: KioskId) -> Sequence[StoredLink]:
-        """A kiosk's chain from its first record."""
-        rows = self._all(t.RECORDS, "sequence", kiosk=kiosk)
-        return [StoredLink(row.sequence, row.commitment, row.link, row.salt, row.body) for row in rows]
+    def stored_links(self, kiosk: KioskId, up_to: int = SEQUENCE_MAX) -> Iterator[StoredLink]:
+        """A kiosk's chain from its first record, read as it is walked."""
+        columns, after = t.RECORDS.c, -SEQUENCE_MAX  # a sequence that should not be there shows too
+        while True:
+            page = (
+                select(t.RECORDS)
+                .where(columns.kiosk == kiosk, columns.sequence > after, columns.sequence <= up_to)
+                .order_by(columns.sequence)
+                .limit(LINKS_AT_ONCE)
+            )
+            with self._engine.connect() as connection:
+                rows = connection.execute(page).all()
+            for row in rows:
+                yield StoredLink(
+                    row.sequence, row.commitment, row.link, row.salt, row.body, row.record_id, row.passage
+                )
+            if len(rows) < LINKS_AT_ONCE:
+                return
+            after = rows[-1].sequence
 
     def chain_heads(self, kiosk: KioskId) -> Sequence[ChainHead]:
         """The heads a kiosk signed."""

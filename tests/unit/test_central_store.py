@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import LargeBinary, String, create_engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import LargeBinary, String, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
+from central.adapters.engines import database_url
 from central.adapters.store import Store
 from central.adapters.tables import METADATA
 from central.enrolment import Consent
@@ -20,13 +24,36 @@ from central.fleet import Kiosk, PairingCode, certify
 from central.restriction import Terms, issue
 from central.scorecard import Event, EventKind, EventOutcome
 from central.subjects import PinState, StoredClaim, Subject
+from tests.broker.postgres import Postgres, find_programs, running_postgres
 from wire.claims import ClaimKind
 from wire.fields import FIELD_MAX_BYTES
 from wire.ids import ClaimDigest, GalleryName, KioskId, OperatorId, Purpose, ReasonCode, SiteId, SubjectId
 from wire.signing import Signer
 from wire.values import Limits, Restriction, Role, SealedTemplate, Standing
 
-ADA = SubjectId("a" * 32)
+ADA, BOB = SubjectId("a" * 32), SubjectId("b" * 32)
+
+NO_POSTGRES = pytest.mark.skipif(find_programs() is None, reason="needs Debian's postgresql")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=NO_POSTGRES)])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return tmp_path / "central.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    engine = create_engine(database_url(server.url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return server.url
 
 
 def test_every_text_and_bytes_column_has_a_maximum_of_at_most_4_kib():
@@ -52,34 +79,34 @@ def test_no_column_is_named_for_an_image():
     }
 
 
-def test_migrating_makes_exactly_the_tables(tmp_path: Path):
-    Store(tmp_path / "central.db").close()
-    engine = create_engine(f"sqlite:///{tmp_path / 'central.db'}")
+def test_migrating_makes_exactly_the_tables(where: Path | str):
+    Store(where).close()
+    engine = create_engine(database_url(where))
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), METADATA)
     engine.dispose()
     assert differences == []
 
 
-def test_opening_twice_changes_nothing_and_keeps_everything(tmp_path: Path):
-    store = Store(tmp_path / "central.db")
+def test_opening_twice_changes_nothing_and_keeps_everything(where: Path | str):
+    store = Store(where)
     store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
     store.close()
-    store = Store(tmp_path / "central.db")
+    store = Store(where)
     assert store.subject(ADA) == Subject(ADA, 1)
     store.close()
 
 
-def test_the_database_itself_refuses_what_is_longer_than_its_column(tmp_path: Path):
-    store = Store(tmp_path / "central.db")
+def test_the_database_itself_refuses_what_is_longer_than_its_column(where: Path | str):
+    store = Store(where)
     store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
-    with pytest.raises(IntegrityError, match="verifier_length"):
+    with pytest.raises(DBAPIError, match=r"verifier_length|too long for type character varying\(256\)"):
         store.save_pin(PinState(ADA, "v" * 257))
     store.close()
 
 
-def test_the_revision_rises_with_what_kiosks_are_told_and_with_nothing_else(tmp_path: Path):
-    store = Store(tmp_path / "central.db")
+def test_the_revision_rises_with_what_kiosks_are_told_and_with_nothing_else(where: Path | str):
+    store = Store(where)
     seen = [store.revision()]
     store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
     seen.append(store.revision())
@@ -107,8 +134,8 @@ def test_a_writer_beside_a_running_central_waits_its_turn(tmp_path: Path):
     store.close()
 
 
-def test_a_pairing_code_is_used_up_once_even_if_two_ask_at_the_same_moment(tmp_path: Path):
-    store = Store(tmp_path / "central.db")
+def test_a_pairing_code_is_used_up_once_even_if_two_ask_at_the_same_moment(where: Path | str):
+    store = Store(where)
     kiosk = Kiosk(KioskId("gate-1"), SiteId("north"), Purpose("ride"), GalleryName("members"), 1)
     store.add_code(PairingCode(b"l" * 32, kiosk.kiosk, b"sealed", 10))
     assert store.use_code(b"l" * 32, replace(kiosk, software="first"), 2)
@@ -118,8 +145,8 @@ def test_a_pairing_code_is_used_up_once_even_if_two_ask_at_the_same_moment(tmp_p
     assert stored == replace(kiosk, software="first")
 
 
-def test_withdrawing_leaves_the_fact_and_the_claims_digests_and_nothing_else(tmp_path: Path):
-    store, ride = Store(tmp_path / "central.db"), Purpose("ride")
+def test_withdrawing_leaves_the_fact_and_the_claims_digests_and_nothing_else(where: Path | str):
+    store, ride = Store(where), Purpose("ride")
     template = SealedTemplate(b"sealed template", 1, "b" * 64, 3)
     store.add_subject(Subject(ADA, 1), template, Consent("1", "en", 1))
     claim = StoredClaim(ClaimDigest(b"d" * 32), ADA, ClaimKind.QR, 1)
@@ -176,10 +203,36 @@ def test_a_database_that_others_could_read_is_closed_to_them_when_it_is_opened(t
     assert (tmp_path / "central.db").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_standing_computed_while_its_subject_withdrew_is_not_kept(tmp_path: Path):
-    store = Store(tmp_path / "central.db")
+def test_a_standing_computed_while_its_subject_withdrew_is_not_kept(where: Path | str):
+    store = Store(where)
     store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
     store.withdraw(ADA, 2)
     store.save_standings([standing()])
     assert store.standing(ADA, Purpose("ride")) is None
     store.close()
+
+
+def test_two_workers_that_start_at_once_migrate_once(where: Path | str):
+    program = f"from pathlib import *; from central.adapters.store import Store; Store({where!r}).close()"
+    workers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    assert [worker.wait(60) for worker in workers] == [0, 0]
+
+
+@NO_POSTGRES
+def test_a_server_that_crashed_is_named_and_what_was_committed_is_there_when_it_is_back(postgres: Postgres):
+    store = Store(postgres.url)
+    store.add_subject(Subject(BOB, 1), None, Consent("1", "en", 1))
+    postgres.crash()
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1"):
+        Store(postgres.url)
+    postgres.start()
+    assert store.subject(BOB) == Subject(BOB, 1)  # by the same store, over a new connection
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://root@127.0.0.1/central", "postgresql://127.0.0.1/central", "sqlite"]
+)
+def test_a_url_of_another_kind_is_refused_by_a_sentence(url: str):
+    with pytest.raises(StorageError, match=r"postgresql://USER@HOST:PORT/NAME|URL"):
+        Store(url)

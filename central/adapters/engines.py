@@ -1,0 +1,81 @@
+"""What tells SQLite and PostgreSQL apart; everything above them is the same SQL.
+
+SQLite: WAL, synchronous=FULL, one writer at a time, who locks at once. PostgreSQL: read committed, and a
+writer takes an advisory lock first, so that what is read in a change holds until the change is committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from central.errors import StorageError
+
+BUSY_MS = 5000  # the command line may write beside a running central
+POSTGRES = "postgresql"
+_WRITES = "stile_writes"
+
+
+def database_url(where: Path | str) -> URL:
+    """SQLAlchemy's URL for a SQLite file or a `postgresql://user@host/name`; raises StorageError."""
+    if isinstance(where, Path):
+        return URL.create("sqlite", database=str(where))
+    try:
+        url = make_url(where)
+    except ArgumentError as error:
+        raise StorageError("the database's URL", str(error)) from None
+    if url.get_backend_name() != POSTGRES or not (url.username and url.database):
+        raise StorageError(where, "give the path of a SQLite file, or postgresql://USER@HOST:PORT/NAME")
+    return url.set(drivername=f"{POSTGRES}+pg8000")
+
+
+def open_engine(url: URL, password: str | None = None) -> Engine:
+    """The engine of a database. Nothing is connected yet; a SQLite file is made, for its owner alone."""
+    if url.get_backend_name() == POSTGRES:
+        url = url if password is None else url.set(password=password)
+        return create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+    path = Path(str(url.database))
+    try:
+        # Before SQLite opens it: the files it makes beside it get the same mode.
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+    except OSError as error:
+        raise StorageError(str(path), error.strerror or "cannot be opened") from None
+    engine = create_engine(url)
+    event.listen(engine, "connect", _sqlite_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def writer_of(engine: Engine) -> Engine:
+    """The same engine for changes."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def lock(connection: Connection, what: str) -> None:
+    """Be the only one to change `what` until this transaction ends; SQLite has one writer anyway."""
+    if connection.dialect.name == POSTGRES:
+        key = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big", signed=True)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, so that they lock at once
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_MS}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    # A writer locks at once: upgrading a reader's lock later can fail however long it waits.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
