@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from importlib import import_module
 
 import typer
@@ -21,17 +23,21 @@ PROGRAMS = {
 
 def main() -> None:
     """Run `stile` with the arguments of this process."""
-    build().__call__()
+    # Only the program that is asked for: a kiosk neither waits for central's modules nor keeps them.
+    asked = [word for word in sys.argv[1:2] if word in PROGRAMS]
+    build(asked or PROGRAMS).__call__()
 
 
-def build() -> typer.Typer:
-    """The whole command line; modules are imported here, what is heavy inside the commands."""
+def build(words: Iterable[str] = PROGRAMS) -> typer.Typer:
+    """The command line with these programs; modules are imported here, what is heavy inside the commands."""
     stile = typer.Typer(
         name="stile", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
         help="An offline-first face kiosk and gate.",
     )  # fmt: skip
-    for word, module_name in PROGRAMS.items():
-        module = import_module(module_name)
+    # With a callback of its own, one word alone is still a word to type.
+    stile.callback()(lambda: None)
+    for word in words:
+        module = import_module(PROGRAMS[word])
         if hasattr(module, "app"):
             stile.add_typer(module.app, name=word)
         else:
