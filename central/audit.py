@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
+from wire import fields as f
 from wire.chain import commitment, genesis, joins, link
-from wire.ids import KioskId
+from wire.ids import KioskId, OperatorId
 from wire.records import ChainedRecord, ChainHead, RecordBatch, RecordFault
-from wire.signing import chain_head_holds
+from wire.signing import certificate_holds, chain_head_holds
+from wire.values import Certificate, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,18 @@ def accept(
 
 @dataclass(frozen=True, slots=True)
 class StoredLink:
-    """A committed record as the store holds it; body and salt are None once purged."""
+    """A committed record as the store holds it; body and salt are None once purged, or where none came.
+
+    `record_id` and `passage` are the store's own columns: they have to agree with a body that is there.
+    """
 
     sequence: int
     commitment: bytes
     link: bytes
     salt: bytes | None
     body: bytes | None
+    record_id: str | None = None
+    passage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +94,130 @@ class ChainReport:
     why: str = ""
 
 
+class _Names(msgspec.Struct, frozen=True, tag="pass"):
+    record_id: f.Record
+    passage: f.Passage
+
+
+class ChainWalk:
+    """One kiosk's chain, walked from its first record; keeps the first break and nothing after it.
+
+    Feed it records in order, and each head right after the record it signs. `public_key` is the kiosk's.
+    """
+
+    def __init__(self, kiosk: KioskId, public_key: bytes | None) -> None:
+        self.kiosk = kiosk
+        self._public_key = public_key
+        self._link = genesis(kiosk)
+        self._purged = 0
+        self._signed = 0
+        self._signed_up_to = 0
+        self._break: tuple[int, str] | None = None
+        self.sequence = 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether a break was found."""
+        return self._break is not None
+
+    @property
+    def signed_whole(self) -> bool:
+        """Whether a signed head covers every record so far."""
+        return self.sequence == self._signed_up_to
+
+    def break_at(self, sequence: int, why: str) -> None:
+        """Note a break, unless there was one before."""
+        if self._break is None:
+            self._break = (sequence, why)
+
+    def record(self, row: StoredLink) -> None:
+        """Go on by one record."""
+        if self.broken:
+            return
+        expected = self.sequence + 1
+        if (why := self._wrong(row, expected)) is not None:
+            self.break_at(expected, why)
+            return
+        self._purged += row.body is None
+        self._link, self.sequence = row.link, expected
+
+    def _wrong(self, row: StoredLink, expected: int) -> str | None:
+        if row.sequence != expected:
+            return "a record is missing"
+        if (row.body is None) != (row.salt is None):
+            return "half of a record was taken away"
+        if row.body is not None and row.salt is not None:
+            if commitment(row.salt, row.body) != row.commitment:
+                return "a record was changed"
+            if not _names_agree(row, row.body):
+                return "a record is filed under another name than its own"
+        if link(self._link, expected, row.commitment) != row.link:
+            return "the link does not follow from the one before it"
+        return None
+
+    def head(self, head: ChainHead) -> None:
+        """Check the kiosk's signature over the chain up to here."""
+        if self.broken:
+            return
+        if head.sequence > self.sequence:
+            self.break_at(self.sequence + 1, f"a record is missing: the kiosk signed up to {head.sequence}")
+        elif (head.kiosk, head.sequence, head.link) != (self.kiosk, self.sequence, self._link):
+            self.break_at(head.sequence, "the kiosk signed another chain")
+        elif self._public_key is None or not chain_head_holds(head, self._public_key):
+            self.break_at(head.sequence, "the kiosk's signature does not hold")
+        else:
+            self._signed += 1
+            self._signed_up_to = head.sequence
+
+    def report(self) -> ChainReport:
+        """What was found; a record that no signed head covers is a break too."""
+        if not self.broken and self.sequence > self._signed_up_to:
+            self.break_at(self._signed_up_to + 1, "the kiosk signed no head that covers it")
+        broken_at, why = self._break or (None, "")
+        return ChainReport(self.kiosk, self.sequence, self._purged, self._signed, broken_at, why)
+
+
+def _names_agree(row: StoredLink, body: bytes) -> bool:
+    if row.record_id is None and row.passage is None:
+        return True
+    try:
+        named = msgspec.msgpack.decode(body, type=_Names)
+    except msgspec.MsgspecError:
+        return False
+    return (named.record_id, named.passage) == (row.record_id, row.passage)
+
+
 def verify(
     kiosk: KioskId, stored: Iterable[StoredLink], heads: Iterable[ChainHead], public_key: bytes | None
 ) -> ChainReport:
     """Walk a kiosk's chain from its first record; names the first break."""
-    previous, count, purged = genesis(kiosk), 0, 0
-    links = {0: previous}
+    walk = ChainWalk(kiosk, public_key)
+    for each in merged(stored, heads):
+        if isinstance(each, StoredLink):
+            walk.record(each)
+        else:
+            walk.head(each)
+    return walk.report()
 
-    def broken(sequence: int, why: str) -> ChainReport:
-        return ChainReport(kiosk, count, purged, 0, sequence, why)
 
-    for expected, row in enumerate(stored, start=1):
-        if row.sequence != expected:
-            return broken(expected, "a record is missing")
-        if row.body is None or row.salt is None:
-            purged += 1
-        elif commitment(row.salt, row.body) != row.commitment:
-            return broken(expected, "a record was changed")
-        if link(previous, expected, row.commitment) != row.link:
-            return broken(expected, "the link does not follow from the one before it")
-        previous, count = row.link, expected
-        links[expected] = previous
-    signed = 0
-    for head in heads:
-        if links.get(head.sequence) != head.link:
-            return broken(head.sequence, "the kiosk signed another chain")
-        if public_key is None or not chain_head_holds(head, public_key):
-            return broken(head.sequence, "the kiosk's signature does not hold")
-        signed += 1
-    return ChainReport(kiosk, count, purged, signed)
+def merged(stored: Iterable[StoredLink], heads: Iterable[ChainHead]) -> Iterator[StoredLink | ChainHead]:
+    """Records in order, each followed by the heads that sign it."""
+    waiting = deque(sorted(heads, key=lambda head: head.sequence))
+    while waiting and waiting[0].sequence < 1:
+        yield waiting.popleft()
+    for row in stored:
+        yield row
+        while waiting and waiting[0].sequence <= row.sequence:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def kiosk_key(
+    kiosk: KioskId, certificate: Certificate | None, root_public_key: bytes, operator: OperatorId
+) -> bytes | None:
+    """The key that a kiosk signs its chain with; None unless the operator root says it is the kiosk's."""
+    if certificate is None or (certificate.role, certificate.name) != (Role.KIOSK, kiosk):
+        return None
+    # What it signed while its certificate was valid stays signed: only the root's word is asked for.
+    holds = certificate_holds(certificate, root_public_key, operator, certificate.not_before_ms)
+    return certificate.public_key if holds else None

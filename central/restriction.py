@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from central.errors import RefusedError
 from central.fleet import CLOCK_SLACK_MS
 from wire.ids import (
     ContestCode,
+    KeyId,
     OperatorId,
     Purpose,
     ReasonCode,
@@ -16,11 +19,12 @@ from wire.ids import (
     ReviewerId,
     SubjectId,
 )
-from wire.signing import Signer, restriction_holds, sign_restriction
+from wire.signing import Signer, key_id_of, restriction_holds, sign_restriction
 from wire.values import Certificate, Restriction
 
 DAY_MS = 86_400_000
 LONGEST_DAYS = 366  # a restriction without an end in sight is a punishment, not a precaution
+CONTEST_DAYS = 14  # a contest that nobody settles by then ends the restriction: silence is not a ruling
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CONTEST = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0 and 1, which people mistake
 
@@ -81,3 +85,103 @@ def check(restriction: Restriction, root_public_key: bytes, operator: OperatorId
         raise RefusedError(f"a restriction lasts at most {LONGEST_DAYS} days: give an earlier end")
     if not restriction.reason_text.strip():
         raise RefusedError("a restriction needs a reason that a member can read")
+
+
+def binds(
+    restriction: Restriction, revoked: Collection[KeyId], contested_at_ms: int | None, at_ms: int
+) -> bool:
+    """Whether a restriction holds at an instant.
+
+    It does not when it is over, when its reviewer's key is among `revoked`, or when a contest of it has
+    waited for CONTEST_DAYS since `contested_at_ms`.
+    """
+    return (
+        at_ms < restriction.expires_at_ms
+        and key_id_of(restriction.certificate.public_key) not in revoked
+        and not lapsed(contested_at_ms, at_ms)
+    )
+
+
+def lapsed(contested_at_ms: int | None, at_ms: int) -> bool:
+    """Whether a contest opened then, and open still, has waited too long."""
+    return contested_at_ms is not None and at_ms >= contested_at_ms + CONTEST_DAYS * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Restrictions issued in a month (year * 100 + month, UTC), and how many followed a lowest-tier score."""
+
+    purpose: Purpose
+    reviewer: ReviewerId
+    reason: ReasonCode
+    month: int
+    issued: int
+    lowest_tier: int
+
+
+LOW_N = 20  # restrictions below which a share says little
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often restrictions followed a score in the lowest tier, beside how common that tier is.
+
+    `base_share` is the lowest tier's share of the members; None without members to compare with.
+    """
+
+    issued: int
+    lowest_tier: int
+    base_share: float | None
+
+    @property
+    def share(self) -> float | None:
+        """Of those issued."""
+        return self.lowest_tier / self.issued if self.issued else None
+
+    @property
+    def low_n(self) -> bool:
+        """Whether there are too few to say much."""
+        return self.issued < LOW_N
+
+    @property
+    def by_chance(self) -> float | None:
+        """The probability of so many, or more, at the base rate."""
+        if self.base_share is None or not self.issued:
+            return None
+        return binomial_at_least(self.lowest_tier, self.issued, self.base_share)
+
+    @property
+    def follows_score(self) -> bool:
+        """Whether restrictions follow low scores more than chance explains; never said of few."""
+        return not self.low_n and self.by_chance is not None and self.by_chance < 0.05
+
+
+def binomial_at_least(events: int, trials: int, rate: float) -> float:
+    """P(X >= events) for X ~ Binomial(trials, rate)."""
+    if events <= 0 or rate >= 1:
+        return 1.0
+    if rate <= 0:
+        return 0.0
+    log_rate, log_rest, log_all = math.log(rate), math.log1p(-rate), math.lgamma(trials + 1)
+    return min(
+        1.0,
+        math.fsum(
+            math.exp(
+                log_all
+                - math.lgamma(k + 1)
+                - math.lgamma(trials - k + 1)
+                + k * log_rate
+                + (trials - k) * log_rest
+            )
+            for k in range(events, trials + 1)
+        ),
+    )
+
+
+def share_of(tallies: Iterable[Tally], base: Mapping[Purpose, float]) -> Share:
+    """The share over some tallies; the base rate is that of each purpose, weighted by what was issued."""
+    taken = list(tallies)
+    issued = sum(each.issued for each in taken)
+    known = issued > 0 and all(each.purpose in base for each in taken)
+    expected = sum(each.issued * base[each.purpose] for each in taken) if known else 0.0
+    return Share(issued, sum(each.lowest_tier for each in taken), expected / issued if known else None)

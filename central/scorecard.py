@@ -23,6 +23,10 @@ from wire.values import Factor, Limits, Tier
 FACTORS_MAX = 10  # times 100 characters of text, a standing stays within a 4 KiB column
 TIERS_MAX = 8
 DAY_MS = 86_400_000
+HORIZON_HALF_LIVES = (
+    10  # an event then weighs less than a thousandth: it counts no more, and may be forgotten
+)
+_WHOLE = 1_000_000  # an event's full weight; weights are whole numbers, so that sums know no order
 
 
 class EventKind(StrEnum):
@@ -54,6 +58,7 @@ class Event:
     at_ms: int
     incident: str | None = None
     disputed: bool = False
+    struck: bool = False
 
 
 class FactorRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"event_kind": "kind"}):
@@ -89,8 +94,25 @@ class Scorecard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tier: Annotated[tuple[TierRule, ...], Meta(min_length=1, max_length=TIERS_MAX)]
 
 
+_FOREIGN = ("operator", "purpose", "site", "source", "subject")  # what a factor might name events of
+
+
+def _refuse_foreign(tree: Mapping[str, Any], where: str) -> None:
+    factors = tree.get("factor")
+    for number, factor in enumerate(factors if isinstance(factors, list) else []):
+        named = [key for key in _FOREIGN if isinstance(factor, Mapping) and key in factor]
+        if named:
+            raise ConfigError(
+                where,
+                f"factor[{number}].{named[0]}",
+                factor[named[0]],
+                "it counts its own operator's and purpose's events, and can name no others; remove it",
+            )
+
+
 def parse_scorecard(tree: Mapping[str, Any], where: str, operator: OperatorId, purpose: Purpose) -> Scorecard:
     """Read and lint a scorecard; raises ConfigError naming the key, its value and the rule it breaks."""
+    _refuse_foreign(tree, where)
     try:
         card = msgspec.convert(tree, Scorecard, strict=True)
     except msgspec.ValidationError as error:
@@ -99,6 +121,11 @@ def parse_scorecard(tree: Mapping[str, Any], where: str, operator: OperatorId, p
         raise ConfigError(where, "operator", card.operator, f"must be this operator, {operator!r}")
     if card.purpose != purpose:
         raise ConfigError(where, "purpose", card.purpose, f"must be the purpose it is used for, {purpose!r}")
+    for number, rule in enumerate(card.factor):
+        if not rule.text.strip():
+            raise ConfigError(where, f"factor[{number}].text", rule.text, "say in words what it counts")
+        if rule.points == 0:
+            raise ConfigError(where, f"factor[{number}].points", 0, "a factor that gives nothing is none")
     if min(rule.at_least for rule in card.tier) != 0:
         raise ConfigError(
             where, "tier.at_least", None, "one tier must begin at 0, so that every score has one"
@@ -132,13 +159,28 @@ def check_event(event: Event, now_ms: int) -> None:
         raise RefusedError("an event lies in the past: check its time")
 
 
+def counts(event: Event) -> bool:
+    """Whether an event may count at all: neither disputed nor struck by a reviewer."""
+    return not (event.disputed or event.struck)
+
+
+def horizon_ms(rule: FactorRule) -> int:
+    """How old an event may be and still count under a rule, milliseconds."""
+    return HORIZON_HALF_LIVES * rule.half_life_days * DAY_MS
+
+
+def _weight(rule: FactorRule, age_ms: int) -> int:
+    """An event's weight in millionths, halved per half-life; 0 past the horizon."""
+    if age_ms > horizon_ms(rule):
+        return 0
+    halvings: float = age_ms / DAY_MS / rule.half_life_days
+    return round(_WHOLE * math.exp2(-halvings))
+
+
 def _contribution(rule: FactorRule, events: Iterable[Event], at_ms: int) -> int:
-    weight: float = sum(
-        0.5 ** ((at_ms - event.at_ms) / DAY_MS / rule.half_life_days)
-        for event in sorted(events, key=lambda event: (event.at_ms, event.event_id))
-    )
-    points = max(-rule.cap, min(rule.cap, rule.points * weight))
-    return math.floor(points + 0.5)
+    weight = sum(_weight(rule, at_ms - event.at_ms) for event in events)
+    points = (2 * rule.points * weight + _WHOLE) // (2 * _WHOLE)  # the nearest whole number, halves up
+    return max(-rule.cap, min(rule.cap, points))
 
 
 def score(card: Scorecard, subject: SubjectId, events: Iterable[Event], at_ms: int) -> Scored:
@@ -148,7 +190,7 @@ def score(card: Scorecard, subject: SubjectId, events: Iterable[Event], at_ms: i
         for event in events
         if event.subject == subject
         and event.purpose == card.purpose
-        and not event.disputed
+        and counts(event)
         and event.at_ms <= at_ms
     ]
     factors = [
@@ -166,3 +208,38 @@ def score(card: Scorecard, subject: SubjectId, events: Iterable[Event], at_ms: i
     tier = max((rule for rule in card.tier if rule.at_least <= total), key=lambda rule: rule.at_least)
     limits = Limits(tier.limit_minor, tier.offline_allowance_minor, card.currency)
     return Scored(total, tuple(factors), tier.name, limits)
+
+
+def lowest_tier(card: Scorecard) -> Tier:
+    """The tier of the lowest scores."""
+    return min(card.tier, key=lambda rule: rule.at_least).name
+
+
+def sentences(card: Scorecard) -> list[str]:
+    """The scorecard as a member reads it: what everybody begins with, what counts, and what for."""
+    told = [
+        f"Scorecard of {card.operator} for {card.purpose!r}, version {card.version}.",
+        f"Everybody begins with {card.base} points of {f.SCORE_MAX}. "
+        f"A score is computed anew at least every {card.valid_hours} hours. It alone never refuses anybody.",
+        "",
+        "What counts:",
+    ]
+    for rule in card.factor:
+        gone_days = HORIZON_HALF_LIVES * rule.half_life_days
+        told.append(
+            f"  {rule.event_kind} {rule.outcome}: {rule.points:+d} points each, at most {rule.cap} in all, "
+            f"half of it after {rule.half_life_days} days, none after {gone_days}. {rule.text}"
+        )
+    told += ["  Nothing else. What you dispute does not count until a reviewer has settled it.", ""]
+    told.append("What it leads to:")
+    for tier in sorted(card.tier, key=lambda tier: -tier.at_least):
+        limit, offline = tier.limit_minor, tier.offline_allowance_minor
+        told.append(
+            f"  from {tier.at_least} points: {tier.name}; up to {_money(limit, card.currency)} a payment, "
+            f"{_money(offline, card.currency)} at each kiosk while central cannot be asked"
+        )
+    return told
+
+
+def _money(minor: int, currency: str) -> str:
+    return f"{minor} {currency} minor units"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from central.audit import Acceptable, ChainReport, Position, StoredLink, accept, verify
+from central.audit import Acceptable, ChainReport, Position, StoredLink, accept, kiosk_key, verify
 from central.errors import UnknownError
+from central.export import Chain, Header, export_lines
+from central.fleet import Kiosk
 from central.service.context import Context
 from central.service.kiosks import KioskStore
 from wire.ids import KioskId, PassageId
@@ -32,8 +34,8 @@ class RecordStore(Protocol):
 class ChainStore(Protocol):
     """Committed records, to read."""
 
-    def stored_links(self, kiosk: KioskId) -> Sequence[StoredLink]:
-        """A kiosk's chain from its first record."""
+    def stored_links(self, kiosk: KioskId, up_to: int) -> Iterable[StoredLink]:
+        """A kiosk's chain from its first record, read as it is walked."""
         ...
 
     def chain_heads(self, kiosk: KioskId) -> Sequence[ChainHead]:
@@ -82,14 +84,30 @@ class Records:
             raise UnknownError("passage", passage)
         return found
 
+    def _chain(self, kiosk: Kiosk) -> Chain:
+        # Records go on coming while a chain is walked; each commit ends in a head of its own.
+        up_to = self._records.position(kiosk.kiosk).sequence
+        heads = [head for head in self._chains.chain_heads(kiosk.kiosk) if head.sequence <= up_to]
+        links = self._chains.stored_links(kiosk.kiosk, up_to)
+        return Chain(kiosk.kiosk, kiosk.certificate, links, heads)
+
     def verify(self) -> list[ChainReport]:
         """Walk every kiosk's chain; each report names the first break."""
+        root, operator = self._context.identity.root.public_key, self._context.operator
         return [
             verify(
-                kiosk.kiosk,
-                self._chains.stored_links(kiosk.kiosk),
-                self._chains.chain_heads(kiosk.kiosk),
-                None if kiosk.certificate is None else kiosk.certificate.public_key,
+                chain.kiosk,
+                chain.records,
+                chain.heads,
+                kiosk_key(chain.kiosk, chain.certificate, root, operator),
             )
-            for kiosk in self._kiosks.kiosks()
+            for chain in map(self._chain, self._kiosks.kiosks())
         ]
+
+    def export(self) -> Iterator[bytes]:
+        """Every chain as the lines of a file that `verify_export` can verify without this database."""
+        context, identity = self._context, self._context.identity
+        root = identity.root.public_key
+        header = Header(1, context.operator, context.site, context.now_ms(), root)
+        chains = map(self._chain, self._kiosks.kiosks())
+        return export_lines(header, chains, identity.signer, identity.certificate)
