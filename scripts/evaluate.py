@@ -26,6 +26,7 @@ from models.errors import ModelsError
 from models.manifest import OperatingPoint
 from models.rates import CONFIDENCE, rate_bounds, rate_upper_bound
 from models.registry import open_pack
+from scripts.evaluate_attacks import evaluate_attacks, print_attacks, require_no_others
 from scripts.evaluate_people import MAX_JOBS, Crowd, Setting, find_people, gather, jobs_or_cores
 from scripts.evaluate_plot import require_matplotlib, require_writable, save_det
 from scripts.evaluate_points import points_toml, promised_points
@@ -230,8 +231,22 @@ def _interval(rates: Floats) -> list[float | None]:
 
 def main(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="DIR/<person>/*.jpg, or DIR/members and DIR/strangers.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            help="DIR/<person>/*.jpg, or DIR/members and DIR/strangers. With --attacks, and then optional: "
+            "DIR/bona_fide/<person>/<video> and DIR/attacks/<species>/<video>, each named after the prompts "
+            "it answers, as in 01--turn_left+nod.mp4.",
+        ),
+    ] = None,
+    attacks: Annotated[
+        bool,
+        typer.Option(
+            "--attacks",
+            help="Evaluate presentation attack detection instead: a synthetic suite, counted, and APCER and "
+            "BPCER of DIR's recordings.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Save a DET plot here (.png, .svg, .pdf); needs Matplotlib.")
     ] = None,
@@ -261,6 +276,22 @@ def main(
     """Measure error rates on a folder of people: FTA, EER, TMR at FMR, FNIR at FPIR, with their bounds."""
     started_s = time.perf_counter()
     screen = Console(stderr=True)
+    if attacks:
+        try:
+            require_no_others({"plot": plot, "points": points, "test_set": test_set, "jobs": jobs})
+            opened = open_pack(pack)
+            judged = evaluate_attacks(
+                opened, folder, detector=detector, threads=threads, border=border, seed=seed, screen=screen
+            )
+        except (StileError, ModelsError) as error:
+            fail(error, EXIT_UNUSABLE)
+        if as_json:
+            tell_json(judged)
+        else:
+            print_attacks(judged, Console())
+        return
+    if folder is None:
+        fail(ConfigError("DIR", "", "give a folder of people, or --attacks"), EXIT_UNUSABLE)
     try:
         if plot is not None:
             require_matplotlib()

@@ -126,6 +126,11 @@ class Pipeline:
         """The probe of an observation. Call it only within an interaction."""
         return embed(observation.aligned, self._embedders, self.recipe_digest)
 
+    @property
+    def has_passive(self) -> bool:
+        """Whether passive networks are loaded."""
+        return bool(self._passive)
+
     def live(self, frame: Frame, face: Face) -> float | None:
         """How live the passive networks take a face to be, 0 to 1; None where none is loaded."""
         return live_score(frame.image, face.box, self._passive) if self._passive else None
