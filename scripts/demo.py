@@ -97,6 +97,12 @@ def main(
     ] = ROUND,
     as_json: Annotated[bool, typer.Option("--json", help="One object a pass, then the summary.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the moving pictures.")] = 7,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=1, max=20, help="For slow machines: everybody moves, and waits, so many times as long."
+        ),
+    ] = 1,
 ) -> None:
     """Broker, central, gate and turnstile on this machine, and people who walk up; no hardware needed.
 
@@ -111,7 +117,7 @@ def main(
     try:
         with tempfile.TemporaryDirectory(prefix="stile-demo-") as folder:
             as_scripted = asyncio.run(
-                _run(Path(folder), seed, passes, console, live=not headless, as_json=as_json)
+                _run(Path(folder), seed, passes, patience, console, live=not headless, as_json=as_json)
             )
     except (StileError, CentralError, ModelsError) as error:
         fail(error, EXIT_UNUSABLE)
@@ -121,14 +127,16 @@ def main(
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _run(folder: Path, seed: int, passes: int, console: Console, *, live: bool, as_json: bool) -> bool:
+async def _run(
+    folder: Path, seed: int, passes: int, patience: int, console: Console, *, live: bool, as_json: bool
+) -> bool:
     from scripts.cast import SCRIPT, Cast
-    from scripts.stage import open_stage
+    from scripts.stage import open_stage, patient
 
     cast = Cast()
     played: list[Played] = []
     console.print("starting broker, central, gate and kiosk …")
-    async with open_stage(folder, seed) as stage:
+    async with open_stage(folder, seed, patient(patience)) as stage:
         console.print(f"the kiosk's screen: {stage.kiosk.screen_url}")
         if live:
             _open_browser(stage.kiosk.screen_url)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from central.app import (
     Central,
     Dice,
@@ -66,6 +68,8 @@ READY_WITHIN_S = 20.0
 SETTLED_WITHIN_S = 30.0
 """How long a pass may take after its scene has ended; every time-out of a passage is shorter."""
 POLL_S = 0.05
+ACQUIRE_MAX_MS, PIN_MAX_MS, TTL_MAX_MS = 60_000, 120_000, 10_000
+"""The bounds of `confirm.acquire_ms`, `confirm.pin_ms` and `release.ttl_ms`."""
 FARES_FOR = {Tier.PRIORITY: (25, EventOutcome.KEPT), Tier.STANDARD: (3, EventOutcome.KEPT)}
 """Events that lead to a tier on the example scorecard; anything else is made of unpaid fares."""
 UNPAID_FARES = 5
@@ -84,7 +88,10 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """What a stage may have otherwise than the demo. `mqtt_port`: known beforehand, to outlive a broker."""
+    """What a stage may have otherwise than the demo. `mqtt_port`: known beforehand, to outlive a broker.
+
+    `patience`: how many times slower people move, and how many times longer the stage waits.
+    """
 
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
@@ -92,6 +99,21 @@ class Staging:
     dice: Dice | None = None
     mqtt_port: int = 0
     head_every_s: int = 60
+    patience: int = 1
+
+
+def patient(times: int) -> Staging:
+    """For a machine so many times slower: slower people, and deadlines as long as the config allows."""
+    confirm, release = ConfirmConfig(), ReleaseConfig()
+    return Staging(
+        msgspec.structs.replace(
+            confirm,
+            acquire_ms=min(times * confirm.acquire_ms, ACQUIRE_MAX_MS),
+            pin_ms=min(times * confirm.pin_ms, PIN_MAX_MS),
+        ),
+        msgspec.structs.replace(release, ttl_ms=min(times * release.ttl_ms, TTL_MAX_MS)),
+        patience=times,
+    )
 
 
 class AttendedScreen:
@@ -162,12 +184,14 @@ class Stage:
         cast: Cast,
         enrolled: dict[str, Enrolled],
         reviewer_key: Path,
+        patience: int,
     ) -> None:
         self.central, self.kiosk, self.config = central, kiosk, config
         self.gate, self.camera, self.screen, self.reports = gate, camera, screen, reports
         self.studio, self.cast, self.enrolled = studio, cast, enrolled
         self._central_life, self._kiosk_life = central_life, kiosk_life
         self._reviewer_key = reviewer_key
+        self._patience = patience
         self._takes = 0
 
     async def stop_central(self) -> None:
@@ -245,7 +269,7 @@ class Stage:
         try:
             await _first_of(None, settled, ended, self.kiosk.serving)
             if expected:
-                await _first_of(SETTLED_WITHIN_S, settled, self.kiosk.serving)
+                await _first_of(self._patience * SETTLED_WITHIN_S, settled, self.kiosk.serving)
         finally:
             if not settled.done():
                 settled.cancel()
@@ -253,7 +277,8 @@ class Stage:
             self.kiosk.serving.result()
         if settled.cancelled() or not settled.done():
             if expected:
-                raise FixtureError(f"no passage settled within {SETTLED_WITHIN_S:.0f} s of its scene")
+                waited_s = self._patience * SETTLED_WITHIN_S
+                raise FixtureError(f"no passage settled within {waited_s:.0f} s of its scene")
             return None
         return settled.result()
 
@@ -311,12 +336,13 @@ class Stage:
         return self.kiosk.kiosk.is_waiting
 
     async def _until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
-        give_up = time.monotonic() + READY_WITHIN_S
+        wait_s = self._patience * READY_WITHIN_S
+        give_up = time.monotonic() + wait_s
         while not await holds():
             if self.kiosk.serving.done():
                 self.kiosk.serving.result()
             if time.monotonic() > give_up:
-                raise FixtureError(f"not within {READY_WITHIN_S:.0f} s: {what}")
+                raise FixtureError(f"not within {wait_s:.0f} s: {what}")
             await asyncio.sleep(POLL_S)
 
 
@@ -362,7 +388,16 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
         screens: list[AttendedScreen] = []
 
         def camera(clock_ms: Callable[[], int]) -> Camera:
-            device.append(ClipDevice(idle, studio.format.frames_per_s, clock_ms))
+            # A slower clock is a slower world: the same pictures, further apart.
+            times = staging.patience
+            device.append(
+                ClipDevice(
+                    idle,
+                    studio.format.frames_per_s,
+                    lambda: clock_ms() // times,
+                    lambda wait_s: time.sleep(times * wait_s),
+                )
+            )
             return clip_camera(device[0], clock_ms)
 
         def attend(screen: Screen) -> Screen:
@@ -393,6 +428,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             cast,
             enrolled,
             reviewer_key,
+            staging.patience,
         )
         await opened.ready()
         yield opened

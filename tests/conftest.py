@@ -1,4 +1,4 @@
-"""The lane of the end-to-end tests: one for each module that asks for it, calm before each test."""
+"""The lane of the end-to-end tests, one for each module that asks for it, calm before each test."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.e2e.lane import Lane
+
+# How fast an example is says something about the machine, not about the code: some are busy, some emulated.
+settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_machine")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
