@@ -302,6 +302,7 @@ __all__ = [
     "Dice",
     "EmbeddedBroker",
     "Purpose",
+    "Switchboard",
     "add_reviewer",
     "init_central",
     "issue_restriction",

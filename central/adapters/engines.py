@@ -7,18 +7,22 @@ writer takes an advisory lock first, so that what is read in a change holds unti
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from pg8000.exceptions import DatabaseError
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from central.errors import StorageError
 
 BUSY_MS = 5000  # the command line may write beside a running central
 POSTGRES = "postgresql"
 _WRITES = "stile_writes"
+_COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def database_url(where: Path | str) -> URL:
@@ -62,6 +66,39 @@ def lock(connection: Connection, what: str) -> None:
     if connection.dialect.name == POSTGRES:
         key = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big", signed=True)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def insert_many(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, str | int | bytes | None]]
+) -> None:
+    """Insert rows that all name the same columns; raises IntegrityError.
+
+    PostgreSQL gets them by COPY, six times as fast here as by INSERT, which its driver sends row by row.
+    """
+    if connection.dialect.name != POSTGRES:
+        connection.execute(insert(table), rows)
+        return
+    names = list(rows[0])
+    lines = ("\t".join(_copied(row[name]) for name in names) + "\n" for row in rows)
+    statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
+    try:
+        connection.connection.cursor().execute(statement, stream=BytesIO("".join(lines).encode()))  # type: ignore[call-arg]
+    except DatabaseError as error:
+        kind = IntegrityError if str(error.args[0].get("C", "")).startswith("23") else DBAPIError
+        raise kind(statement, None, error) from error
+
+
+def _copied(value: str | int | bytes | None) -> str:
+    """A value as COPY's text format has it."""
+    match value:
+        case None:
+            return "\\N"
+        case bytes():
+            return "\\\\x" + value.hex()
+        case int():
+            return str(value)
+        case str():
+            return value.translate(_COPY_ESCAPES)
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
 from central.adapters.database import Database
+from central.adapters.engines import insert_many
 from central.audit import Acceptable, Position, StoredLink
 from wire.chain import commitment_of, genesis
 from wire.codec import Rejected, decode_record
@@ -46,9 +47,9 @@ class RecordTables(Database):
 
     def commit(self, position: Position, accepted: Acceptable, now_ms: int) -> bool:
         """Commit records after `position`, durably, all or none; False when something contradicts them."""
-        rows = []
+        rows: list[dict[str, str | int | bytes | None]] = []
         for record in accepted.records:
-            row = {
+            row: dict[str, str | int | bytes | None] = {
                 "kiosk": position.kiosk,
                 "sequence": record.sequence,
                 "record_id": record.record_id,
@@ -70,7 +71,7 @@ class RecordTables(Database):
             with self._change(f"records/{position.kiosk}") as connection:
                 if self._position(connection, position.kiosk) != position:
                     return False
-                connection.execute(insert(t.RECORDS), rows)
+                insert_many(connection, t.RECORDS, rows)
                 connection.execute(
                     insert(t.CHAIN_HEADS).values(
                         kiosk=head.kiosk,

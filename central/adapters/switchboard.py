@@ -124,7 +124,10 @@ class Switchboard:
                 self.reported[kiosk.kiosk] = reported
             case RecordBatch() as batch:
                 assert kiosk.certificate is not None
-                receipt = self._desk.records.ingest(batch, kiosk.certificate.public_key)
+                # In a thread: a commit waits for the disk, and others are to be answered meanwhile.
+                receipt = await asyncio.to_thread(
+                    self._desk.records.ingest, batch, kiosk.certificate.public_key
+                )
                 to = topics.kiosk_topic(TopicKind.RECEIPT, address.site, kiosk.kiosk)
                 return [self._signed(to, receipt, kiosk.purpose)]
             case _:
