@@ -42,12 +42,14 @@ class PairingCode:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a kiosk last said of itself."""
+    """What a kiosk last said of itself, and of the pack it has loaded."""
 
     kiosk: KioskId
     presence: str
     boot_id: str
     seen_at_ms: int
+    pack_digest: str | None = None
+    recipe_digest: str | None = None
 
 
 def usable(code: PairingCode, now_ms: int) -> bool:

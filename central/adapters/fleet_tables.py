@@ -79,7 +79,10 @@ class FleetTables(Database):
     def sightings(self) -> Sequence[Sighting]:
         """The last words of each kiosk."""
         rows = self._all(t.SIGHTINGS)
-        return [Sighting(row.kiosk, row.presence, row.boot_id, row.seen_at_ms) for row in rows]
+        return [
+            Sighting(row.kiosk, row.presence, row.boot_id, row.seen_at_ms, row.pack_digest, row.recipe_digest)
+            for row in rows
+        ]
 
     def feed(self, kind: str, name: str) -> FeedVersion | None:
         """The version of a feed."""

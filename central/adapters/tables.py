@@ -82,6 +82,23 @@ TEMPLATES = _table(
     _text("recipe_digest", SMALL_MAX),
     Column("images", Integer, nullable=False),
 )
+SPARE_TEMPLATES = _table(
+    "spare_templates",
+    _subject(primary_key=True),
+    _bytes("sealed", FIELD_MAX_BYTES),
+    _number("key_version"),
+    _text("recipe_digest", SMALL_MAX),
+    Column("images", Integer, nullable=False),
+)
+RE_ENROLMENTS = _table(
+    "re_enrolments",
+    _text("name", ID_CHARS, primary_key=True),
+    _text("pack", SMALL_MAX),
+    _text("pack_digest", SMALL_MAX),
+    _text("recipe_digest", SMALL_MAX),
+    _number("begun_at_ms"),
+    _number("switched_at_ms", nullable=True),
+)
 CLAIMS = _table(
     "claims",
     _bytes("digest", DIGEST_BYTES, primary_key=True),
@@ -180,6 +197,8 @@ SIGHTINGS = _table(
     _text("presence", 16),
     _text("boot_id", ID_CHARS),
     _number("seen_at_ms"),
+    _text("pack_digest", SMALL_MAX, nullable=True),
+    _text("recipe_digest", SMALL_MAX, nullable=True),
 )
 RECORDS = _table(
     "records",
