@@ -45,9 +45,12 @@ class Tried:
 class Trial:
     """Frames in, a judgement out: the first frames make the matched probe, as they do at a kiosk."""
 
-    def __init__(self, pipeline: Pipeline, prompts: tuple[Gesture, ...]) -> None:
-        """`prompts`: what the person was asked to do; none where only passive detection is to judge."""
-        self._pipeline, self._prompts = pipeline, prompts
+    def __init__(self, pipeline: Pipeline, prompts: tuple[Gesture, ...], *, passive: bool = True) -> None:
+        """`prompts`: what the person was asked to do; none where only passive detection is to judge.
+
+        `passive`: false for renderings, which no camera has recaptured: their score would say nothing.
+        """
+        self._pipeline, self._prompts, self._passive = pipeline, prompts, passive
         self._likeness = likeness_at(pipeline)
         self._probes: list[Probe] = []
         self._lives: list[float] = []
@@ -99,7 +102,7 @@ class Trial:
 
     def _gather(self, track: TrackId, observation: Observation, frame: Frame) -> None:
         self._probes.append(self._pipeline.embed(observation))
-        live = self._pipeline.live(frame, observation.face)
+        live = self._pipeline.live(frame, observation.face) if self._passive else None
         self._lives += [] if live is None else [live]
         if len(self._probes) == CONFIG.frames and self._prompts:
             self._challenge = begin(self._prompts, track, fuse(self._probes), frame.captured_at_ms)

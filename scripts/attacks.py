@@ -181,7 +181,7 @@ def present(
     pipeline: Pipeline, presenter: Presenter, heads: tuple[RenderedHead, ...], dice: np.random.Generator
 ) -> Tried:
     """One presentation, from the match at rest to the end; `heads`: the member's, then others'."""
-    trial = Trial(pipeline, draw(dice.bytes(8), CONFIG.prompts))
+    trial = Trial(pipeline, draw(dice.bytes(8), CONFIG.prompts), passive=False)
     answering: Gesture | None = None
     since = 0
     noise = dice.normal(0, NOISE_SD, (NOISE_PX, NOISE_PX, 3)).astype(np.int16)
