@@ -31,11 +31,15 @@ from central.adapters.store import Store
 from central.adapters.switchboard import LISTENS_TO, Desk, Outgoing, Switchboard
 from central.config import LoadedConfig, load_config
 from central.restriction import Terms, issue
+from central.review import Case, Matter, Outcome, rule
 from central.service.context import Context, Identity
 from central.service.feeds import Feeds
 from central.service.kiosks import BrokerAddress, Kiosks
 from central.service.members import Members
 from central.service.records import Records
+from central.service.reenrolments import ReEnrolments
+from central.service.retention import Retention
+from central.service.reviews import Reviews
 from central.service.standings import Standings
 from wire import topics
 from wire.canonical import canonical, joined
@@ -134,7 +138,7 @@ def _site_secrets(
     binding = joined(b"site", site.encode())
     sealed = store.secret(name)
     if sealed is None:
-        made = SiteSecrets((GalleryKey(1, draw(32)),), draw(32), draw(32))
+        made = SiteSecrets((GalleryKey(1, draw(32), draw(32)),), draw(32))
         store.save_secret(name, seal(key, _SECRETS_KEY_VERSION, draw(12), canonical(made), binding))
         return made
     return msgspec.msgpack.decode(open_seal({_SECRETS_KEY_VERSION: key}, sealed, binding), type=SiteSecrets)
@@ -157,10 +161,14 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
             settings.operator, settings.site, settings.gallery, identity, secrets, dice.now_ms, dice.draw
         )
         members = Members(context, store, store, store, dice.hasher)
-        standings = Standings(context, config.scorecards, store, store, store, store)
+        standings = Standings(context, config.scorecards, store, store, store, store, store)
         feeds = Feeds(context, store, standings, store)
         kiosks = Kiosks(context, store, store, store)
-        yield Desk(context, members, standings, feeds, kiosks, Records(context, store, store, store))
+        records = Records(context, store, store, store)
+        reviews = Reviews(context, standings, store, store, store, store)
+        retention = Retention(context, settings.retention, config.scorecards.values(), store, store)
+        reenrolments = ReEnrolments(context, store, store, members, kiosks)
+        yield Desk(context, members, standings, feeds, kiosks, records, reviews, retention, reenrolments)
     finally:
         store.close()
 
@@ -281,9 +289,16 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 def add_reviewer(config: LoadedConfig, reviewer: ReviewerId, key_file: Path) -> ReviewerKey:
-    """Make a reviewer's own key file, certified by the operator root; raises ConflictError when it exists."""
-    root = load_identity(config.keys_path).root
-    return create_reviewer(key_file, reviewer, config.settings.operator, root, utc_ms(), os.urandom)
+    """Make a reviewer's own key file, certified by the operator root, and list them.
+
+    Raises ConflictError when the file exists or the name has a key, RefusedError for a name that is taken.
+    """
+    with open_desk(config) as desk:
+        desk.reviews.check_new(reviewer)
+        root = desk.context.identity.root
+        made = create_reviewer(key_file, reviewer, desk.context.operator, root, utc_ms(), os.urandom)
+        desk.reviews.add(made.certificate)
+    return made
 
 
 def issue_restriction(desk: Desk, terms: Terms, key_file: Path) -> Restriction:
@@ -293,6 +308,19 @@ def issue_restriction(desk: Desk, terms: Terms, key_file: Path) -> Restriction:
     signed = issue(terms, Signer.from_seed(key.seed), key.certificate, context.now_ms(), context.draw(21))
     desk.standings.add_restriction(signed)
     return signed
+
+
+def reviewer_of(desk: Desk, key_file: Path) -> ReviewerId:
+    """Whose key file it is; raises SecretsError, or RefusedError when they are not listed or were revoked."""
+    return desk.reviews.reviewer_of(load_reviewer(key_file).certificate)
+
+
+def settle(desk: Desk, matter: Matter, target: str, outcome: Outcome, note: str, key_file: Path) -> Case:
+    """Sign a ruling on an open case with a reviewer's key file; raises as `Reviews.settle`."""
+    key = load_reviewer(key_file)
+    case = desk.reviews.open_case(matter, target)
+    signer, now_ms = Signer.from_seed(key.seed), desk.context.now_ms()
+    return desk.reviews.settle(rule(case, outcome, note, signer, key.certificate, now_ms))
 
 
 __all__ = [
@@ -309,4 +337,6 @@ __all__ = [
     "load_config",
     "open_central",
     "open_desk",
+    "reviewer_of",
+    "settle",
 ]

@@ -65,10 +65,11 @@ class PairReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GalleryKey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One version of the site's gallery key, an AES-256 key."""
+    """One version of the site's gallery key (AES-256), and of the rotation of what is sealed under it."""
 
     version: f.Count
     key: f.DigestBytes
+    rotation_seed: f.DigestBytes
 
     def __repr__(self) -> str:
         """Nothing of what is in it."""
@@ -78,11 +79,10 @@ class GalleryKey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 class SiteSecrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every kiosk of a site shares; never at rest unsealed. The newest gallery key is the last.
 
-    `rotation_seed` makes the site's secret rotation of templates, `claim_key` the digests of claims.
+    `claim_key` makes the digests of claims.
     """
 
     gallery_keys: Annotated[tuple[GalleryKey, ...], Meta(min_length=1, max_length=GALLERY_KEYS_MAX)]
-    rotation_seed: f.DigestBytes
     claim_key: f.DigestBytes
 
     def __repr__(self) -> str:

@@ -110,7 +110,9 @@ async def test_a_damaged_outbox_stops_the_start_and_stays_as_it_is(rig: Rig, tmp
 async def test_new_gallery_keys_survive_a_restart(rig: Rig, tmp_path: Path):
     kiosk = await paired(rig, tmp_path / "kiosk")
     secrets = load_identity(kiosk.folder, os.urandom).secrets
-    rotated = msgspec.structs.replace(secrets, gallery_keys=(*secrets.gallery_keys, GalleryKey(2, b"g" * 32)))
+    rotated = msgspec.structs.replace(
+        secrets, gallery_keys=(*secrets.gallery_keys, GalleryKey(2, b"g" * 32, b"r" * 32))
+    )
     keep_secrets(kiosk.folder, rotated, os.urandom)
     assert load_identity(kiosk.folder, os.urandom).secrets == rotated
 
@@ -118,7 +120,7 @@ async def test_new_gallery_keys_survive_a_restart(rig: Rig, tmp_path: Path):
 async def test_a_kiosk_without_the_newest_gallery_key_asks_for_it_and_keeps_it(rig: Rig, tmp_path: Path):
     kiosk = await paired(rig, tmp_path / "kiosk")
     right = load_identity(kiosk.folder, os.urandom).secrets
-    older = msgspec.structs.replace(right, gallery_keys=(GalleryKey(9, b"g" * 32),))
+    older = msgspec.structs.replace(right, gallery_keys=(GalleryKey(9, b"g" * 32, b"r" * 32),))
     keep_secrets(kiosk.folder, older, os.urandom)
     subject, claim = enrol(rig)
     async with kiosk.running() as uplink:

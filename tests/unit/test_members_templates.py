@@ -7,26 +7,27 @@ import random
 import numpy as np
 import pytest
 
-from edge.adapters.templates import Vault, rotation
+from edge.adapters.templates import Vault
 from edge.compare.gallery import Template
 from wire.ids import OperatorId, SiteId, SubjectId
 from wire.messages import SealedTemplate
 from wire.pairing import GalleryKey, SiteSecrets
+from wire.rotation import rotation
 from wire.sealing import seal, template_binding
 
 SUBJECT, OTHER = SubjectId("a" * 32), SubjectId("b" * 32)
 RECIPE = "ab" * 32
 PINNED = (-0.03705684, -0.02024758, 0.13330646)
 METRO, NORTH = OperatorId("metro"), SiteId("north")
-OLD, NEW = GalleryKey(1, b"k" * 32), GalleryKey(2, b"l" * 32)
+OLD, NEW = GalleryKey(1, b"k" * 32, b"r" * 32), GalleryKey(2, b"l" * 32, b"s" * 32)
 
 
-def secrets(*keys: GalleryKey, seed: bytes = b"r" * 32) -> SiteSecrets:
-    return SiteSecrets(keys, seed, b"c" * 32)
+def secrets(*keys: GalleryKey) -> SiteSecrets:
+    return SiteSecrets(keys, b"c" * 32)
 
 
-def vault(*keys: GalleryKey, seed: bytes = b"r" * 32) -> Vault:
-    return Vault(METRO, NORTH, secrets(*(keys or (OLD,)), seed=seed))
+def vault(*keys: GalleryKey) -> Vault:
+    return Vault(METRO, NORTH, secrets(*(keys or (OLD,))))
 
 
 def unit(seed: int, dimensions: int = 128) -> np.ndarray:
@@ -85,7 +86,7 @@ def test_a_template_does_not_open_as_another_subjects_another_sites_or_another_r
 
 def test_with_another_sites_rotation_a_template_is_nobodys():
     sealed = vault().seal(template(), draw())
-    opened = vault(seed=b"q" * 32).open(SUBJECT, sealed)
+    opened = vault(GalleryKey(1, OLD.key, b"q" * 32)).open(SUBJECT, sealed)
     assert opened is not None
     assert abs(float(opened.vector @ unit(1))) < 0.5
 

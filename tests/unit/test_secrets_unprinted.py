@@ -14,7 +14,7 @@ from wire.pairing import GalleryKey, SiteSecrets
 from wire.signing import Signer
 
 SECRET = bytes(range(65, 97))
-SECRETS = SiteSecrets((GalleryKey(1, SECRET),), SECRET, SECRET)
+SECRETS = SiteSecrets((GalleryKey(1, SECRET, SECRET),), SECRET)
 
 
 @pytest.mark.parametrize(
