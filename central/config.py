@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from central.errors import ConfigError
+from central.retention import RetentionConfig
 from central.scorecard import Scorecard, parse_scorecard
 from wire import fields as f
 from wire.ids import SLUG_PATTERN, GalleryName, Purpose
@@ -52,6 +53,7 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_every_s: Annotated[int, Meta(ge=1, le=3600)] = 60
     mqtt: MqttConfig = MqttConfig()
     http: HttpConfig = HttpConfig()
+    retention: RetentionConfig = RetentionConfig()
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from central.errors import RefusedError
 from central.fleet import CLOCK_SLACK_MS
@@ -45,6 +46,14 @@ class Terms:
     reason: ReasonCode
     reason_text: str
     expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A restriction as the store holds it; `lifted_at_ms` when it was ended before its time."""
+
+    restriction: Restriction
+    lifted_at_ms: int | None
 
 
 def issue(
@@ -117,6 +126,12 @@ class Tally:
     month: int
     issued: int
     lowest_tier: int
+
+
+def month_of(at_ms: int) -> int:
+    """The month of an instant as a tally counts it, UTC."""
+    day = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return day.year * 100 + day.month
 
 
 LOW_N = 20  # restrictions below which a share says little

@@ -5,33 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, update
+from sqlalchemy import Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
-from central.adapters.database import Database, decoded
+from central.adapters.database import decoded
+from central.adapters.review_tables import ReviewTables
+from central.restriction import Held
 from central.scorecard import Event, EventKind, EventOutcome
 from wire.canonical import canonical
-from wire.ids import Purpose, RestrictionId, SubjectId
+from wire.ids import ContestCode, Purpose, RestrictionId, SubjectId
 from wire.values import Restriction, Standing
 
 
-class StandingTables(Database):
+class StandingTables(ReviewTables):
     """What standings are made of."""
 
     def add_event(self, event: Event) -> bool:
         """Store an event; False when one of that id is there."""
-        return self._added(
-            t.EVENTS,
-            feeds=True,
-            event_id=event.event_id,
-            subject=event.subject,
-            purpose=event.purpose,
-            kind=event.kind.value,
-            outcome=event.outcome.value,
-            at_ms=event.at_ms,
-            incident=event.incident,
-            disputed=event.disputed,
-        )
+        values = {
+            "event_id": event.event_id,
+            "subject": event.subject,
+            "purpose": event.purpose,
+            "kind": event.kind.value,
+            "outcome": event.outcome.value,
+            "at_ms": event.at_ms,
+            "incident": event.incident,
+            "disputed": event.disputed,
+            "struck": event.struck,
+        }
+        try:
+            with self._change(feeds=True) as connection:
+                connection.execute(insert(t.EVENTS).values(**values))
+                self._forget_standing(connection, event)
+        except IntegrityError:
+            return False
+        return True
+
+    def event(self, event_id: str) -> Event | None:
+        """An event, disputed and struck ones included."""
+        row = self._one(t.EVENTS, event_id=event_id)
+        return None if row is None else _event(row)
 
     def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
         """A subject's events for one purpose."""
@@ -40,14 +54,6 @@ class StandingTables(Database):
     def events(self, purpose: Purpose) -> Sequence[Event]:
         """Every event of a purpose."""
         return [_event(row) for row in self._all(t.EVENTS, purpose=purpose)]
-
-    def dispute(self, event_id: str, disputed: bool) -> Event | None:
-        """Set or lift the dispute over an event; the event, or None when unknown."""
-        with self._change(feeds=True) as connection:
-            chosen = update(t.EVENTS).where(t.EVENTS.c.event_id == event_id)
-            connection.execute(chosen.values(disputed=disputed))
-        row = self._one(t.EVENTS, event_id=event_id)
-        return None if row is None else _event(row)
 
     def standing(self, subject: SubjectId, purpose: Purpose) -> Standing | None:
         """The stored standing, without restrictions."""
@@ -89,22 +95,43 @@ class StandingTables(Database):
         rows = self._all(t.RESTRICTIONS, "restriction_id", lifted_at_ms=None)
         return [decoded(row.body, Restriction) for row in rows]
 
-    def add_restriction(self, restriction: Restriction) -> bool:
-        """Store a restriction; False when one of that id or contest code is there."""
-        return self._added(
-            t.RESTRICTIONS,
-            feeds=True,
-            restriction_id=restriction.restriction_id,
-            subject=restriction.subject,
-            purpose=restriction.purpose,
-            contest_code=restriction.contest_code,
-            body=canonical(restriction),
-        )
+    def add_restriction(self, restriction: Restriction, month: int, *, lowest_tier: bool) -> bool:
+        """Store and tally a restriction; False when one of that id or contest code is there."""
+        values = {
+            "restriction_id": restriction.restriction_id,
+            "subject": restriction.subject,
+            "purpose": restriction.purpose,
+            "contest_code": restriction.contest_code,
+            "body": canonical(restriction),
+        }
+        try:
+            with self._change(feeds=True) as connection:
+                connection.execute(insert(t.RESTRICTIONS).values(**values))
+                self._tally(connection, restriction, month, lowest=lowest_tier)
+        except IntegrityError:
+            return False
+        return True
+
+    def held(self, key: RestrictionId | ContestCode) -> Held | None:
+        """A restriction by its id or contest code, lifted and expired ones included."""
+        columns = t.RESTRICTIONS.c
+        chosen = select(t.RESTRICTIONS).where(or_(columns.restriction_id == key, columns.contest_code == key))
+        with self._engine.connect() as connection:
+            row = connection.execute(chosen).first()
+        return None if row is None else Held(decoded(row.body, Restriction), row.lifted_at_ms)
+
+    def all_held(self) -> Sequence[Held]:
+        """Every restriction that is kept, lifted and expired ones included."""
+        rows = self._all(t.RESTRICTIONS, "restriction_id")
+        return [Held(decoded(row.body, Restriction), row.lifted_at_ms) for row in rows]
 
     def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
-        """Mark a restriction lifted; False when unknown."""
+        """Mark a restriction lifted; False when unknown, or lifted before."""
+        columns = t.RESTRICTIONS.c
         with self._change(feeds=True) as connection:
-            chosen = update(t.RESTRICTIONS).where(t.RESTRICTIONS.c.restriction_id == restriction)
+            chosen = update(t.RESTRICTIONS).where(
+                columns.restriction_id == restriction, columns.lifted_at_ms.is_(None)
+            )
             return connection.execute(chosen.values(lifted_at_ms=now_ms)).rowcount == 1
 
 
@@ -118,4 +145,5 @@ def _event(row: Row[Any]) -> Event:
         row.at_ms,
         row.incident,
         row.disputed,
+        row.struck,
     )

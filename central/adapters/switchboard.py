@@ -14,6 +14,8 @@ from central.service.feeds import Feeds
 from central.service.kiosks import Kiosks
 from central.service.members import Members
 from central.service.records import Records
+from central.service.retention import Retention
+from central.service.reviews import Reviews
 from central.service.standings import Standings
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
@@ -68,6 +70,8 @@ class Desk:
     feeds: Feeds
     kiosks: Kiosks
     records: Records
+    reviews: Reviews
+    retention: Retention
 
 
 class Switchboard:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.restriction import check
-from central.scorecard import Event, Scorecard, check_event
+from central.restriction import binds, check, month_of
+from central.review import Case, Matter, Reviewer
+from central.scorecard import Event, Scorecard, check_event, counts, lowest_tier
 from central.service.context import Context
 from central.standing import compute, due, restricted
 from central.subjects import Subject
 from wire.ids import Purpose, RestrictionId, SubjectId
-from wire.values import RESTRICTIONS_MAX, Restriction, Standing, StandingEntry, Tombstone
+from wire.signing import key_id_of
+from wire.values import RESTRICTIONS_MAX, Certificate, Restriction, Standing, StandingEntry, Tombstone
 
 
 class EventStore(Protocol):
@@ -26,10 +28,6 @@ class EventStore(Protocol):
 
     def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
         """A subject's events for one purpose."""
-        ...
-
-    def dispute(self, event_id: str, disputed: bool) -> Event | None:
-        """Set or lift the dispute over an event; the event, or None when unknown."""
         ...
 
     def subject(self, subject: SubjectId) -> Subject | None:
@@ -52,8 +50,8 @@ class StandingStore(Protocol):
         """Restrictions of a subject that were not lifted, expired ones included."""
         ...
 
-    def add_restriction(self, restriction: Restriction) -> bool:
-        """Store a restriction; False when one of that id is there."""
+    def add_restriction(self, restriction: Restriction, month: int, *, lowest_tier: bool) -> bool:
+        """Store and tally a restriction; False when one of that id or contest code is there."""
         ...
 
 
@@ -65,7 +63,19 @@ class RestrictionStore(Protocol):
         ...
 
     def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
-        """Mark a restriction lifted; False when unknown."""
+        """Mark a restriction lifted; False when unknown, or lifted before."""
+        ...
+
+
+class OversightStore(Protocol):
+    """What may keep a restriction from binding."""
+
+    def reviewers(self) -> Sequence[Reviewer]:
+        """Every reviewer's key, revoked ones included."""
+        ...
+
+    def open_cases(self, matter: Matter | None = None) -> Sequence[Case]:
+        """The cases that nobody settled, oldest first."""
         ...
 
 
@@ -97,6 +107,7 @@ class Explanation:
     scorecard_version: int
     events_counted: int
     events_disputed: int
+    events_struck: int
 
 
 class Standings:
@@ -110,6 +121,7 @@ class Standings:
         standings: StandingStore,
         restrictions: RestrictionStore,
         whole: WholePurposeStore,
+        oversight: OversightStore,
     ) -> None:
         self._context = context
         self._scorecards = scorecards
@@ -117,11 +129,17 @@ class Standings:
         self._standings = standings
         self._restrictions = restrictions
         self._whole = whole
+        self._oversight = oversight
 
     @property
     def purposes(self) -> tuple[Purpose, ...]:
         """The purposes that have a scorecard."""
         return tuple(self._scorecards)
+
+    @property
+    def scorecards(self) -> Mapping[Purpose, Scorecard]:
+        """The published scorecards."""
+        return self._scorecards
 
     def _card(self, purpose: Purpose) -> Scorecard:
         card = self._scorecards.get(purpose)
@@ -145,12 +163,24 @@ class Standings:
             raise ConflictError("event", event.event_id, "is stored already; events are told once")
         return self._compute(card, event.subject)
 
-    def dispute(self, event_id: str, *, disputed: bool = True) -> None:
-        """A disputed event stops counting until a reviewer settles it; raises UnknownError."""
-        event = self._events.dispute(event_id, disputed)
-        if event is None:
-            raise UnknownError("event", event_id)
-        self._compute(self._card(event.purpose), event.subject)
+    def reissue(self, subject: SubjectId, purpose: Purpose) -> None:
+        """Compute a standing anew, now: what it is made of has changed. Nothing for who withdrew."""
+        found = self._events.subject(subject)
+        if found is not None and found.withdrawn_at_ms is None and purpose in self._scorecards:
+            self._compute(self._scorecards[purpose], subject)
+
+    def binding(self, restrictions: Sequence[Restriction]) -> list[Restriction]:
+        """Those that hold now: not over, of a reviewer who was not revoked, no contest left waiting."""
+        if not restrictions:
+            return []
+        now_ms = self._context.now_ms()
+        revoked = {each.key_id for each in self._oversight.reviewers() if each.revoked_at_ms is not None}
+        contested = {
+            each.target: each.opened_at_ms for each in self._oversight.open_cases(Matter.RESTRICTION)
+        }
+        return [
+            each for each in restrictions if binds(each, revoked, contested.get(each.restriction_id), now_ms)
+        ]
 
     def _compute(self, card: Scorecard, subject: SubjectId) -> Standing:
         events = self._events.events_of(subject, card.purpose)
@@ -173,7 +203,8 @@ class Standings:
         standing = self._standings.standing(found.subject, card.purpose)
         if standing is None or due(standing, now_ms):
             standing = self._compute(card, found.subject)
-        return restricted(standing, self._standings.restrictions_of(found.subject, card.purpose), now_ms)
+        held = self._standings.restrictions_of(found.subject, card.purpose)
+        return restricted(standing, self.binding(held), now_ms)
 
     def rows(self, purpose: Purpose) -> list[StandingEntry]:
         """Everything kiosks of a purpose are told, computed anew where due; raises UnknownError."""
@@ -190,7 +221,7 @@ class Standings:
             self._whole.save_standings(anew)
             stored |= {standing.subject: standing for standing in anew}
         restrictions: defaultdict[SubjectId, list[Restriction]] = defaultdict(list)
-        for restriction in self._restrictions.restrictions():
+        for restriction in self.binding(self._restrictions.restrictions()):
             if restriction.purpose == purpose:
                 restrictions[restriction.subject].append(restriction)
         return [
@@ -207,27 +238,38 @@ class Standings:
         entry = self.issued(subject, purpose)
         assert isinstance(entry, Standing)
         events = self._events.events_of(subject, purpose)
-        disputed = sum(event.disputed for event in events)
-        return Explanation(entry, card.version, len(events) - disputed, disputed)
+        counted = sum(counts(event) for event in events)
+        struck = sum(event.struck for event in events)
+        return Explanation(entry, card.version, counted, len(events) - counted - struck, struck)
 
     def add_restriction(self, restriction: Restriction) -> None:
         """Admit a reviewer's signed restriction; raises RefusedError, UnknownError, ConflictError."""
-        self._card(restriction.purpose)
+        card, now_ms = self._card(restriction.purpose), self._context.now_ms()
         self._active(restriction.subject)
-        root = self._context.identity.root.public_key
-        check(restriction, root, self._context.operator, self._context.now_ms())
+        check(restriction, self._context.identity.root.public_key, self._context.operator, now_ms)
+        self.check_reviewer(restriction.certificate)
         held = self._standings.restrictions_of(restriction.subject, restriction.purpose)
-        in_force = [each for each in held if each.expires_at_ms > self._context.now_ms()]
-        if len(in_force) >= RESTRICTIONS_MAX:
+        if len(self.binding(held)) >= RESTRICTIONS_MAX:
             raise RefusedError(f"at most {RESTRICTIONS_MAX} restrictions for one purpose: lift one first")
-        if not self._standings.add_restriction(restriction):
+        standing = self.issued(restriction.subject, restriction.purpose)
+        lowest = isinstance(standing, Standing) and standing.tier == lowest_tier(card).value
+        if not self._standings.add_restriction(restriction, month_of(now_ms), lowest_tier=lowest):
             raise ConflictError("restriction", restriction.restriction_id, "is stored already")
+
+    def check_reviewer(self, certificate: Certificate) -> None:
+        """Admit the key of a reviewer who is listed here and not revoked; raises RefusedError."""
+        key_id = key_id_of(certificate.public_key)
+        known = next((each for each in self._oversight.reviewers() if each.key_id == key_id), None)
+        if known is None:
+            raise RefusedError("no such reviewer is listed here: `stile central reviewer add` lists one")
+        if known.revoked_at_ms is not None:
+            raise RefusedError(f"the reviewer {known.reviewer!r} was revoked")
 
     def restrictions(self) -> Sequence[Restriction]:
         """All restrictions that were not lifted."""
         return self._restrictions.restrictions()
 
     def lift_restriction(self, restriction: RestrictionId) -> None:
-        """End a restriction before its time; raises UnknownError."""
+        """End a restriction before its time, as the operator may; raises UnknownError."""
         if not self._restrictions.lift(restriction, self._context.now_ms()):
             raise UnknownError("restriction", restriction)

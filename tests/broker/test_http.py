@@ -54,7 +54,8 @@ async def test_a_member_is_enrolled_given_a_claim_and_a_pin_and_explained(rig: R
         assert (told["score"], told["tier"], told["events_counted"]) == (510, "standard", 1)
         assert told["factors"] == [{"kind": "fare_kept", "points": 10, "text": "You paid your fares."}]
         assert (await client.get(f"/v1/subjects/{subject}/standing/locker")).json()["score"] == 500
-        assert (await client.put("/v1/events/fare-1/dispute", json={"disputed": True})).status_code == 200
+        disputed = await client.post("/v1/events/fare-1/dispute", json={"note": "That was not me."})
+        assert (disputed.status_code, disputed.json()["opened_by"]) == (201, "member")
         told = (await client.get(f"/v1/subjects/{subject}/standing/ride")).json()
         assert (told["score"], told["events_disputed"]) == (500, 1)
         assert (await client.delete(f"/v1/subjects/{subject}")).status_code == 200

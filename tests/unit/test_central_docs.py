@@ -38,10 +38,9 @@ def test_every_configuration_key_has_a_line(key: str):
 
 
 def test_every_route_has_a_line_and_every_line_a_route():
-    routers = [api._pairing(None, None), api._members(None), api._standings(None), api._fleet(None, None)]
     routes = {
         f"`{method} /v1{route.path}`"
-        for router in routers
+        for router in api.routers(None, None, None)
         for route in router.routes
         for method in route.methods
     }

@@ -154,7 +154,7 @@ def test_withdrawing_leaves_the_fact_and_the_claims_digests_and_nothing_else(whe
     store.save_pin(PinState(ADA, "verifier"))
     store.add_event(Event("e1", ADA, ride, EventKind.FARE, EventOutcome.KEPT, 1))
     store.save_standing(standing())
-    store.add_restriction(restriction())
+    store.add_restriction(restriction(), 202611, lowest_tier=False)
     store.withdraw(ADA, 2)
     left = (store.template(ADA), store.pin(ADA), store.standing(ADA, ride), store.templates())
     lists = (store.events_of(ADA, ride), store.restrictions(), store.standings(ride))

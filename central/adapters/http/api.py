@@ -1,19 +1,18 @@
-"""The HTTP API: pairing without a token, everything else behind a bearer token."""
+"""The HTTP API: pairing and what members may read without a token, everything else behind one."""
 
 from __future__ import annotations
 
-import functools
 import hmac
-import threading
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 
 from central.adapters.http import bodies as b
+from central.adapters.http.answers import RawBody, as_json, changes, problem
+from central.adapters.http.reviews import needs_token, public, reviews
 from central.adapters.switchboard import Desk, Switchboard
 from central.enrolment import Consent
 from central.errors import ConflictError, RefusedError, UnknownError
@@ -30,7 +29,6 @@ BODY_MAX_BYTES = 8 * 1024  # the largest body, a sealed template in base64, is 5
 SubjectPath = Annotated[SubjectId, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 TokenPath = Annotated[str, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 SlugPath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
-EventPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z._-]{1,64}\z", max_length=64)]
 
 _STATUS: dict[type[Exception], tuple[int, str]] = {
     UnknownError: (404, "unknown"),
@@ -38,14 +36,6 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     RefusedError: (422, "refused"),
     MalformedIdError: (422, "malformed"),
 }
-
-
-def _problem(status: int, code: str, detail: str) -> JSONResponse:
-    return JSONResponse({"error": code, "detail": detail[:500]}, status_code=status)
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 def make_api(desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAddress) -> FastAPI:
@@ -58,18 +48,18 @@ def make_api(desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAdd
         """Refuse bodies past the bound before reading them, and requests without the token."""
         length = request.headers.get("content-length", "0")
         if request.headers.get("transfer-encoding") or not length.isdigit() or int(length) > BODY_MAX_BYTES:
-            refusal = _problem(413, "too_large", f"a body has a length, of at most {BODY_MAX_BYTES} bytes")
+            refusal = problem(413, "too_large", f"a body has a length, of at most {BODY_MAX_BYTES} bytes")
             refusal.headers["connection"] = "close"  # or the rest of it would be read, however long
             return refusal
-        if request.url.path != "/v1/pair":
+        if needs_token(request.url.path):
             given = request.headers.get("authorization", "").encode()
             if not hmac.compare_digest(given, expected):
-                return _problem(401, "no_token", "send the token of keys/api.token as a bearer token")
+                return problem(401, "no_token", "send the token of keys/api.token as a bearer token")
         return await call_next(request)
 
     async def expected_error(_request: Request, error: Exception) -> Response:
         status, code = _STATUS[type(error)]
-        return _problem(status, code, str(error))
+        return problem(status, code, str(error))
 
     for kind in _STATUS:
         app.add_exception_handler(kind, expected_error)
@@ -78,55 +68,40 @@ def make_api(desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAdd
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        return _problem(422, "malformed", f"{place}: {first['msg']}")
+        return problem(422, "malformed", f"{place}: {first['msg']}")
 
     app.add_exception_handler(RequestValidationError, invalid)
-    for router in (_pairing(desk, broker), _members(desk), _standings(desk), _fleet(desk, switchboard)):
+    for router in routers(desk, switchboard, broker):
         app.include_router(router, prefix="/v1")
     return app
 
 
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
-_ONE_AT_A_TIME = threading.Lock()
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _changes(route: Callable[P, R]) -> Callable[P, R]:
-    """One change at a time: what a use case has looked at still holds when it writes.
-
-    Routes are plain functions, which FastAPI runs in threads: a database that another program holds, or a
-    slow disk, keeps only them waiting, and kiosks are answered meanwhile.
-    """
-
-    @functools.wraps(route)
-    def alone(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _ONE_AT_A_TIME:
-            return route(*args, **kwargs)
-
-    return alone
-
-
-RawBody = Annotated[bytes, Depends(_body)]
+def routers(desk: Desk, switchboard: Switchboard, broker: BrokerAddress) -> tuple[APIRouter, ...]:
+    """Every route, below `/v1`."""
+    return (
+        _pairing(desk, broker),
+        _members(desk),
+        _standings(desk),
+        _fleet(desk, switchboard),
+        public(desk),
+        reviews(desk),
+    )
 
 
 def _pairing(desk: Desk, broker: BrokerAddress) -> APIRouter:
     router = APIRouter()
 
     @router.post("/pair")
-    @_changes
+    @changes
     def pair(body: RawBody) -> Response:
         try:
             request = msgspec.json.decode(body, type=PairRequest)
         except ValueError as error:
-            return _problem(400, "malformed", str(error))
+            return problem(400, "malformed", str(error))
         try:
-            return _json(desk.kiosks.pair(request, broker))
+            return as_json(desk.kiosks.pair(request, broker))
         except RefusedError as error:
-            return _problem(403, "pairing_refused", str(error))
+            return problem(403, "pairing_refused", str(error))
 
     return router
 
@@ -135,7 +110,7 @@ def _members(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/subjects")
 
     @router.post("", status_code=201)
-    @_changes
+    @changes
     def enrol(body: b.EnrolBody) -> Any:
         given = body.template
         template = (
@@ -147,26 +122,26 @@ def _members(desk: Desk) -> APIRouter:
         return {"subject": desk.members.enrol(SubjectId(body.subject), template, consent).subject}
 
     @router.delete("/{subject}")
-    @_changes
+    @changes
     def withdraw(subject: SubjectPath) -> Any:
         desk.members.withdraw(subject)
         return {"withdrawn": subject}
 
     @router.post("/{subject}/claims", status_code=201)
-    @_changes
+    @changes
     def claim(subject: SubjectPath, body: b.ClaimBody) -> Any:
         if body.kind is ClaimKind.QR:
             return {"claim_id": desk.members.add_qr_claim(subject)}
         return {"digest": desk.members.add_claim(subject, body.kind, body.text).hex()}
 
     @router.put("/{subject}/pin")
-    @_changes
+    @changes
     def set_pin(subject: SubjectPath, body: b.PinBody) -> Any:
         desk.members.set_pin(subject, body.pin)
         return {"subject": subject}
 
     @router.post("/{subject}/pin/unlock")
-    @_changes
+    @changes
     def unlock(subject: SubjectPath) -> Any:
         desk.members.unlock_pin(subject)
         return {"subject": subject}
@@ -178,7 +153,7 @@ def _standings(desk: Desk) -> APIRouter:
     router = APIRouter()
 
     @router.post("/subjects/{subject}/events", status_code=201)
-    @_changes
+    @changes
     def record(subject: SubjectPath, body: b.EventBody) -> Response:
         event = Event(
             body.event_id,
@@ -189,13 +164,7 @@ def _standings(desk: Desk) -> APIRouter:
             body.at_ms,
             body.incident,
         )
-        return _json(desk.standings.record_event(event).score)
-
-    @router.put("/events/{event_id}/dispute")
-    @_changes
-    def dispute(event_id: EventPath, body: b.DisputeBody) -> Any:
-        desk.standings.dispute(event_id, disputed=body.disputed)
-        return {"event_id": event_id, "disputed": body.disputed}
+        return as_json(desk.standings.record_event(event).score)
 
     @router.get("/subjects/{subject}/standing/{purpose}")
     def explain(subject: SubjectPath, purpose: SlugPath) -> Any:
@@ -211,40 +180,24 @@ def _standings(desk: Desk) -> APIRouter:
             "scorecard_version": found.scorecard_version,
             "events_counted": found.events_counted,
             "events_disputed": found.events_disputed,
+            "events_struck": found.events_struck,
             "restrictions": [each.restriction_id for each in standing.restrictions],
             "issued_at_ms": standing.issued_at_ms,
             "expires_at_ms": standing.expires_at_ms,
         }
 
-    @router.get("/restrictions")
-    def restrictions() -> Any:
-        return [
-            {
-                "restriction_id": each.restriction_id,
-                "subject": each.subject,
-                "purpose": each.purpose,
-                "reason": each.reason,
-                "reason_text": each.reason_text,
-                "contest_code": each.contest_code,
-                "reviewer": each.reviewer,
-                "issued_at_ms": each.issued_at_ms,
-                "expires_at_ms": each.expires_at_ms,
-            }
-            for each in desk.standings.restrictions()
-        ]
-
     @router.post("/restrictions", status_code=201)
-    @_changes
+    @changes
     def restrict(body: RawBody) -> Response:
         try:
             restriction = msgspec.json.decode(body, type=Restriction)
         except ValueError as error:
-            return _problem(422, "malformed", str(error))
+            return problem(422, "malformed", str(error))
         desk.standings.add_restriction(restriction)
-        return _json({"restriction_id": restriction.restriction_id})
+        return as_json({"restriction_id": restriction.restriction_id})
 
     @router.delete("/restrictions/{restriction_id}")
-    @_changes
+    @changes
     def lift(restriction_id: TokenPath) -> Any:
         desk.standings.lift_restriction(RestrictionId(restriction_id))
         return {"lifted": restriction_id}
@@ -256,7 +209,7 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
     router = APIRouter()
 
     @router.post("/kiosks", status_code=201)
-    @_changes
+    @changes
     def add(body: b.KioskBody) -> Any:
         if Purpose(body.purpose) not in desk.standings.purposes:
             raise UnknownError("purpose", body.purpose)
@@ -282,14 +235,14 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
         return {"kiosks": rows, "ignored": dict(switchboard.ignored)}
 
     @router.delete("/kiosks/{kiosk}")
-    @_changes
+    @changes
     def revoke(kiosk: SlugPath) -> Any:
         desk.kiosks.revoke(KioskId(kiosk))
         return {"revoked": kiosk}
 
     @router.get("/passages/{passage}")
     def passage(passage: TokenPath) -> Response:
-        return _json(desk.records.of_passage(PassageId(passage)))
+        return as_json(desk.records.of_passage(PassageId(passage)))
 
     @router.get("/audit")
     def audit() -> Any:

@@ -9,12 +9,15 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 from central.scorecard import EventKind, EventOutcome
 from wire import ids
 from wire.claims import ClaimKind
-from wire.fields import INSTANT_MAX_MS
+from wire.fields import INSTANT_MAX_MS, TEXT_MAX
 from wire.values import IMAGES_MAX
 
 # pydantic's regular expressions are Rust's, in which \z ends the text.
 SLUG_REGEX = ids.SLUG_PATTERN.replace(r"\Z", r"\z")
 TOKEN_REGEX = ids.TOKEN_PATTERN.replace(r"\Z", r"\z")
+
+CONTEST_REGEX = ids.CONTEST_PATTERN.replace(r"\Z", r"\z")
+EVENT_REGEX = r"^[0-9A-Za-z._-]{1,64}\z"
 
 SlugText = Annotated[str, Field(pattern=SLUG_REGEX, max_length=ids.SLUG_MAX)]
 TokenText = Annotated[str, Field(pattern=TOKEN_REGEX, max_length=ids.TOKEN_CHARS)]
@@ -69,7 +72,7 @@ class PinBody(Body):
 class EventBody(Body):
     """An event to count for one purpose."""
 
-    event_id: Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]{1,64}\z", max_length=64)]
+    event_id: Annotated[str, Field(pattern=EVENT_REGEX, max_length=64)]
     purpose: SlugText
     kind: EventKind
     outcome: EventOutcome
@@ -77,10 +80,10 @@ class EventBody(Body):
     incident: Annotated[str, Field(pattern=r"^[0-9A-Za-z._/-]{1,64}\z", max_length=64)] | None = None
 
 
-class DisputeBody(Body):
-    """Whether an event is disputed."""
+class CaseBody(Body):
+    """What is wrong with an event or restriction, in a sentence for the reviewer."""
 
-    disputed: Annotated[bool, Field(strict=True)]
+    note: Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
 
 
 class KioskBody(Body):

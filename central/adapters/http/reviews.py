@@ -1,0 +1,145 @@
+"""HTTP routes of scorecards, contests, disputes and rulings. `public` asks for no token: members read it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import PlainTextResponse
+
+from central.adapters.http import bodies as b
+from central.adapters.http.answers import RawBody, as_json, changes, problem
+from central.adapters.switchboard import Desk
+from central.errors import UnknownError
+from central.review import Case, Ruling
+from central.scorecard import Scorecard, sentences
+from central.service.reviews import History
+from wire.ids import ContestCode, Purpose
+
+PurposePath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
+CodePath = Annotated[ContestCode, Path(pattern=b.CONTEST_REGEX, max_length=9)]
+EventPath = Annotated[str, Path(pattern=b.EVENT_REGEX, max_length=64)]
+
+
+def needs_token(path: str) -> bool:
+    """Whether a path is behind the token. A contest code is 40 random bits, and tells no more than it did."""
+    return path not in ("/v1/pair", "/v1/scorecards") and not path.startswith(
+        ("/v1/scorecards/", "/v1/contests/")
+    )
+
+
+def public(desk: Desk) -> APIRouter:
+    """What a member may read and do without anybody's leave."""
+    router = APIRouter()
+
+    def card(purpose: str) -> Scorecard:
+        found = desk.standings.scorecards.get(Purpose(purpose))
+        if found is None:
+            raise UnknownError("purpose", purpose)
+        return found
+
+    @router.get("/scorecards")
+    def scorecards() -> Any:
+        return {"scorecards": [{"purpose": name, "version": each.version} for name, each in _cards(desk)]}
+
+    @router.get("/scorecards/{purpose}")
+    def scorecard(purpose: PurposePath) -> Response:
+        return as_json(card(purpose))
+
+    @router.get("/scorecards/{purpose}/text")
+    def scorecard_text(purpose: PurposePath) -> Response:
+        return PlainTextResponse("\n".join(sentences(card(purpose))) + "\n")
+
+    @router.get("/contests/{code}")
+    def contest(code: CodePath) -> Any:
+        return contested(desk.reviews.history(code))
+
+    @router.post("/contests/{code}", status_code=201)
+    @changes
+    def contest_it(code: CodePath, body: b.CaseBody) -> Any:
+        case = desk.reviews.contest(code, body.note)
+        return {**contested(desk.reviews.history(code)), "decide_by_ms": desk.reviews.decide_by_ms(case)}
+
+    return router
+
+
+def _cards(desk: Desk) -> list[tuple[Purpose, Scorecard]]:
+    return sorted(desk.standings.scorecards.items())
+
+
+def contested(history: History) -> dict[str, Any]:
+    """What the holder of a contest code is told: no name, no id of anybody."""
+    restriction = history.held.restriction
+    return {
+        "contest_code": restriction.contest_code,
+        "purpose": restriction.purpose,
+        "reason": restriction.reason,
+        "reason_text": restriction.reason_text,
+        "issued_at_ms": restriction.issued_at_ms,
+        "expires_at_ms": restriction.expires_at_ms,
+        "binds": history.binds,
+        "state": history.state,
+        "contests": [_told(case) for case in history.cases],
+    }
+
+
+def _told(case: Case) -> dict[str, Any]:
+    return {
+        "number": case.number,
+        "opened_at_ms": case.opened_at_ms,
+        "note": case.note,
+        "outcome": None if case.ruling is None else case.ruling.outcome.value,
+        "ruling": None if case.ruling is None else case.ruling.note,
+        "settled_at_ms": case.settled_at_ms,
+    }
+
+
+def as_fields(case: Case) -> dict[str, Any]:
+    """A case as reviewers and staff see it."""
+    return {
+        "matter": case.matter.value,
+        "target": case.target,
+        "subject": case.subject,
+        "purpose": case.purpose,
+        "opened_by": case.opened_by,
+        **_told(case),
+        "settled_by": None if case.ruling is None else case.ruling.reviewer,
+    }
+
+
+def reviews(desk: Desk) -> APIRouter:
+    """Disputes, rulings and histories, behind the token; a ruling counts by its signature alone."""
+    router = APIRouter()
+
+    @router.get("/restrictions")
+    def restrictions() -> Any:
+        return [
+            {
+                **contested(history),
+                "restriction_id": history.held.restriction.restriction_id,
+                "subject": history.held.restriction.subject,
+                "reviewer": history.held.restriction.reviewer,
+            }
+            for history in desk.reviews.histories()
+        ]
+
+    @router.get("/cases")
+    def cases() -> Any:
+        return [as_fields(case) for case in desk.reviews.open_cases()]
+
+    @router.post("/events/{event_id}/dispute", status_code=201)
+    @changes
+    def dispute(event_id: EventPath, body: b.CaseBody) -> Any:
+        return as_fields(desk.reviews.dispute(event_id, body.note))
+
+    @router.post("/rulings", status_code=201)
+    @changes
+    def ruling(body: RawBody) -> Response:
+        try:
+            signed = msgspec.json.decode(body, type=Ruling)
+        except ValueError as error:
+            return problem(422, "malformed", str(error))
+        return as_json(as_fields(desk.reviews.settle(signed)))
+
+    return router

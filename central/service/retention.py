@@ -1,0 +1,80 @@
+"""Retention: takes away what its configuration no longer allows to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
+
+from central.retention import Purged, RetentionConfig, SpentEvents, due
+from central.scorecard import Scorecard
+from central.service.context import Context
+from wire.ids import SubjectId
+
+
+class RecordPurge(Protocol):
+    """Takes records' bodies and salts; their commitments and links stay."""
+
+    def purge_records(self, before_ms: int) -> int:
+        """Those received before an instant; how many."""
+        ...
+
+    def purge_records_of(self, subjects: Collection[SubjectId]) -> int:
+        """Those that name one of these subjects; how many."""
+        ...
+
+    def scrub(self) -> None:
+        """Leave nothing of what was taken beside the database."""
+        ...
+
+
+class RowPurge(Protocol):
+    """Takes events and restrictions that are over, and what is left of who withdrew."""
+
+    def purge_events(self, spent: SpentEvents) -> int:
+        """Events that can count no more; how many."""
+        ...
+
+    def purge_restrictions(self, before_ms: int) -> int:
+        """Restrictions that were over before an instant; how many."""
+        ...
+
+    def withdrawn_before(self, before_ms: int) -> Sequence[SubjectId]:
+        """Subjects who withdrew before an instant."""
+        ...
+
+    def forget_subjects(self, subjects: Sequence[SubjectId]) -> int:
+        """The last rows of subjects, tombstones included; how many subjects."""
+        ...
+
+
+class Retention:
+    """Runs what is due. It may be stopped anywhere and run again."""
+
+    def __init__(
+        self,
+        context: Context,
+        config: RetentionConfig,
+        cards: Iterable[Scorecard],
+        records: RecordPurge,
+        rows: RowPurge,
+    ) -> None:
+        self._context = context
+        self._config = config
+        self._cards = tuple(cards)
+        self._records = records
+        self._rows = rows
+
+    def run(self) -> Purged:
+        """Take away everything that is due now; how much it was."""
+        now = due(self._config, self._cards, self._context.now_ms())
+        withdrawn = self._rows.withdrawn_before(now.withdrawn_before_ms)
+        purged = Purged(
+            records=self._records.purge_records(now.records_before_ms),
+            # Before their rows go: those are what says whose records these are.
+            records_of_withdrawn=self._records.purge_records_of(frozenset(withdrawn)),
+            events=sum(self._rows.purge_events(spent) for spent in now.events),
+            restrictions=self._rows.purge_restrictions(now.restrictions_before_ms),
+            subjects=self._rows.forget_subjects(withdrawn),
+        )
+        self._records.scrub()
+        return purged

@@ -1,0 +1,306 @@
+"""Reviews: who may review, disputes of events, contests of restrictions, and what became of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from central.errors import ConflictError, RefusedError, UnknownError
+from central.restriction import CONTEST_DAYS, DAY_MS, Held, Share, Tally, lapsed, share_of
+from central.review import (
+    MEMBER,
+    Case,
+    Matter,
+    Outcome,
+    Reviewer,
+    Ruling,
+    admit_case,
+    check_name,
+    ruling_holds,
+    settled,
+)
+from central.scorecard import Event, lowest_tier
+from central.service.context import Context
+from central.service.standings import Standings
+from wire.ids import ContestCode, Purpose, ReasonCode, RestrictionId, ReviewerId, SubjectId
+from wire.signing import certificate_holds, key_id_of
+from wire.values import Certificate, Role, Standing
+
+
+class ReviewerStore(Protocol):
+    """Where reviewers are listed."""
+
+    def reviewers(self) -> Sequence[Reviewer]:
+        """Every reviewer's key, revoked ones included."""
+        ...
+
+    def add_reviewer(self, reviewer: Reviewer) -> bool:
+        """List a reviewer's key; False when their name has another that is not revoked, or it is listed."""
+        ...
+
+    def revoke_reviewer(self, reviewer: ReviewerId, now_ms: int) -> bool:
+        """Revoke whatever key of a reviewer is not; False when there is none."""
+        ...
+
+
+class CaseStore(Protocol):
+    """Where cases are kept; opening and settling do what they mean in the same transaction."""
+
+    def cases_about(self, matter: Matter, target: str) -> Sequence[Case]:
+        """The cases about an event or restriction, in their order."""
+        ...
+
+    def open_cases(self, matter: Matter | None = None) -> Sequence[Case]:
+        """The cases that nobody settled, oldest first."""
+        ...
+
+    def open_case(self, case: Case) -> bool:
+        """Store a case, and stop a disputed event from counting; False when it is there."""
+        ...
+
+    def settle_case(self, case: Case) -> bool:
+        """Store the ruling on a case, and do as it says; False when it is settled already."""
+        ...
+
+
+class MatterStore(Protocol):
+    """What cases are about."""
+
+    def event(self, event_id: str) -> Event | None:
+        """An event, disputed and struck ones included."""
+        ...
+
+    def held(self, key: RestrictionId | ContestCode) -> Held | None:
+        """A restriction by its id or contest code, lifted and expired ones included."""
+        ...
+
+    def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
+        """A subject's events for one purpose."""
+        ...
+
+
+class TallyStore(Protocol):
+    """What the report is made of."""
+
+    def tallies(self) -> Sequence[Tally]:
+        """How many restrictions were issued, month by month."""
+        ...
+
+    def all_held(self) -> Sequence[Held]:
+        """Every restriction that is kept, lifted and expired ones included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A restriction, whether it binds, and everything said about it."""
+
+    held: Held
+    binds: bool
+    state: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """How many members of a purpose stand in its lowest tier now."""
+
+    tier: str
+    members: int
+    lowest_tier: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How often a restriction follows a low score: over all, by reviewer, by reason, by purpose."""
+
+    overall: Share
+    reviewers: dict[ReviewerId, Share]
+    reasons: dict[ReasonCode, Share]
+    purposes: dict[Purpose, Share]
+    base: dict[Purpose, Base]
+
+
+class Reviews:
+    """List and revoke reviewers, open and settle cases, tell histories, report."""
+
+    def __init__(
+        self,
+        context: Context,
+        standings: Standings,
+        reviewers: ReviewerStore,
+        cases: CaseStore,
+        matters: MatterStore,
+        tallies: TallyStore,
+    ) -> None:
+        self._context = context
+        self._standings = standings
+        self._reviewers = reviewers
+        self._cases = cases
+        self._matters = matters
+        self._tallies = tallies
+
+    def check_new(self, reviewer: ReviewerId) -> None:
+        """Whether a name can be given a key; raises RefusedError or ConflictError."""
+        check_name(reviewer)
+        if any(each.reviewer == reviewer and each.revoked_at_ms is None for each in self.reviewers()):
+            raise ConflictError("reviewer", reviewer, "has a key already: revoke it before making another")
+
+    def add(self, certificate: Certificate) -> Reviewer:
+        """List a reviewer the operator root certified; raises RefusedError or ConflictError."""
+        context, name = self._context, ReviewerId(certificate.name)
+        self.check_new(name)
+        root, now_ms = context.identity.root.public_key, context.now_ms()
+        holds = certificate_holds(certificate, root, context.operator, certificate.not_before_ms)
+        if certificate.role is not Role.REVIEWER or not holds:
+            raise RefusedError("the operator root did not certify this key for a reviewer")
+        added = Reviewer(name, key_id_of(certificate.public_key), certificate, now_ms)
+        if not self._reviewers.add_reviewer(added):
+            raise ConflictError("reviewer", name, "is listed already")
+        return added
+
+    def revoke(self, reviewer: ReviewerId) -> None:
+        """Trust a reviewer no longer: every restriction they signed stops; raises UnknownError."""
+        if not self._reviewers.revoke_reviewer(reviewer, self._context.now_ms()):
+            raise UnknownError("reviewer", reviewer)
+
+    def reviewers(self) -> Sequence[Reviewer]:
+        """Every reviewer's key, revoked ones included."""
+        return self._reviewers.reviewers()
+
+    def reviewer_of(self, certificate: Certificate) -> ReviewerId:
+        """The listed reviewer a key is of; raises RefusedError."""
+        self._standings.check_reviewer(certificate)
+        return ReviewerId(certificate.name)
+
+    def dispute(self, event_id: str, note: str, opened_by: str = MEMBER) -> Case:
+        """Dispute an event: it stops counting at once; raises UnknownError, ConflictError, RefusedError."""
+        event = self._matters.event(event_id)
+        if event is None:
+            raise UnknownError("event", event_id)
+        return self._open(Matter.EVENT, event_id, event.subject, event.purpose, note, opened_by)
+
+    def contest(self, key: RestrictionId | ContestCode, note: str, opened_by: str = MEMBER) -> Case:
+        """Contest a restriction that binds; it ends unless a reviewer upholds it in time. Raises as above."""
+        history = self.history(key)
+        if not history.binds:
+            raise ConflictError("restriction", key, f"is {history.state}: there is nothing left to contest")
+        held = history.held.restriction
+        return self._open(
+            Matter.RESTRICTION, held.restriction_id, held.subject, held.purpose, note, opened_by
+        )
+
+    def _open(
+        self, matter: Matter, target: str, subject: SubjectId, purpose: Purpose, note: str, opened_by: str
+    ) -> Case:
+        asked = Case(matter, target, 0, subject, purpose, self._context.now_ms(), opened_by, note)
+        case = admit_case(asked, self._cases.cases_about(matter, target))
+        if not self._cases.open_case(case):
+            raise ConflictError(matter, target, "is under review already: wait for the ruling")
+        self._standings.reissue(subject, purpose)
+        return case
+
+    def open_case(self, matter: Matter, target: str) -> Case:
+        """The case to be ruled on; raises UnknownError."""
+        for case in self._cases.cases_about(matter, target):
+            if case.open:
+                return case
+        raise UnknownError(f"open case about {matter}", target)
+
+    def open_cases(self) -> Sequence[Case]:
+        """What waits for a reviewer, oldest first."""
+        return self._cases.open_cases()
+
+    def settle(self, ruling: Ruling) -> Case:
+        """Admit a signed ruling and do as it says; raises RefusedError, UnknownError, ConflictError."""
+        context, now_ms = self._context, self._context.now_ms()
+        if not ruling_holds(ruling, context.identity.root.public_key, context.operator):
+            raise RefusedError("the ruling is not signed by a reviewer whom this operator's root certified")
+        self._standings.check_reviewer(ruling.certificate)
+        case = self.open_case(ruling.matter, ruling.target)
+        author: ReviewerId | None = None
+        if case.matter is Matter.RESTRICTION:
+            held = self._matters.held(RestrictionId(case.target))
+            author = None if held is None else held.restriction.reviewer
+            if ruling.outcome is Outcome.UPHELD and lapsed(case.opened_at_ms, now_ms):
+                raise RefusedError(
+                    f"the contest waited for more than {CONTEST_DAYS} days, which ended the restriction"
+                )
+        closed = settled(case, ruling, author, now_ms)
+        if not self._cases.settle_case(closed):
+            raise ConflictError(case.matter, case.target, "was settled meanwhile")
+        self._standings.reissue(case.subject, case.purpose)
+        return closed
+
+    def history(self, key: RestrictionId | ContestCode) -> History:
+        """A restriction by its id or contest code, and everything said about it; raises UnknownError."""
+        held = self._matters.held(key)
+        if held is None:
+            raise UnknownError("restriction", key)
+        return self._history(held)
+
+    def histories(self) -> list[History]:
+        """Every restriction that is kept."""
+        return [self._history(held) for held in self._tallies.all_held()]
+
+    def _history(self, held: Held) -> History:
+        restriction = held.restriction
+        cases = tuple(self._cases.cases_about(Matter.RESTRICTION, restriction.restriction_id))
+        binding = held.lifted_at_ms is None and bool(self._standings.binding([restriction]))
+        return History(held, binding, self._state(held, cases, binding), cases)
+
+    def _state(self, held: Held, cases: Sequence[Case], binding: bool) -> str:
+        contested = any(case.open for case in cases)
+        if binding:
+            return "contested" if contested else "in force"
+        if held.lifted_at_ms is not None:
+            rulings = [case.ruling for case in cases if case.ruling is not None]
+            struck = any(ruling.outcome is Outcome.STRUCK for ruling in rulings)
+            return "struck" if struck else "lifted"
+        if held.restriction.expires_at_ms <= self._context.now_ms():
+            return "over"
+        return "ended by a contest nobody settled" if self._lapsed(cases) else "of a revoked reviewer"
+
+    def _lapsed(self, cases: Sequence[Case]) -> bool:
+        now_ms = self._context.now_ms()
+        return any(case.open and lapsed(case.opened_at_ms, now_ms) for case in cases)
+
+    def decide_by_ms(self, case: Case) -> int:
+        """When a contest that nobody settles ends its restriction."""
+        return case.opened_at_ms + CONTEST_DAYS * DAY_MS
+
+    def events(self, subject: SubjectId, purpose: Purpose) -> list[tuple[Event, Sequence[Case]]]:
+        """A subject's events for one purpose, each with the cases about it."""
+        return [
+            (event, self._cases.cases_about(Matter.EVENT, event.event_id))
+            for event in self._matters.events_of(subject, purpose)
+        ]
+
+    def report(self) -> Report:
+        """How often a restriction follows a low score, beside how common low scores are now."""
+        tallies = self._tallies.tallies()
+        base = {purpose: self._base(purpose) for purpose in self._standings.purposes}
+        rates = {purpose: each.lowest_tier / each.members for purpose, each in base.items() if each.members}
+        return Report(
+            share_of(tallies, rates),
+            {
+                name: share_of((each for each in tallies if each.reviewer == name), rates)
+                for name in sorted({each.reviewer for each in tallies})
+            },
+            {
+                code: share_of((each for each in tallies if each.reason == code), rates)
+                for code in sorted({each.reason for each in tallies})
+            },
+            {
+                purpose: share_of((each for each in tallies if each.purpose == purpose), rates)
+                for purpose in sorted({each.purpose for each in tallies})
+            },
+            base,
+        )
+
+    def _base(self, purpose: Purpose) -> Base:
+        lowest = lowest_tier(self._standings.scorecards[purpose]).value
+        tiers = Counter(row.tier for row in self._standings.rows(purpose) if isinstance(row, Standing))
+        return Base(lowest, tiers.total(), tiers[ReasonCode(lowest)])
