@@ -37,6 +37,7 @@ from central.service.feeds import Feeds
 from central.service.kiosks import BrokerAddress, Kiosks
 from central.service.members import Members
 from central.service.records import Records
+from central.service.reenrolments import ReEnrolments
 from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.standings import Standings
@@ -137,7 +138,7 @@ def _site_secrets(
     binding = joined(b"site", site.encode())
     sealed = store.secret(name)
     if sealed is None:
-        made = SiteSecrets((GalleryKey(1, draw(32)),), draw(32), draw(32))
+        made = SiteSecrets((GalleryKey(1, draw(32), draw(32)),), draw(32))
         store.save_secret(name, seal(key, _SECRETS_KEY_VERSION, draw(12), canonical(made), binding))
         return made
     return msgspec.msgpack.decode(open_seal({_SECRETS_KEY_VERSION: key}, sealed, binding), type=SiteSecrets)
@@ -166,7 +167,8 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
         records = Records(context, store, store, store)
         reviews = Reviews(context, standings, store, store, store, store)
         retention = Retention(context, settings.retention, config.scorecards.values(), store, store)
-        yield Desk(context, members, standings, feeds, kiosks, records, reviews, retention)
+        reenrolments = ReEnrolments(context, store, store, members, kiosks)
+        yield Desk(context, members, standings, feeds, kiosks, records, reviews, retention, reenrolments)
     finally:
         store.close()
 

@@ -70,7 +70,15 @@ class MemberTables(Database):
     def withdraw(self, subject: SubjectId, now_ms: int) -> None:
         """Delete template, PIN, events, standings and restrictions; keep the fact and the claims' digests."""
         with self._change(feeds=True) as connection:
-            for table in (t.TEMPLATES, t.PINS, t.EVENTS, t.STANDINGS, t.CASES, t.RESTRICTIONS):
+            for table in (
+                t.TEMPLATES,
+                t.SPARE_TEMPLATES,
+                t.PINS,
+                t.EVENTS,
+                t.STANDINGS,
+                t.CASES,
+                t.RESTRICTIONS,
+            ):
                 connection.execute(delete(table).where(table.c.subject == subject))
             gone = update(t.SUBJECTS).where(t.SUBJECTS.c.subject == subject)
             connection.execute(gone.values(withdrawn_at_ms=now_ms))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from central.adapters.fleet_tables import FleetTables
 from central.adapters.member_tables import MemberTables
 from central.adapters.record_tables import RecordTables
+from central.adapters.reenrol_tables import ReEnrolTables
 from central.adapters.retention_tables import RetentionTables
 from central.adapters.standing_tables import StandingTables
 
 
-class Store(MemberTables, StandingTables, FleetTables, RecordTables, RetentionTables):
+class Store(MemberTables, StandingTables, FleetTables, RecordTables, RetentionTables, ReEnrolTables):
     """Fulfils every store Protocol of `central.service`."""

@@ -14,6 +14,7 @@ from central.service.feeds import Feeds
 from central.service.kiosks import Kiosks
 from central.service.members import Members
 from central.service.records import Records
+from central.service.reenrolments import ReEnrolments
 from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.standings import Standings
@@ -72,6 +73,7 @@ class Desk:
     records: Records
     reviews: Reviews
     retention: Retention
+    reenrolments: ReEnrolments
 
 
 class Switchboard:
@@ -145,7 +147,16 @@ class Switchboard:
             self.ignored["late_will"] += 1
             return
         now_ms = self._desk.context.now_ms()
-        self._desk.kiosks.saw(Sighting(state.kiosk, state.presence.value, state.boot_id, now_ms))
+        self._desk.kiosks.saw(
+            Sighting(
+                state.kiosk,
+                state.presence.value,
+                state.boot_id,
+                now_ms,
+                state.pack_digest or (known.pack_digest if known else None),
+                state.recipe_digest or (known.recipe_digest if known else None),
+            )
+        )
 
     async def _replied(self, received: Received, kiosk: Kiosk) -> list[Outgoing]:
         request = received.message
