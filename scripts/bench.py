@@ -1,6 +1,7 @@
-"""`stile bench`: how fast and how large the kiosk is on this machine, in at most 45 s.
+"""`stile bench`: how fast and how large the kiosk is on this machine, in about a minute.
 
-One 640 x 480 frame with one face goes through the pipeline again and again, each time a little displaced.
+One 640 x 480 frame with one face goes through the pipeline again and again, each time a little displaced, and
+in turn with it the same runs of the networks bare, so that what is Stile's own can be told from theirs.
 Times depend on the machine and on what else it does: compare them with others of the same machine only.
 """
 
@@ -13,24 +14,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-import psutil
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from edge.app import open_pipeline, open_recording
+from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import STAGES, Pipeline
+from edge.capture.quality import QualityConfig
 from edge.capture.recording import Shown
-from edge.capture.sample import FailureToAcquire, Frame, Image, Probe
+from edge.capture.sample import FailureToAcquire, Frame, Image, Inference, Probe, Tensor
 from edge.compare.search import choose_point
 from edge.enact.release import ReleaseConfig
-from edge.errors import FixtureError, StileError
+from edge.errors import ConfigError, FixtureError, StileError
 from models.errors import ModelsError
 from models.manifest import MaxFmr
 from models.registry import open_pack
+from scripts.bench_kiosk import KioskCost, measure_kiosk
+from scripts.bench_laps import Spread, peak_mb
+from scripts.bench_peers import FACE_RECOGNITION, PEERS, PeerEnvironment, compare, peer_environment
+from scripts.bench_peers import rows as peer_rows
 from scripts.bench_search import LONG, ORDINARY, measure_search
 from scripts.cast import SCRIPT
 from scripts.output import EXIT_UNUSABLE, AsJson, fail, tell_json
@@ -42,29 +48,11 @@ PORTRAIT_HEIGHT_PX = 400
 """Height of the whole portrait in the frame; its face is then about a third of the frame's height."""
 WARM_FRAMES, FRAMES = 10, 300
 FRAMES_BUDGET_S = 12.0
-"""Measuring stops here even if fewer frames were seen, so that a slow machine stays within the 45 s."""
-PASSES_BUDGET_S = 15.0
+"""Measuring stops here even if fewer frames were seen, so that a slow machine stays within the minute."""
+PASSES_BUDGET_S = 12.0
+ABOUT_S, LONG_SEARCH_S, AGAINST_S = 60, 60, 50
 GREY = 96
 SEED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Median and 95th percentile of repeated measurements."""
-
-    p50_ms: float
-    p95_ms: float
-    repeats: int
-
-    @classmethod
-    def of(cls, laps_ms: list[float]) -> Spread:
-        """At least one measurement."""
-        p50_ms, p95_ms = np.percentile(laps_ms, (50, 95))
-        return cls(round(float(p50_ms), 3), round(float(p95_ms), 3), len(laps_ms))
-
-    def as_json(self) -> dict[str, float]:
-        """The keys of the report."""
-        return {"p50_ms": self.p50_ms, "p95_ms": self.p95_ms, "repeats": self.repeats}
 
 
 def bench_frames(portrait: Path = FACE_PORTRAIT) -> tuple[Frame, ...]:
@@ -90,37 +78,87 @@ def _shrunk(image: Image, step: int) -> Image:
     return np.asarray(blocks.mean(axis=(1, 3)), np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Spreads of each stage, of the whole from frame to probe, and of the same networks' runs alone."""
+
+    stages: Mapping[str, Spread]
+    whole: Spread
+    bare: Spread
+    overhead_ratio: float
+    """Median of the whole over the bare runs right after it."""
+    probe: Probe
+
+
+class _Fed:
+    """A network that keeps what it is fed."""
+
+    def __init__(self, network: Inference, kept: list[tuple[Inference, Tensor]]) -> None:
+        self._network, self._kept = network, kept
+
+    def infer(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """What the network answers."""
+        self._kept.append((self._network, tensor))
+        return self._network.infer(tensor)
+
+
+def bare_runs(pipeline: Pipeline, detector: str | None, frame: Frame) -> tuple[tuple[Inference, Tensor], ...]:
+    """The runs of networks that one frame's way to a probe is made of, and what each is fed."""
+    kept: list[tuple[Inference, Tensor]] = []
+    Pipeline(
+        pipeline.manifest,
+        pipeline.recipe_digest,
+        {file: _Fed(network, kept) for file, network in pipeline.networks.items()},
+        detector=detector,
+        zone=ZoneConfig(),
+        quality=QualityConfig(),
+        clock_ms=lambda: 0.0,
+    ).acquire(frame)
+    return tuple(kept)
+
+
 def measure_pipeline(
-    pipeline: Pipeline, frames: tuple[Frame, ...]
-) -> tuple[dict[str, Spread], Spread, Probe]:
-    """Spread of each stage, of the whole from frame to probe, and a probe. FixtureError without a face."""
+    pipeline: Pipeline, frames: tuple[Frame, ...], bare: tuple[tuple[Inference, Tensor], ...]
+) -> Measured:
+    """The pipeline and the bare runs in turn; raises `FixtureError` without a face."""
     laps: dict[str, list[float]] = {stage: [] for stage in STAGES}
     whole: list[float] = []
+    alone: list[float] = []
     last: Probe | None = None
     deadline_s = time.perf_counter() + FRAMES_BUDGET_S
     for number, frame in zip(range(WARM_FRAMES + FRAMES), cycle(frames), strict=False):
         started_s = time.perf_counter()
         acquired = pipeline.acquire(frame)
-        took_ms = (time.perf_counter() - started_s) * 1000
+        acquired_s = time.perf_counter()
+        for network, tensor in bare:
+            network.infer(tensor)
+        ended_s = time.perf_counter()
         if isinstance(acquired.probe, FailureToAcquire):
             raise FixtureError(
                 f"{frame.source}: no probe ({acquired.probe.reason.value}); choose another detector"
             )
         last = acquired.probe
         if number >= WARM_FRAMES:
-            whole.append(took_ms)
+            whole.append((acquired_s - started_s) * 1000)
+            alone.append((ended_s - acquired_s) * 1000)
             for stage in STAGES:
                 laps[stage].append(acquired.laps_ms[stage])
         if whole and time.perf_counter() > deadline_s:
             break
     assert last is not None
-    return {stage: Spread.of(taken) for stage, taken in laps.items()}, Spread.of(whole), last
+    return Measured(
+        {stage: Spread.of(taken) for stage, taken in laps.items()},
+        Spread.of(whole),
+        Spread.of(alone),
+        round(float(np.median(np.array(whole) / np.array(alone))), 3),
+        last,
+    )
 
 
-async def measure_pass(folder: Path) -> Spread:
-    """First detection to release command: standing cached, frames at 30 a second, through a whole kiosk.
+async def measure_stage(folder: Path) -> tuple[Spread, KioskCost]:
+    """First detection to release command, through a whole kiosk; then what such a kiosk costs by itself.
 
-    Raises `FixtureError` when a member who should pass does not.
+    Standings are cached, frames come at 30 a second. Raises `FixtureError` when a member does not pass.
     """
     parts = cycle([part for part in SCRIPT if part.shown and part.verdict == "grant"])
     laps_ms: list[float] = []
@@ -132,37 +170,64 @@ async def measure_pass(folder: Path) -> Spread:
             if report is None or report.first_face_ms is None or report.released_ms is None:
                 raise FixtureError(f"the {part.role} did not pass; run `stile demo` to see why")
             laps_ms.append(report.released_ms - report.first_face_ms)
-    return Spread.of(laps_ms)
+        await stage.stop_kiosk()
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        cost = await measure_kiosk(stage.config, bench_frames()[0], pictures)
+    return Spread.of(laps_ms), cost
 
 
 def measure(
-    threads: int, subjects: int, detector: str | None, pack: Path | None, long_search: bool = False
-) -> dict[str, object]:
-    """The whole report; the pass is measured last, with central and its clip in the same process."""
-    pipeline = open_pipeline(open_pack(pack), threads, detector=detector)
-    start_s = time.time() - psutil.Process().create_time()
-    stages, whole, probe = measure_pipeline(pipeline, bench_frames())
+    threads: int,
+    subjects: int,
+    detector: str | None,
+    pack_folder: Path | None,
+    *,
+    long_search: bool = False,
+    against: str | None = None,
+) -> dict[str, Any]:
+    """The whole report; the peer first, while nothing else of the project runs."""
+    environment = None if against is None else _environment(against)
+    pipeline = open_pipeline(open_pack(pack_folder), threads, detector=detector)
+    compared = {} if environment is None else {FACE_RECOGNITION: compare(pipeline, environment)}
+    frames = bench_frames()
+    for frame in frames:
+        pipeline.acquire(frame)
+    peak = peak_mb()
+    measured = measure_pipeline(pipeline, frames, bare_runs(pipeline, detector, frames[0]))
     point = choose_point(pipeline.manifest, pipeline.recipe_digest, 1, 1, MaxFmr("1e-4"))
+    probe = measured.probe
     searched = measure_search(subjects, probe.vector.size, probe.recipe_digest, point)
-    stages["search"] = Spread.of(searched.laps_ms)
-    rss_mb = psutil.Process().memory_info().rss / 2**20
+    stages = {**measured.stages, "search": Spread.of(searched.laps_ms)}
     searches = [searched] + [
         measure_search(size, dimensions, probe.recipe_digest, point)
         for size, dimensions in (*ORDINARY, *(LONG if long_search else ()))
     ]
     with tempfile.TemporaryDirectory(prefix="stile-bench-") as folder:
-        passed = asyncio.run(measure_pass(Path(folder)))
+        passed, kiosk = asyncio.run(measure_stage(Path(folder)))
     return {
         "stages": {stage: spread.as_json() for stage, spread in stages.items()},
-        "pipeline": whole.as_json(),
+        "pipeline": measured.whole.as_json(),
+        "bare_ort_ms": measured.bare.p50_ms,
+        "bare_ort": measured.bare.as_json(),
+        "overhead_ratio": measured.overhead_ratio,
         "pass": passed.as_json(),
-        "rss_mb": round(rss_mb, 1),
-        "start_s": round(start_s, 3),
+        "kiosk": kiosk.as_json(),
+        "peak_mb": peak,
+        "rss_mb": kiosk.peak_mb,
+        "start_s": kiosk.start_s,
         "threads": threads,
         "search_subjects": subjects,
         "search": [each.as_json() for each in searches],
         "pack": pipeline.manifest.name,
+        **({"against": compared} if compared else {}),
     }
+
+
+def _environment(against: str) -> PeerEnvironment:
+    if against not in PEERS:
+        raise ConfigError("--against", against, f"give {', '.join(PEERS)}")
+    return peer_environment().require()
 
 
 def main(
@@ -175,12 +240,16 @@ def main(
     long_search: Annotated[
         bool, typer.Option("--long-search", help="Search a million templates too; needs 3 GB and a minute.")
     ] = False,
+    against: Annotated[
+        str | None, typer.Option(help="Compare with a peer, face_recognition: see scripts/bench-peers.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure speed and memory of the recognition pipeline on this machine, in at most 45 s."""
+    """Measure speed, memory and start of the kiosk on this machine, in about a minute."""
+    about_s = ABOUT_S + (LONG_SEARCH_S if long_search else 0) + (AGAINST_S if against else 0)
     try:
-        with Console(stderr=True).status(f"measuring, at most {'105' if long_search else '45'} s"):
-            report = measure(threads, subjects, detector, pack, long_search)
+        with Console(stderr=True).status(f"measuring, about {about_s} s"):
+            report = measure(threads, subjects, detector, pack, long_search=long_search, against=against)
     except (StileError, ModelsError) as error:
         fail(error, EXIT_UNUSABLE)
     if as_json:
@@ -189,26 +258,29 @@ def main(
         Console().print(_table(report))
 
 
-def _rows(report: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, float]]]:
-    stages = report["stages"]
-    assert isinstance(stages, dict)
-    yield from stages.items()
-    for whole in ("pipeline", "pass"):
-        spread = report.get(whole)
-        if isinstance(spread, dict):
-            yield whole, spread
-    searches = report["search"]
-    assert isinstance(searches, list)
-    for each in searches:
+def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
+    yield from report["stages"].items()
+    yield "pipeline", report["pipeline"]
+    yield "its networks alone", report["bare_ort"]
+    yield "pass", report["pass"]
+    for compared in report.get("against", {}).values():
+        yield from peer_rows(compared)
+    for each in report["search"]:
         yield f"search {each['subjects']:,} x {each['dimensions']}", each
 
 
-def _table(report: Mapping[str, object]) -> Table:
+def _table(report: Mapping[str, Any]) -> Table:
+    kiosk = report["kiosk"]
+    idle = ", ".join(f"{share} % ({name})" for name, share in kiosk["idle_cpu_percent"].items())
     table = Table(
-        title=f"{report['rss_mb']} MB, ready after {report['start_s']} s, {report['threads']} threads"
+        title=f"{report['threads']} threads; a kiosk: {kiosk['peak_mb']} MB at most, ready after "
+        f"{kiosk['start_s']} s, of one core while idle {idle}"
     )
-    for column in ("", "p50 ms", "p95 ms"):
+    for column in ("", "p50 ms", "p95 ms", "min ms"):
         table.add_column(column, justify="right" if column else "left")
     for name, spread in _rows(report):
-        table.add_row(name, f"{spread['p50_ms']:.2f}", f"{spread['p95_ms']:.2f}")
+        ratio = f"  ({spread['ratio_p50']:.1f} times)" if "ratio_p50" in spread else ""
+        table.add_row(
+            name + ratio, f"{spread['p50_ms']:.2f}", f"{spread['p95_ms']:.2f}", f"{spread['min_ms']:.2f}"
+        )
     return table

@@ -71,7 +71,8 @@ class Pipeline:
         """
         self.manifest, self.recipe_digest = manifest, recipe_digest
         self._detector = manifest.default_detector() if detector is None else manifest.detector(detector)
-        self._networks = networks
+        self.networks = networks
+        """By file; for whoever measures them by themselves."""
         self._embedders = tuple(
             (embedder, manifest.file(embedder.file), networks[embedder.file])
             for embedder in manifest.embedders
@@ -93,7 +94,7 @@ class Pipeline:
         """Every face, best first, for a screen that draws boxes; recognises no one."""
         file = self._detector.file
         return detect(
-            frame.image, self._networks[file], self._detector, self.manifest.file(file).preprocessing
+            frame.image, self.networks[file], self._detector, self.manifest.file(file).preprocessing
         )
 
     def find(self, frame: Frame) -> Face | FailureToAcquire:
@@ -104,7 +105,7 @@ class Pipeline:
         """The landmarks of a face."""
         landmarks = self.manifest.landmarks
         preprocessing = self.manifest.file(landmarks.file).preprocessing
-        return locate(frame.image, face, self._networks[landmarks.file], landmarks, preprocessing)
+        return locate(frame.image, face, self.networks[landmarks.file], landmarks, preprocessing)
 
     def observe(
         self, frame: Frame, face: Face, laps_ms: Laps | None = None

@@ -1,4 +1,4 @@
-"""`stile kiosk replay` and `stile bench`: the whole pipeline on portraits, through the command itself."""
+"""`stile kiosk replay`: the whole pipeline on portraits, through the command itself."""
 
 import json
 import shutil
@@ -12,12 +12,11 @@ from capture_people import PORTRAITS, observed, pipeline, portrait, resized
 from typer.testing import CliRunner, Result
 
 from edge.capture.pipeline import STAGES
-from scripts import bench
 from scripts.replay import replay
 
 APP = typer.Typer()
 APP.command("replay")(replay)
-APP.command("bench")(bench.main)
+APP.callback()(lambda: None)
 KEYS = [
     "source",
     "face",
@@ -278,25 +277,3 @@ def test_an_option_out_of_bounds_is_a_configuration_error(
     ran = run(scene, "--gallery", gallery, option, value)
     assert ran.exit_code == 2
     assert complaint in ran.stderr
-
-
-def test_bench_reports_every_key_of_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "FRAMES", 3)
-    monkeypatch.setattr(bench, "ORDINARY", ((5_000, 16),))
-    monkeypatch.setattr(bench, "PASSES_BUDGET_S", 0.01)
-    ran = CliRunner().invoke(APP, ["bench", "--json", "--threads", "1", "--subjects", "100"])
-    assert ran.exit_code == 0, ran.output
-    report = json.loads(ran.stdout.splitlines()[-1])
-    assert set(report["stages"]) >= {"detect", "landmarks", "align", "embed", "search"}
-    for spread in (*report["stages"].values(), report["pipeline"], report["pass"]):
-        assert 0 < spread["p50_ms"] <= spread["p95_ms"]
-    assert [(each["subjects"], each["dimensions"]) for each in report["search"]] == [(100, 128), (5_000, 16)]
-    assert [each["top1_as_float"] for each in report["search"]] == [1.0, 1.0]
-    assert report["pipeline"]["repeats"] == 3
-    assert report["rss_mb"] > 0
-    assert report["start_s"] > 0
-
-
-def test_a_spread_is_the_median_and_the_95th_percentile() -> None:
-    spread = bench.Spread.of([float(number) for number in range(101)])
-    assert spread.as_json() == {"p50_ms": 50.0, "p95_ms": 95.0, "repeats": 101}
