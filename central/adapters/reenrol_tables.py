@@ -14,7 +14,7 @@ from central.reenrolment import Enrolled, Plan
 from wire.ids import SubjectId
 from wire.values import SealedTemplate
 
-_AT_ONCE = 500  # members moved in one statement; SQLite takes 32,766 parameters
+AT_ONCE = 500  # members moved in one statement; SQLite takes 32,766 parameters
 _NAME = "members"  # a site has one gallery, and so one change at a time
 
 
@@ -38,8 +38,8 @@ class ReEnrolTables(Database):
             self._replaced(connection, t.RE_ENROLMENTS, name=_NAME, **asdict(plan))
             waiting = select(t.SPARE_TEMPLATES.c.subject).order_by(t.SPARE_TEMPLATES.c.subject)
             subjects = connection.execute(waiting).scalars().all()
-            for first in range(0, len(subjects), _AT_ONCE):
-                _exchange(connection, subjects[first : first + _AT_ONCE])
+            for first in range(0, len(subjects), AT_ONCE):
+                _exchange(connection, subjects[first : first + AT_ONCE])
 
     def end_plan(self, kept: str | None) -> int:
         """End the change: drop spare templates, and, given a recipe, those in use of any other; how many."""

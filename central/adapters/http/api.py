@@ -112,14 +112,15 @@ def _members(desk: Desk) -> APIRouter:
     @router.post("", status_code=201)
     @changes
     def enrol(body: b.EnrolBody) -> Any:
-        given = body.template
-        template = (
-            None
-            if given is None
-            else SealedTemplate(given.sealed, given.key_version, given.recipe_digest, given.images)
-        )
-        consent = Consent(body.consent.text_version, body.consent.language, body.consent.at_ms)
-        return {"subject": desk.members.enrol(SubjectId(body.subject), template, consent).subject}
+        template = None if body.template is None else _sealed(body.template)
+        enrolled = desk.members.enrol(SubjectId(body.subject), template, _consent(body.consent))
+        return {"subject": enrolled.subject}
+
+    @router.put("/{subject}/template")
+    @changes
+    def enrol_again(subject: SubjectPath, body: b.EnrolAgainBody) -> Any:
+        template, consent = _sealed(body.template), _consent(body.consent)
+        return {"waits_for_switch": desk.reenrolments.enrol_again(subject, template, consent)}
 
     @router.delete("/{subject}")
     @changes
@@ -147,6 +148,14 @@ def _members(desk: Desk) -> APIRouter:
         return {"subject": subject}
 
     return router
+
+
+def _sealed(given: b.TemplateBody) -> SealedTemplate:
+    return SealedTemplate(given.sealed, given.key_version, given.recipe_digest, given.images)
+
+
+def _consent(given: b.ConsentBody) -> Consent:
+    return Consent(given.text_version, given.language, given.at_ms)
 
 
 def _standings(desk: Desk) -> APIRouter:

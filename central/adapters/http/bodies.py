@@ -56,6 +56,13 @@ class EnrolBody(Body):
     consent: ConsentBody
 
 
+class EnrolAgainBody(Body):
+    """A member's new template, and what they agreed to."""
+
+    template: TemplateBody
+    consent: ConsentBody
+
+
 class ClaimBody(Body):
     """A card number or phone digits; a QR claim has no text, central draws it."""
 
