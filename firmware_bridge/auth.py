@@ -36,6 +36,10 @@ class GateKeys:
         return self.to_controller if heading is Heading.TO_CONTROLLER else self.to_host
 
 
+# "PROVISION and PROVISIONED have boot id 0, counter 0 and a MAC under sixteen zero bytes."
+PROVISIONING_KEYS = GateKeys(bytes(LINE_KEY_SIZE), bytes(LINE_KEY_SIZE))
+
+
 def derive_keys(gate_key: bytes, gate_id: str) -> GateKeys:
     """32-byte gate key and gate id -> both line keys; raises GateKeyError."""
     if len(gate_key) != GATE_KEY_SIZE:

@@ -325,7 +325,14 @@ class Link:
                 return ()
             case messages.ReleaseAnswer():
                 return self._answered(message)
-            case messages.Hello() | messages.Heartbeat() | messages.Release() | messages.Acknowledge():
+            case (
+                messages.Hello()
+                | messages.Heartbeat()
+                | messages.Release()
+                | messages.Acknowledge()
+                | messages.Provision()
+                | messages.Provisioned()
+            ):
                 return Ignored(IgnoredBecause.MALFORMED)
             case _:
                 return self._report(message)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum, IntFlag
 from typing import NewType
 
@@ -81,6 +81,8 @@ DEBOUNCE_MS = 10
 RELAY_SETTLE_MS = 50
 # "Fire or emergency frees the gate within LIFE_SAFETY_MS of the input, whatever the host does."
 LIFE_SAFETY_MS = 100
+# "The buzzer sounds for BUZZER_MS after TAILGATED, WRONG_WAY, FORCED_PASSAGE, FORCED_DOOR and HELD_OPEN."
+BUZZER_MS = 2_000
 # "An unacknowledged event is repeated every EVENT_REPEAT_MS."
 EVENT_REPEAT_MS = 200
 # "The controller keeps EVENTS_KEPT events."
@@ -162,6 +164,7 @@ class Inputs(IntFlag):
     EMERGENCY = 1 << 5
     TAMPER = 1 << 6
     FAIL_OPEN = 1 << 7
+    PROVISIONING = 1 << 8
 
 
 class Outputs(IntFlag):
@@ -171,9 +174,28 @@ class Outputs(IntFlag):
     EXIT_UNLOCKED = 1 << 1
     LAMP_GREEN = 1 << 2
     LAMP_RED = 1 << 3
+    BUZZER = 1 << 4
 
 
-CODES: tuple[type[IntEnum | IntFlag], ...] = (Direction, Mode, Fault, Cause, Answer, Inputs, Outputs)
+class Provisioning(IntEnum):
+    """What became of new keys, in the order in which the controller looks (STORED comes last)."""
+
+    STORED = 0
+    NO_JUMPER = 1
+    UNUSABLE = 2
+    NOT_STORED = 3
+
+
+CODES: tuple[type[IntEnum | IntFlag], ...] = (
+    Direction,
+    Mode,
+    Fault,
+    Cause,
+    Answer,
+    Inputs,
+    Outputs,
+    Provisioning,
+)
 
 # --- messages, host to controller -----------------------------------------------------------------------
 
@@ -209,6 +231,14 @@ class Acknowledge:
     """The host has dealt with the event on the line."""
 
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """New line keys, by the local port, with the provisioning jumper set; they count from the next boot."""
+
+    key_to_controller: bytes = field(repr=False)
+    key_to_host: bytes = field(repr=False)
 
 
 # --- messages, controller to host -----------------------------------------------------------------------
@@ -252,6 +282,13 @@ class ReleaseAnswer:
 
     nonce: Nonce
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What became of PROVISION."""
+
+    answer: Provisioning
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +410,18 @@ Event = (
     | EmergencyReleased
     | FreeEnded
 )
-Message = Hello | Heartbeat | Release | Acknowledge | Welcome | Status | ReleaseAnswer | Event
+Message = (
+    Hello
+    | Heartbeat
+    | Release
+    | Acknowledge
+    | Provision
+    | Welcome
+    | Status
+    | ReleaseAnswer
+    | Event
+    | Provisioned
+)
 
 # --- the table ------------------------------------------------------------------------------------------
 
@@ -406,6 +454,7 @@ TABLE = (
     Row(0x02, "HEARTBEAT", Heartbeat, ("I",)),
     Row(0x03, "RELEASE", Release, ("16s", "8s", "I", "H", "B"), _DIRECTION),
     Row(0x04, "ACKNOWLEDGE", Acknowledge, ("I",)),
+    Row(0x70, "PROVISION", Provision, ("16s", "16s")),
     Row(0x81, "WELCOME", Welcome, ("8s", "8s", "I", "I")),
     Row(
         0x82,
@@ -427,6 +476,7 @@ TABLE = (
     Row(0xA9, "FIRE_RELEASED", FireReleased, _EVENT),
     Row(0xAA, "EMERGENCY_RELEASED", EmergencyReleased, _EVENT),
     Row(0xAB, "FREE_ENDED", FreeEnded, _EVENT),
+    Row(0xF0, "PROVISIONED", Provisioned, ("B",), (("answer", Provisioning),)),
 )
 _BY_CODE = {row.code: row for row in TABLE}
 _BY_MESSAGE = {row.message: row for row in TABLE}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from firmware_bridge import messages
-from firmware_bridge.auth import GateKeys
+from firmware_bridge.auth import LINE_KEY_SIZE, GateKeys
 from firmware_bridge.frame import IgnoredBecause
 from firmware_bridge.messages import (
     Answer,
@@ -45,13 +45,14 @@ class Controller:
     """One boot of a controller. Call `tick` every few milliseconds with the uptime and the raw inputs."""
 
     def __init__(
-        self, keys: GateKeys, boot_id: int, protocol_hash: bytes | None = None, uptime_ms: int = 0
+        self, keys: GateKeys | None, boot_id: int, protocol_hash: bytes | None = None, uptime_ms: int = 0
     ) -> None:
         self.transport = Transport(keys, boot_id, protocol_hash or messages.protocol_hash())
         self.mode = Mode.SAFE
         self.fault = Fault.NONE
         self.inputs = Inputs(0)
         self.outputs = Outputs(0)
+        self.new_keys: GateKeys | None = None
         self._now_ms = uptime_ms
         self._raw = Inputs(0)
         self._raw_since_ms: dict[Inputs, int] = {}
@@ -67,6 +68,7 @@ class Controller:
         self._door_since_ms: int | None = None
         self._held_reported = False
         self._mismatch_since_ms: int | None = None
+        self._buzzer_until_ms: int | None = None
 
     @property
     def open_passage(self) -> PassageId | None:
@@ -86,6 +88,8 @@ class Controller:
                 case messages.Release():
                     self.transport.send(messages.ReleaseAnswer(message.nonce, self._judge(message)))
                     self._settle_mode()
+                case messages.Provision():
+                    self.transport.send_provisioned(self._provision(message))
                 case _:
                     self.transport.ignored[IgnoredBecause.MALFORMED] += 1
 
@@ -103,6 +107,8 @@ class Controller:
         self._follow_life_safety(before)
         if self._closed_by is not None and not self._is_before(self._closed_by[1]):
             self._closed_by = None
+        if self._buzzer_until_ms is not None and not self._is_before(self._buzzer_until_ms):
+            self._buzzer_until_ms = None
         self._watch_hardware(contacts)
         self._watch_host()
         self._watch_exit_request(before)
@@ -158,6 +164,8 @@ class Controller:
             self._interrupt(Cause.HOST_SILENT)
 
     def _host_is_silent(self) -> bool:
+        if self.inputs & Inputs.PROVISIONING:
+            self._host_heard_ms = None
         if self._host_heard_ms is None:
             return True
         if uptime_difference(self._now_ms, self._host_heard_ms) < messages.HOST_SILENCE_MS:
@@ -179,7 +187,7 @@ class Controller:
         release = self._release
         if seen is Seen.FOLLOWED:
             if release is not None:
-                self._report(partial(messages.Tailgated, passage_id=release.passage_id))
+                self._alarm(partial(messages.Tailgated, passage_id=release.passage_id))
             return
         direction = Direction(seen.value)
         if release is not None and release.direction is direction:
@@ -192,11 +200,11 @@ class Controller:
         elif self.outputs & _UNLOCKS[direction]:
             self._report(partial(messages.Passed, passage_id=messages.NO_PASSAGE, direction=direction))
         elif release is not None:
-            self._report(partial(messages.WrongWay, passage_id=release.passage_id))
+            self._alarm(partial(messages.WrongWay, passage_id=release.passage_id))
         elif self._closed_by is not None:
-            self._report(partial(messages.Tailgated, passage_id=self._closed_by[0]))
+            self._alarm(partial(messages.Tailgated, passage_id=self._closed_by[0]))
         elif not self._forced_reported:
-            self._report(partial(messages.ForcedPassage, direction=direction))
+            self._alarm(partial(messages.ForcedPassage, direction=direction))
 
     def _watch_release_time(self) -> None:
         release = self._release
@@ -211,7 +219,7 @@ class Controller:
         locked = not self.outputs & _BOTH
         is_open = bool(self.inputs & Inputs.DOOR_OPEN)
         if is_open and not before & Inputs.DOOR_OPEN and locked and self._closed_by is None:
-            self._report(messages.ForcedDoor)
+            self._alarm(messages.ForcedDoor)
             self._forced_reported = True
         if not is_open:
             self._forced_reported = False
@@ -221,7 +229,7 @@ class Controller:
         elif self._door_since_ms is None:
             self._door_since_ms = self._now_ms
         elif not self._held_reported and self._has_passed(self._door_since_ms, messages.HELD_OPEN_MS):
-            self._report(messages.HeldOpen)
+            self._alarm(messages.HeldOpen)
             self._held_reported = True
 
     # --- releases -------------------------------------------------------------------------------------
@@ -297,7 +305,8 @@ class Controller:
                 pass
         if self._exit_until_ms is not None:
             opened |= Outputs.EXIT_UNLOCKED
-        return opened | (Outputs.LAMP_GREEN if opened else Outputs.LAMP_RED)
+        buzzer = Outputs(0) if self._buzzer_until_ms is None else Outputs.BUZZER
+        return opened | (Outputs.LAMP_GREEN if opened else Outputs.LAMP_RED) | buzzer
 
     # --- small things ---------------------------------------------------------------------------------
 
@@ -310,6 +319,18 @@ class Controller:
     def _report(self, make: Callable[[int, int], messages.Event]) -> None:
         now_ms = self._now_ms
         self.transport.report(lambda sequence: make(sequence, now_ms), now_ms)
+
+    def _alarm(self, make: Callable[[int, int], messages.Event]) -> None:
+        self._buzzer_until_ms = uptime_after(self._now_ms, messages.BUZZER_MS)
+        self._report(make)
+
+    def _provision(self, new: messages.Provision) -> messages.Provisioning:
+        if not self.inputs & Inputs.PROVISIONING:
+            return messages.Provisioning.NO_JUMPER
+        if bytes(LINE_KEY_SIZE) in (new.key_to_controller, new.key_to_host):
+            return messages.Provisioning.UNUSABLE
+        self.new_keys = GateKeys(new.key_to_controller, new.key_to_host)
+        return messages.Provisioning.STORED
 
     def _send_status(self, token: int) -> None:
         self._mode_told = self.mode

@@ -33,13 +33,13 @@ class Change:
 class SimulatedGate:
     """A gate with a person-sized hole in it. All instants are milliseconds of the caller's clock, rising.
 
-    `keys` are the gate's; `fail_open` is the jumper; with `auto_walk_ms` a person walks through that long
-    after each release. `first_uptime_ms` is what the first boot's clock starts from, to see it wrap.
+    `keys` are the gate's, None before it is provisioned; `fail_open` is the jumper; with `auto_walk_ms` a
+    person walks through that long after each release. `first_uptime_ms` is what the first boot's clock starts from, to see it wrap.
     """
 
     def __init__(
         self,
-        keys: GateKeys,
+        keys: GateKeys | None,
         *,
         now_ms: int = 0,
         fail_open: bool = False,
@@ -146,6 +146,10 @@ class SimulatedGate:
         self._door_kept_open = False
         self._raw &= ~Inputs.DOOR_OPEN
 
+    def drive(self, inputs: Inputs) -> None:
+        """Every input as it is from now on, in place of people."""
+        self._raw = inputs
+
     # --- the building ---------------------------------------------------------------------------------
 
     def set_fire(self, active: bool) -> None:
@@ -176,10 +180,15 @@ class SimulatedGate:
         """The relays follow again."""
         self._relay_stuck = False
 
+    def set_provisioning_jumper(self, fitted: bool) -> None:
+        """The jumper that lets the local port bring new keys."""
+        self._set(Inputs.PROVISIONING, fitted)
+
     # --- power and line -------------------------------------------------------------------------------
 
     def reboot(self) -> None:
-        """Power off and on: boot id raised, everything in memory gone."""
+        """Power off and on: boot id raised, everything in memory gone, new keys in use."""
+        self._keys = self.controller.new_keys or self._keys
         self._start(0)
 
     def _start(self, uptime_ms: int) -> None:

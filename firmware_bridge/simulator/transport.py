@@ -6,19 +6,20 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
 from firmware_bridge import messages
-from firmware_bridge.auth import GateKeys, ReplayWindow, is_genuine, seal
+from firmware_bridge.auth import PROVISIONING_KEYS, GateKeys, ReplayWindow, is_genuine, seal
 from firmware_bridge.frame import COUNTER_MAX, Frame, FrameReader, Heading, Ignored, IgnoredBecause, encode
 
 # "Counts stop at 65535."
 COUNT_MAX = 0xFFFF
 
 HELLO_CODE = 0x01
+PROVISION_CODE = 0x70
 
 
 class Transport:
-    """Frames of one boot of the controller."""
+    """Frames of one boot of the controller; without keys it knows only PROVISION and PROVISIONED."""
 
-    def __init__(self, keys: GateKeys, boot_id: int, protocol_hash: bytes) -> None:
+    def __init__(self, keys: GateKeys | None, boot_id: int, protocol_hash: bytes) -> None:
         self._keys = keys
         self._reader = FrameReader()
         self._window = ReplayWindow(boot_id, 0)
@@ -54,12 +55,17 @@ class Transport:
 
     def send(self, message: messages.Message) -> None:
         """One frame to the host."""
-        if self._counter >= COUNTER_MAX:
+        if self._keys is None or self._counter >= COUNTER_MAX:
             return
         self._counter += 1
         code, body = messages.encode_body(message)
         frame = Frame(Heading.TO_HOST, self._window.boot_id, self._counter, code, body)
         self._out.append(encode(seal(frame, self._keys)))
+
+    def send_provisioned(self, answer: messages.Provisioning) -> None:
+        """The answer to PROVISION, which belongs to no boot."""
+        code, body = messages.encode_body(messages.Provisioned(answer))
+        self._out.append(encode(seal(Frame(Heading.TO_HOST, 0, 0, code, body), PROVISIONING_KEYS)))
 
     def outgoing(self) -> list[bytes]:
         """Frames to put on the line now."""
@@ -101,11 +107,16 @@ class Transport:
             return arrived
         if arrived.heading is not Heading.TO_CONTROLLER:
             return Ignored(IgnoredBecause.DIRECTION)
-        if not is_genuine(arrived, self._keys):
+        bootless = arrived.boot_id == 0 and arrived.counter == 0
+        provisions = bootless and arrived.type == PROVISION_CODE
+        keys = PROVISIONING_KEYS if provisions else self._keys
+        if keys is None or not is_genuine(arrived, keys):
             return Ignored(IgnoredBecause.MAC)
-        is_hello = arrived.type == HELLO_CODE and arrived.boot_id == 0 and arrived.counter == 0
-        if not is_hello and (verdict := self._window.admit(arrived)):
+        greets = bootless and arrived.type == HELLO_CODE
+        if not (greets or provisions) and (verdict := self._window.admit(arrived)):
             return verdict
+        if arrived.type == PROVISION_CODE and not bootless:
+            return Ignored(IgnoredBecause.MALFORMED)
         return messages.decode_body(arrived.heading, arrived.type, arrived.body)
 
     def _acknowledge(self, sequence: int, now_ms: int) -> None:

@@ -1,0 +1,199 @@
+"""What the conformance suite can be run against: each takes bytes, inputs and time, and gives bytes and changes."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+import serial
+
+from firmware_bridge.auth import GateKeys
+from firmware_bridge.messages import BAUD, Inputs, Outputs
+from firmware_bridge.simulator import SimulatedGate
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What is wired to a target: its inputs, and faults of relays and clock."""
+
+    inputs: Inputs = Inputs(0)
+    relays_stuck: bool = False
+    clock_stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Inputs and outputs from an instant on, in microseconds of the target's own clock since power-on."""
+
+    at_us: int
+    inputs: Inputs
+    outputs: Outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of a step."""
+
+    wire: bytes
+    changes: tuple[Change, ...]
+
+
+class Target(Protocol):
+    """One controller, powered on."""
+
+    def step(self, wire: bytes, until_ms: int, drive: Drive) -> Heard:
+        """Send these bytes and let time pass up to `until_ms` since power-on."""
+
+    def restart(self) -> None:
+        """Power off and on; time begins at 0 again."""
+
+    def close(self) -> None:
+        """Power off."""
+
+
+class TargetError(Exception):
+    """A target that stopped or cannot be reached; the message says what it said last."""
+
+
+_REQUEST: Final = struct.Struct("=IHHHH")
+_REPLY: Final = struct.Struct("=HH")
+_CHANGE: Final = struct.Struct("=IHH")
+_STUCK, _CLOCK = 1, 2
+
+
+class SteppedTarget:
+    """A program of `boards/host/stepped.c`: the host build, or simavr with the AVR build."""
+
+    def __init__(
+        self,
+        program: Path,
+        memory: Path,
+        *,
+        paced: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._words = [str(program), "--memory", str(memory), "--stepped", *(["--paced"] if paced else [])]
+        self._environment = {**os.environ, **(environment or {})}
+        self._start()
+
+    def step(self, wire: bytes, until_ms: int, drive: Drive) -> Heard:
+        """As Target; raises TargetError when the program ended."""
+        assert self._process.stdin is not None
+        flags = _STUCK * drive.relays_stuck + _CLOCK * drive.clock_stopped
+        request = _REQUEST.pack(until_ms * 1_000 % (1 << 32), drive.inputs, flags, len(wire), 0)
+        try:
+            self._process.stdin.write(request + wire)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._ended() from error
+        size, changes = _REPLY.unpack(self._read(_REPLY.size))
+        heard = self._read(size)
+        rows = _CHANGE.iter_unpack(self._read(changes * _CHANGE.size))
+        return Heard(heard, tuple(Change(at, Inputs(inputs), Outputs(out)) for at, inputs, out in rows))
+
+    def restart(self) -> None:
+        """As Target: a new process with the same memory."""
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        """As Target."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+        )
+
+    def _read(self, size: int) -> bytes:
+        assert self._process.stdout is not None
+        found = self._process.stdout.read(size)
+        if len(found) < size:
+            raise self._ended()
+        return found
+
+    def _ended(self) -> TargetError:
+        return TargetError(f"{Path(self._words[0]).name} stopped with code {self._process.wait()}")
+
+
+class SimulatorTarget:
+    """The Python simulator on its own clock."""
+
+    def __init__(self, keys: GateKeys | None) -> None:
+        self._gate = SimulatedGate(keys)
+        self._drive = Drive()
+        self._outputs = Outputs(0)
+
+    def step(self, wire: bytes, until_ms: int, drive: Drive) -> Heard:
+        """As Target; it has no clock that could stop."""
+        gate, changes = self._gate, []
+        if drive != self._drive:
+            gate.drive(drive.inputs)
+            if drive.relays_stuck:
+                gate.fail_relay()
+            else:
+                gate.repair_relay()
+            changes.append(Change(gate.uptime_ms * 1_000, drive.inputs, self._outputs))
+            self._drive = drive
+        known = len(gate.history)
+        heard = gate.exchange(wire, gate.now_ms + max(until_ms - gate.uptime_ms, 0))
+        for change in list(gate.history)[known:]:
+            self._outputs = change.outputs
+            changes.append(Change(change.at_ms * 1_000, drive.inputs, change.outputs))
+        return Heard(heard, tuple(changes))
+
+    def restart(self) -> None:
+        """As Target."""
+        self._gate.reboot()
+        self._drive = Drive()
+        self._outputs = Outputs(0)
+
+    def close(self) -> None:
+        """Nothing to power off."""
+
+
+# One read from a port; a frame is 72 bytes at most.
+READ_MAX: Final = 4_096
+
+
+class LineTarget:
+    """A real controller on a serial port: no side channel, so only what needs no inputs can be asked of it."""
+
+    def __init__(self, port: str) -> None:
+        try:
+            self._port = serial.Serial(port, BAUD, timeout=0, exclusive=True)
+        except (serial.SerialException, OSError) as error:
+            raise TargetError(f"{port} cannot be opened: {error}") from error
+        self._began_s = time.monotonic()
+
+    def step(self, wire: bytes, until_ms: int, drive: Drive) -> Heard:
+        """As Target; `drive` reaches nothing, and nothing is known of the outputs."""
+        try:
+            self._port.write(wire)
+            left_s = self._began_s + until_ms / 1_000 - time.monotonic()
+            time.sleep(max(left_s, 0))
+            return Heard(bytes(self._port.read(READ_MAX)), ())
+        except (serial.SerialException, OSError) as error:
+            raise TargetError(f"the port is gone: {error}") from error
+
+    def restart(self) -> None:
+        """Nothing of the sort can be done from here: time begins at 0, the controller goes on."""
+        self._began_s = time.monotonic()
+
+    def close(self) -> None:
+        """Close the port; the controller stays on."""
+        self._port.close()
+
+
+def with_inputs(drive: Drive, on: Inputs, off: Inputs) -> Drive:
+    """The same drive with some inputs on and some off."""
+    return replace(drive, inputs=(drive.inputs | on) & ~off)
