@@ -14,7 +14,7 @@ from central.errors import ConfigError
 from central.retention import RetentionConfig
 from central.scorecard import Scorecard, parse_scorecard
 from wire import fields as f
-from wire.ids import SLUG_PATTERN, GalleryName, Purpose
+from wire.ids import SLUG_PATTERN, GalleryName, OperatorId, Purpose
 
 PathText = Annotated[str, Meta(min_length=1, max_length=1024)]
 HostText = Annotated[str, Meta(min_length=1, max_length=253)]  # a DNS name
@@ -103,6 +103,18 @@ def parse_config(tree: Mapping[str, Any], folder: Path, where: str = "config") -
         for name, path in settings.purposes.items()
     }
     return LoadedConfig(settings, folder, cards)
+
+
+def load_scorecard(path: Path, operator: OperatorId | None, purpose: Purpose | None) -> Scorecard:
+    """Read and lint one scorecard, for whom and what it names itself where not given; raises ConfigError."""
+    tree = _read_toml(path)
+    own, meant = tree.get("operator"), tree.get("purpose")
+    return parse_scorecard(
+        tree,
+        str(path),
+        OperatorId(str(own)) if operator is None else operator,
+        Purpose(str(meant)) if purpose is None else purpose,
+    )
 
 
 def load_config(path: Path) -> LoadedConfig:

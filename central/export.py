@@ -22,7 +22,7 @@ from wire.canonical import joined
 from wire.chain import SALT_BYTES
 from wire.ids import KioskId, PassageId, RecordId
 from wire.records import BODY_MAX_BYTES, ChainHead
-from wire.signing import Signer, certificate_holds, key_id_of, verifies
+from wire.signing import Signer, certificate_holds, verifies
 from wire.values import Certificate, Role
 
 _SEAL = b"stile records export v1"
@@ -293,7 +293,7 @@ def verify_export(lines: Iterable[bytes], root_public_key: bytes | None = None) 
     fault = reading.faults[0] if reading.faults else None
     if header is None:
         return ExportReport("", "", 0, "", tuple(reading.reports), fault or "the file has no header")
-    root = key_id_of(header.root_public_key)
+    root = header.root_public_key.hex()
     return ExportReport(
         header.operator, header.site, header.exported_at_ms, root, tuple(reading.reports), fault
     )

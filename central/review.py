@@ -96,14 +96,18 @@ def check_name(reviewer: ReviewerId) -> None:
         raise RefusedError(f"{reviewer!r} means somebody else in histories: give the reviewer another name")
 
 
+def _readable(note: str) -> bool:
+    return bool(note.strip()) and len(note) <= f.TEXT_MAX
+
+
 def admit_case(case: Case, earlier: Sequence[Case]) -> Case:
     """The case with its number among those about its target; raises ConflictError or RefusedError."""
     if any(each.open for each in earlier):
         raise ConflictError(case.matter, case.target, "is under review already: wait for the ruling")
     if len(earlier) >= CASES_MAX:
         raise RefusedError(f"the {case.matter} was reviewed {CASES_MAX} times: that is final")
-    if not case.note.strip():
-        raise RefusedError("say in a sentence what is wrong: a reviewer has to read it")
+    if not _readable(case.note):
+        raise RefusedError(f"say what is wrong in at most {f.TEXT_MAX} characters: a reviewer has to read it")
     return replace(case, number=len(earlier) + 1)
 
 
@@ -153,6 +157,6 @@ def settled(case: Case, ruling: Ruling, author: ReviewerId | None, at_ms: int) -
         raise RefusedError("the ruling is dated at another time: check the reviewer's clock, and sign again")
     if ruling.reviewer in (case.opened_by, author):
         raise RefusedError(f"{ruling.reviewer!r} is a party to this case: another reviewer has to settle it")
-    if not ruling.note.strip():
-        raise RefusedError("a ruling needs a reason that the member can read")
+    if not _readable(ruling.note):
+        raise RefusedError(f"a ruling needs a reason of at most {f.TEXT_MAX} characters, for the member")
     return replace(case, settled_at_ms=at_ms, ruling=ruling)

@@ -7,6 +7,7 @@ but its own. Kinds of event are a closed list.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,7 @@ DAY_MS = 86_400_000
 HORIZON_HALF_LIVES = (
     10  # an event then weighs less than a thousandth: it counts no more, and may be forgotten
 )
+NAME_PATTERN = r"^[0-9A-Za-z._/-]{1,64}\Z"  # of events and incidents, as other systems call them
 _WHOLE = 1_000_000  # an event's full weight; weights are whole numbers, so that sums know no order
 
 
@@ -153,6 +155,9 @@ class Scored:
 
 def check_event(event: Event, now_ms: int) -> None:
     """Admit an event; raises RefusedError. Conduct counts only with the number of a reported incident."""
+    for name, given in (("id", event.event_id), ("incident number", event.incident)):
+        if given is not None and re.match(NAME_PATTERN, given) is None:
+            raise RefusedError(f"an event's {name} is of 1 to 64 letters, digits and . _ / -")
     if event.kind is EventKind.CONDUCT and event.incident is None:
         raise RefusedError("conduct needs the incident number it was reported under")
     if event.at_ms > now_ms:

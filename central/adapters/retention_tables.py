@@ -16,7 +16,16 @@ from wire.ids import KioskId, SubjectId
 from wire.values import Restriction
 
 ROWS_AT_ONCE = 2000  # changed in one transaction: a running central waits for no longer than that
-_OF_SUBJECTS = (t.TEMPLATES, t.PINS, t.CLAIMS, t.EVENTS, t.STANDINGS, t.CASES, t.RESTRICTIONS)
+_OF_SUBJECTS = (
+    t.TEMPLATES,
+    t.SPARE_TEMPLATES,
+    t.PINS,
+    t.CLAIMS,
+    t.EVENTS,
+    t.STANDINGS,
+    t.CASES,
+    t.RESTRICTIONS,
+)
 
 
 class _Named(msgspec.Struct, frozen=True, tag="pass"):
