@@ -125,7 +125,9 @@ class CachedMembers:
             case GalleryRow(claim_digests=held) if digest not in held:
                 return UnknownMember()  # an answer to another question
             case GalleryRow():
-                return KnownMember(entry.subject, self._template(entry))
+                sealed = entry.template
+                outdated = sealed is not None and sealed.recipe_digest != self._recipe_digest
+                return KnownMember(entry.subject, self._template(entry), outdated)
 
     def _template(self, row: GalleryRow) -> Template | None:
         sealed = row.template

@@ -10,10 +10,14 @@ from wire.ids import SubjectId
 
 @dataclass(frozen=True, slots=True)
 class KnownMember:
-    """Who a claim belongs to; `template` is None where theirs is of another recipe or cannot be opened."""
+    """Who a claim belongs to; `template` is None where theirs is of another recipe or cannot be opened.
+
+    `outdated`: it is of another recipe, so that enrolling again would help.
+    """
 
     subject: SubjectId
     template: Template | None
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

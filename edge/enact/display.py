@@ -38,7 +38,8 @@ class Display:
     """One state of the screen; a field that does not apply is empty.
 
     `hint` is why the last frame could not be used; `lane` is shown with WELCOME, `tries_left` with ENTER_PIN
-    after a wrong PIN, `restriction_reason` and `contest_code` with DENIED.
+    after a wrong PIN, `restriction_reason` and `contest_code` with DENIED. `enrol_again` invites a member
+    whose template is of another recipe, with ENTER_PIN and WELCOME.
     """
 
     prompt: Prompt
@@ -48,6 +49,7 @@ class Display:
     tries_left: int | None = None
     restriction_reason: str = ""
     contest_code: str = ""
+    enrol_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

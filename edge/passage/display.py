@@ -56,7 +56,8 @@ def _waiting(passage: Passage) -> Display:
 def _identifying(passage: Passage) -> Display:
     if passage.without_face:
         checking = passage.checking_pin or passage.subject is None
-        return Display(Prompt.CHECKING if checking else Prompt.ENTER_PIN, tries_left=passage.tries_left)
+        prompt = Prompt.CHECKING if checking else Prompt.ENTER_PIN
+        return Display(prompt, tries_left=passage.tries_left, enrol_again=passage.outdated)
     if passage.identification is not None:
         return Display(Prompt.CHECKING)
     if passage.obstacle is not None:
@@ -79,7 +80,7 @@ def _decided(passage: Passage) -> Display:
     match passage.verdict:
         case Grant(lane=lane, reasons=reasons):
             if passage.phase is Phase.RELEASING:
-                return Display(Prompt.WELCOME, lane=lane, reasons=reasons)
+                return Display(Prompt.WELCOME, lane=lane, reasons=reasons, enrol_again=passage.outdated)
             return Display(_ENDED.get(passage.gate_outcome, Prompt.STAFF))
         case StepUp(reasons=reasons):
             return Display(Prompt.OTHER_WAY, reasons=reasons)

@@ -83,6 +83,7 @@ class Passage:
     deadline_ms: int = 0
     subject: SubjectId | None = None
     template: Template | None = None
+    outdated: bool = False
     membership: Membership = Membership.ACTIVE
     view: StandingView | None = None
     without_face: bool = False

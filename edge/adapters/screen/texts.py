@@ -48,6 +48,7 @@ class PageText(Struct, frozen=True, forbid_unknown_fields=True):
     reason_label: str
     contest_label: str
     contest_detail: str
+    enrol_again: str
     age: str
     age_unknown: str
     degraded_label: str

@@ -121,7 +121,8 @@ function render() {
   $("glyph").setAttribute("href", `#sign-${prompt}`);
   text("title", words.title);
   text("tries", tries === null || tries === undefined ? "" : triesLeft(tries));
-  text("why", reason === undefined ? "" : say.reason[reason]);
+  const invited = prompt !== "lost" && display.enrol_again ? say.page.enrol_again : "";
+  text("why", reason === undefined ? invited : say.reason[reason]);
   text("detail", hint ? say.hint[hint] : words.detail);
   lane(prompt === "welcome" ? display.lane : null);
 
