@@ -136,6 +136,8 @@ async def test_what_belongs_to_a_state_is_shown_with_it_and_gone_after_it(kiosk:
     await expect(page.locator("#contest-code")).to_have_text("K7QF-29XM")
     await expect(page.locator("#restriction-reason")).to_contain_text("until 31 December")
     await expect(page.locator("#why")).to_have_text(EN.reason[Reason.RESTRICTION])
+    await shown(kiosk, Display(Prompt.ENTER_PIN, enrol_again=True))
+    await expect(page.locator("#why")).to_have_text(EN.page.enrol_again)
     await shown(kiosk, STATES[Prompt.SHOW_CLAIM])
     assert "K7QF" not in await page.content()
     await shown(kiosk, STATES[Prompt.LOOK_HERE])

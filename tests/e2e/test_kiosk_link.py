@@ -45,6 +45,7 @@ async def test_a_new_kiosk_fills_its_caches_and_knows_a_member_by_their_claim(ri
         assert known.template is not None
         assert float(known.template.vector @ face(3)) == pytest.approx(1, abs=1e-5)
         assert known.template.images == 3
+        assert not known.outdated
         view = await uplink.members.standing(subject)
         assert (view.age, view.membership, view.age_ms) == (Age.FRESH, Membership.ACTIVE, 0)
         assert uplink.link.ignored == {}
@@ -84,6 +85,7 @@ async def test_an_unknown_claim_and_a_template_of_another_recipe_name_no_face(ri
         known = await uplink.members.resolve(claim)
         assert isinstance(known, KnownMember)
         assert known.template is None
+        assert known.outdated
         assert await uplink.members.resolve(QrClaim(ClaimId("0" * 32))) == UnknownMember()
         assert len(uplink.members.gallery()) == 0
 
