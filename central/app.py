@@ -8,13 +8,16 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 from argon2 import PasswordHasher
 
 from central.adapters.broker import EmbeddedBroker
+from central.adapters.broker_access import BrokerAccess
+from central.adapters.broker_files import Listener, write_broker
+from central.adapters.certificates import BrokerAuthority
 from central.adapters.http.api import make_api
 from central.adapters.http.server import HttpServer
 from central.adapters.keyfiles import (
@@ -29,6 +32,7 @@ from central.adapters.keyfiles import (
 from central.adapters.mqtt import MqttLink
 from central.adapters.store import Store
 from central.adapters.switchboard import LISTENS_TO, Desk, Outgoing, Switchboard
+from central.adapters.tls import TlsFiles, look_at_files, open_context
 from central.config import LoadedConfig, load_config
 from central.restriction import Terms, issue
 from central.review import Case, Matter, Outcome, rule
@@ -184,6 +188,7 @@ class Central:
     api_token: str = field(repr=False)
     link: MqttLink
     embedded: EmbeddedBroker | None
+    admission: BrokerAccess | None = None
     _pending: set[asyncio.Task[None]] = field(default_factory=set)
 
     def _send(self, outgoing: list[Outgoing]) -> None:
@@ -224,6 +229,8 @@ class Central:
                 if self.embedded is not None and await asyncio.to_thread(self.embedded.revive):
                     log.warning("the embedded broker had died; it is back on port %d", self.broker.port)
                 self.desk.kiosks.forget_ring()
+                if self.admission is not None:
+                    await asyncio.to_thread(self.admission.keep, self.desk.kiosks.all())
                 changed = await asyncio.to_thread(self.desk.feeds.refresh)
             except Exception:  # a full disk passes; kiosks see their heads age meanwhile
                 log.exception("the feeds could not be kept")
@@ -236,6 +243,25 @@ class Central:
         """Wait for the answers under way."""
         if self._pending:
             await asyncio.wait(self._pending)
+
+
+def tls_files(config: LoadedConfig) -> TlsFiles | None:
+    """The files with which central speaks TLS to the broker; None when it does not."""
+    mqtt, folder = config.settings.mqtt, config.folder
+    if mqtt.ca_file is None or mqtt.certificate_file is None or mqtt.key_file is None:
+        return None
+    return TlsFiles(
+        folder / mqtt.ca_file, folder / mqtt.certificate_file, folder / mqtt.key_file, mqtt.server_name
+    )
+
+
+def _open_admission(config: LoadedConfig) -> BrokerAccess | None:
+    """What lets kiosks in at a broker with TLS; None when another CA than central's own does."""
+    if tls_files(config) is None or not BrokerAuthority.exists(config.keys_path):
+        return None
+    access = config.settings.mqtt.access_dir
+    folder = None if access is None else config.folder / access
+    return BrokerAccess(BrokerAuthority.load(config.keys_path), config.settings.site, folder)
 
 
 @contextlib.asynccontextmanager
@@ -255,7 +281,11 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
             embedded = EmbeddedBroker(settings.mqtt.port)
             stack.push_async_callback(asyncio.to_thread, embedded.stop)
             broker = await asyncio.to_thread(embedded.start)
-        switchboard = Switchboard(desk)
+        admission = _open_admission(config)
+        if admission is not None:
+            admission.keep(desk.kiosks.all())
+            broker = replace(broker, admission=admission)
+        switchboard = Switchboard(desk, admission)
         token = load_token(config.keys_path)
         api = make_api(desk, switchboard, token, broker)
         http = HttpServer(api, settings.http.host, settings.http.port)
@@ -267,10 +297,18 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
             lambda address, payload: central.on_message(address, payload),
             lambda: central.on_connect(),
         )
-        central = Central(desk, switchboard, broker, http.url, token, link, embedded)
+        central = Central(desk, switchboard, broker, http.url, token, link, embedded, admission)
         stack.push_async_callback(central.settle)
         stack.push_async_callback(link.close)
-        link.open(broker.host, broker.port)
+        tls = tls_files(config)
+        if tls is not None:
+            look_at_files(tls, utc_ms())
+        link.open(
+            broker.host,
+            broker.port,
+            None if tls is None else lambda: open_context(tls, utc_ms()),
+            settings.mqtt.server_name,
+        )
         http.open()
         try:
             async with asyncio.timeout(CONNECT_S if embedded is not None else ELSEWHERE_S):
@@ -329,6 +367,7 @@ __all__ = [
     "Desk",
     "Dice",
     "EmbeddedBroker",
+    "Listener",
     "Purpose",
     "Switchboard",
     "add_reviewer",
@@ -339,4 +378,5 @@ __all__ = [
     "open_desk",
     "reviewer_of",
     "settle",
+    "write_broker",
 ]

@@ -23,11 +23,39 @@ PURPOSES_MAX = 16
 
 
 class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the broker is; `embedded` starts one in a child process, on loopback."""
+    """Where the broker is; `embedded` starts one in a child process, on loopback.
+
+    With `ca_file`, `certificate_file` and `key_file` TLS is spoken; `access_dir` is where the ACL is kept.
+    """
 
     host: HostText = "127.0.0.1"
     port: Port = 0
     embedded: bool = True
+    ca_file: PathText | None = None
+    certificate_file: PathText | None = None
+    key_file: PathText | None = None
+    server_name: HostText | None = None
+    access_dir: PathText | None = None
+
+    @property
+    def complaint(self) -> tuple[str, str] | None:
+        """The key that does not fit the others, and why."""
+        files = {
+            "ca_file": self.ca_file,
+            "certificate_file": self.certificate_file,
+            "key_file": self.key_file,
+        }
+        missing = [key for key, path in files.items() if path is None]
+        if missing and len(missing) < len(files):
+            return f"mqtt.{missing[0]}", "TLS takes ca_file, certificate_file and key_file: give all or none"
+        if self.embedded and not missing:
+            return "mqtt.embedded", "the embedded broker stays on loopback and speaks no TLS: set it to false"
+        if missing and (self.server_name is not None or self.access_dir is not None):
+            key = "server_name" if self.server_name is not None else "access_dir"
+            return f"mqtt.{key}", "belongs to TLS: give ca_file, certificate_file and key_file too"
+        if not self.embedded and self.port == 0:
+            return "mqtt.port", "a broker elsewhere has a port: give it"
+        return None
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +124,9 @@ def parse_config(tree: Mapping[str, Any], folder: Path, where: str = "config") -
         settings = msgspec.convert(tree, CentralConfig, strict=True)
     except msgspec.ValidationError as error:
         raise ConfigError.of(where, tree, str(error)) from None
+    if (complaint := settings.mqtt.complaint) is not None:
+        key, why = complaint
+        raise ConfigError(where, key, tree["mqtt"].get(key.removeprefix("mqtt.")), why)
     cards = {
         Purpose(name): parse_scorecard(
             _read_toml(folder / path), str(folder / path), settings.operator, Purpose(name)

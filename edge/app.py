@@ -21,6 +21,7 @@ from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.sim import ClipDevice, clip_camera
+from edge.adapters.tls import TlsFiles
 from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
 from edge.capture.detection import ZoneConfig
 from edge.capture.pad import live_min
@@ -28,7 +29,7 @@ from edge.capture.pipeline import Clock, Pipeline
 from edge.capture.quality import QualityConfig
 from edge.capture.recording import Recording
 from edge.compare.search import choose_point
-from edge.config import KioskConfig
+from edge.config import BrokerSection, KioskConfig
 from edge.decide.verdict import Age
 from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
@@ -164,6 +165,8 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         pack.digest,
         config.standing,
         None if config.broker is None else (config.broker.host, config.broker.port),
+        _tls(config),
+        None if config.broker is None else config.broker.server_name,
         records=config.records,
         dimensions=pack.manifest.dimensions,
     )
@@ -217,10 +220,18 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
 
 def broker_of(config: KioskConfig) -> tuple[str, int]:
     """Host and port of the broker a kiosk uses; raises `StoreError` when it is not paired."""
-    if config.broker is not None:
-        return config.broker.host, config.broker.port
+    given = config.broker or BrokerSection()
+    if given.host is not None and given.port is not None:
+        return given.host, given.port
     identity = load_identity(Path(config.kiosk.state_dir), os.urandom)
-    return identity.broker_host, identity.broker_port
+    return given.host or identity.broker_host, given.port or identity.broker_port
+
+
+def _tls(config: KioskConfig) -> TlsFiles | None:
+    given = config.broker
+    if given is None or given.ca_file is None or given.certificate_file is None or given.key_file is None:
+        return None
+    return TlsFiles(Path(given.ca_file), Path(given.certificate_file), Path(given.key_file))
 
 
 async def probe_gate(config: KioskConfig, within_s: float) -> str:

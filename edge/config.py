@@ -72,10 +72,25 @@ class GateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Section `broker`: where MQTT is, when not where central said at pairing."""
+    """Section `broker`: where MQTT is and how it is spoken to, where that is not as pairing said."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=253)]
-    port: Annotated[int, Meta(ge=1, le=65_535)]
+    host: Annotated[str, Meta(min_length=1, max_length=253)] | None = None
+    port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    ca_file: PathText | None = None
+    certificate_file: PathText | None = None
+    key_file: PathText | None = None
+    server_name: Annotated[str, Meta(min_length=1, max_length=253)] | None = None
+
+    @property
+    def missing_file(self) -> str | None:
+        """The key of a file that belongs to those given."""
+        files = {
+            "ca_file": self.ca_file,
+            "certificate_file": self.certificate_file,
+            "key_file": self.key_file,
+        }
+        missing = [key for key, path in files.items() if path is None]
+        return missing[0] if missing and len(missing) < len(files) else None
 
 
 class ScreenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +149,12 @@ def parse_config(text: str, where: str) -> KioskConfig:
             _at(text, where, "search", "mode"),
             config.search.mode,
             'a passage at this kiosk begins with a claim and nobody is searched for yet: give "claim_first"',
+        )
+    if config.broker is not None and (key := config.broker.missing_file) is not None:
+        raise ConfigError(
+            _at(text, where, "broker", key),
+            "",
+            "TLS takes ca_file, certificate_file and key_file: give all three, or none",
         )
     return config
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts import central_records, central_reenrol, central_review, central_scorecard
+from scripts.central_broker import broker_config
 from scripts.central_desk import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.output import AsJson, log_warnings, tell_json
 from wire.ids import (
@@ -40,6 +41,7 @@ for name, sub in (
     ("re-enrol", central_reenrol.app),
 ):
     app.add_typer(sub, name=name)
+app.command("broker-config")(broker_config)
 
 
 def _tell(found: Mapping[str, object], *, as_json: bool, plain: str) -> None:

@@ -46,6 +46,8 @@ SEALED_TEMPLATE_MAX_BYTES = 4096  # 1,000 float32 beside nonce and tag
 SealedTemplateBytes = Annotated[bytes, Meta(max_length=SEALED_TEMPLATE_MAX_BYTES)]
 SEALED_SMALL_MAX_BYTES = 1024  # a PIN, a verifier, a handful of keys
 SealedSmallBytes = Annotated[bytes, Meta(max_length=SEALED_SMALL_MAX_BYTES)]
+CERTIFICATE_MAX_BYTES = 1024  # an X.509 certificate or request for a P-256 key, DER, is about 400
+CertificateBytes = Annotated[bytes, Meta(max_length=CERTIFICATE_MAX_BYTES)]
 
 TEXT_MAX = 200  # characters of a sentence shown to a person
 Text = Annotated[str, Meta(max_length=TEXT_MAX)]

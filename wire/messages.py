@@ -35,6 +35,8 @@ from wire.records import (
     StandingUsed,
 )
 from wire.requests import (
+    CertificateReply,
+    CertificateRequest,
     ChargeReply,
     ChargeRequest,
     ClaimReply,
@@ -94,6 +96,8 @@ __all__ = [
     "SCHEMA_VERSION",
     "CacheAge",
     "Certificate",
+    "CertificateReply",
+    "CertificateRequest",
     "ChainHead",
     "ChargeReply",
     "ChargeRequest",
@@ -140,8 +144,8 @@ __all__ = [
     "Restriction",
     "Role",
     "RollCall",
-    "SearchOffer",
     "SealedTemplate",
+    "SearchOffer",
     "SequencedRecord",
     "Setting",
     "SnapshotChunkRequest",

@@ -29,7 +29,10 @@ _GRANT = b"stile pairing grant v1"
 
 
 class PairRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A kiosk's keys, and the proof that whoever sends them holds the code that `lookup` names."""
+    """A kiosk's keys, and the proof that whoever sends them holds the code that `lookup` names.
+
+    `broker_request` (PKCS 10, DER) asks for a certificate for the broker; not every site gives one.
+    """
 
     lookup: f.DigestBytes
     nonce: f.NonceBytes
@@ -37,10 +40,14 @@ class PairRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     box_public_key: f.PublicKeyBytes
     software: f.VersionText
     proof: f.DigestBytes
+    broker_request: f.CertificateBytes = b""
 
 
 class PairGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who the kiosk now is, whom it trusts, where its broker is; SiteSecrets sealed for it alone."""
+    """Who the kiosk now is, whom it trusts, where its broker is; SiteSecrets sealed for it alone.
+
+    With `broker_authority` and `broker_certificate` (X.509, DER) the broker is spoken to over TLS.
+    """
 
     operator: f.Operator
     site: f.Site
@@ -55,6 +62,8 @@ class PairGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker_host: Annotated[str, Meta(max_length=HOST_MAX)]
     broker_port: Annotated[int, Meta(ge=1, le=65535)]
     issued_at_ms: f.InstantMs
+    broker_authority: f.CertificateBytes = b""
+    broker_certificate: f.CertificateBytes = b""
 
 
 class PairReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,10 +127,16 @@ def _proof(code: bytes, context: bytes, *parts: bytes) -> bytes:
 
 
 def make_request(
-    code: bytes, nonce: bytes, public_key: bytes, box_public_key: bytes, software: str
+    code: bytes,
+    nonce: bytes,
+    public_key: bytes,
+    box_public_key: bytes,
+    software: str,
+    broker_request: bytes = b"",
 ) -> PairRequest:
     """The kiosk's request; `nonce` is 16 random bytes, the keys are 32 bytes each."""
-    blank = PairRequest(code_lookup(code), nonce, public_key, box_public_key, software, bytes(32))  # type: ignore[arg-type]
+    lookup, proof = code_lookup(code), bytes(32)
+    blank = PairRequest(lookup, nonce, public_key, box_public_key, software, proof, broker_request)  # type: ignore[arg-type]
     return msgspec.structs.replace(blank, proof=_request_proof(code, blank))
 
 

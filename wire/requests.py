@@ -67,6 +67,14 @@ class PinRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="p
     sealed_pin: f.SealedSmallBytes
 
 
+class CertificateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="certificate_request"):
+    """The kiosk's next certificate for the broker; `request` is PKCS 10 in DER."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    request: f.CertificateBytes
+
+
 class HeadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="head_request"):
     """The newest head of a gallery, or (None) of the envelope's purpose; nobody relies on retained ones."""
 
@@ -176,6 +184,14 @@ class GalleryKeyReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
     sealed_secrets: f.SealedSmallBytes
 
 
+class CertificateReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="certificate_reply"):
+    """The kiosk's next certificate, and the CA's, X.509 in DER."""
+
+    nonce: f.NonceBytes
+    certificate: f.CertificateBytes
+    authority: f.CertificateBytes
+
+
 class Refusal(StrEnum):
     """Why central does not answer a request."""
 
@@ -202,6 +218,7 @@ Request = (
     | ChargeRequest
     | GalleryKeyRequest
     | HeadRequest
+    | CertificateRequest
 )
 Reply = (
     StandingReply
@@ -212,5 +229,6 @@ Reply = (
     | ChargeReply
     | GalleryKeyReply
     | HeadReply
+    | CertificateReply
     | Refused
 )

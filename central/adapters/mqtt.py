@@ -1,4 +1,9 @@
-"""An MQTT 5 client on the running event loop: paho without a thread, reconnecting by itself."""
+"""Central's MQTT client on the running event loop: paho without a thread, reconnecting by itself.
+
+It speaks MQTT 5, and 3.1.1 to a broker that knows no other. Opening a connection (name look-up, TCP, TLS)
+blocks, and runs in a worker thread. Each attempt is a new paho client: what an earlier one had not sent is
+dropped, and kiosks ask, or send, again.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,19 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from central.errors import CentralError
+from wire.tls import explained
 from wire.topics import LARGEST_MESSAGE_BYTES, Address, parse_topic
 
 KEEPALIVE_S = 20
@@ -23,11 +31,14 @@ CONNECT_S = 3.0
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 MISC_EVERY_S = 1.0  # paho's keep-alive and retries
+CLOSE_S = 1.0
 INFLIGHT_MAX = 50
+UNSUPPORTED_VERSION = 132  # reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 _NO_RETAINED = 2  # retain handling of MQTT 5: send none at subscribing
 
 log = logging.getLogger(__name__)
+OpenTls = Callable[[], ssl.SSLContext]
 
 
 class MqttLink:
@@ -40,83 +51,146 @@ class MqttLink:
         on_message: Callable[[Address, bytes], None],
         on_connect: Callable[[], None],
     ) -> None:
+        self._client_id = client_id
         self._filters = tuple(filters)
         self._on_message = on_message
         self._on_connect = on_connect
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._where, self._name = "", ""
+        self._client: Client | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._lost = asyncio.Event()
+        self._opened = False
+        self.version = MQTTProtocolVersion.MQTTv5
+        self.trouble = ""
         self.connected = asyncio.Event()
         self.ignored_retained = 0
         self.ignored_topics = 0
-        client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
+
+    def open(self, host: str, port: int, tls: OpenTls | None = None, server_name: str | None = None) -> None:
+        """Begin to connect, and go on for ever; never waits. `tls` is called anew at each attempt."""
+        self._where, self._name = f"{host}:{port}", server_name or host
+        self._keeper = asyncio.create_task(self._keep(host, port, tls), name=f"mqtt {self._where}")
+
+    def publish(self, address: Address, payload: bytes) -> bool:
+        """Send as the topic's rule says; False, and nothing kept, while there is no connection."""
+        client = self._client
+        if client is None or not self.connected.is_set():
+            return False
+        rule = address.rule
+        sent = client.publish(address.topic, payload, qos=rule.qos, retain=rule.retained)
+        return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    async def close(self) -> None:
+        """Take leave of the broker and stop."""
+        client = self._client
+        if client is not None and self.connected.is_set():
+            client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    while client.want_write():
+                        client.loop_write()
+                        await asyncio.sleep(0)
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        self.connected.clear()
+
+    async def _keep(self, host: str, port: int, tls: OpenTls | None) -> None:
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            if await self._one_life(host, port, tls):
+                backoff_s = BACKOFF_FIRST_S
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
+
+    async def _one_life(self, host: str, port: int, tls: OpenTls | None) -> bool:
+        """Connect once and stay until the connection ends; whether it ever was accepted."""
+        life = _Life(asyncio.get_running_loop(), self._failed)
+        client = self._made(life)
+        self._opened = False
+        properties = None
+        if self.version is MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.MaximumPacketSize = LARGEST_MESSAGE_BYTES + 4096
+        try:
+            if tls is not None:
+                client.tls_set_context(await asyncio.to_thread(tls))
+                client.on_log = life.logged
+            client.connect_async(host, port, KEEPALIVE_S, properties=properties)
+            await _opened(client)
+            self._client = client
+            async with asyncio.timeout(CONNECT_S):
+                await life.until(lambda: self.connected.is_set())
+            while not life.ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MISC_EVERY_S):
+                        await life.ended.wait()
+                client.loop_misc()
+        except (OSError, ValueError, CentralError) as error:
+            self._failed(str(error) or "the broker does not answer: see that it runs, and the way to it")
+        finally:
+            life.close(client)
+            self._client = None
+            self.connected.clear()
+        return self._opened
+
+    def _failed(self, said: str) -> None:
+        trouble = explained(said, self._name)
+        if trouble != self.trouble:  # once, however often it is tried
+            self.trouble = trouble
+            log.warning("%s: %s", self._where, trouble)
+
+    def _made(self, life: _Life) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=self.version,
+            reconnect_on_failure=False,
+        )
         client.max_inflight_messages_set(INFLIGHT_MAX)
         client.connect_timeout = CONNECT_S
-        client.on_socket_open = self._socket_opened
-        client.on_socket_close = self._socket_closed
-        client.on_socket_register_write = self._wants_to_write
-        client.on_socket_unregister_write = self._has_written
+        client.on_socket_open = life.socket_opened
+        client.on_socket_close = life.socket_closed
+        client.on_socket_register_write = life.wants_to_write
+        client.on_socket_unregister_write = life.has_written
+        client.on_disconnect = life.disconnected
         client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
+        client.on_subscribe = self._subscribed
         client.on_message = self._arrived
-        self._client = client
-
-    # paho's socket, watched by the loop
-
-    def _socket_opened(self, _client: Client, _userdata: object, opened: Any) -> None:
-        assert self._loop is not None
-        # Without it Nagle and delayed acknowledgement make a round trip of 40 ms (FACTS 5).
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._loop.add_reader(opened, self._readable, opened)
-
-    def _readable(self, opened: socket.socket) -> None:
-        self._client.loop_read()
-        # The embedded broker leaves Nagle on: it holds a message back until its last bytes are acknowledged,
-        # which Linux would put off for 40 ms. Asking for it after each read makes a round trip of 2 ms of 47.
-        if _QUICK_ACK is not None and opened.fileno() != -1:
-            opened.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
-
-    def _socket_closed(self, _client: Client, _userdata: object, closed: Any) -> None:
-        assert self._loop is not None
-        self._loop.remove_reader(closed)
-        self._loop.remove_writer(closed)
-
-    def _wants_to_write(self, _client: Client, _userdata: object, opened: Any) -> None:
-        assert self._loop is not None
-        self._loop.add_writer(opened, self._client.loop_write)
-
-    def _has_written(self, _client: Client, _userdata: object, opened: Any) -> None:
-        assert self._loop is not None
-        self._loop.remove_writer(opened)
-
-    # paho's events
+        return client
 
     def _connected(
-        self,
-        client: Client,
-        _userdata: object,
-        _flags: ConnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
+        self, client: Client, _userdata: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.is_failure:
-            log.warning("the broker refused the connection: %s", reason)
+            if reason.value == UNSUPPORTED_VERSION and self.version is MQTTProtocolVersion.MQTTv5:
+                self.version = MQTTProtocolVersion.MQTTv311
+            else:
+                self._failed(f"the broker refused the connection: {reason}")
+            client.disconnect()
             return
-        options = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED)
-        client.subscribe([(each, options) for each in self._filters])
+        if self.version is MQTTProtocolVersion.MQTTv5:
+            options = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED)
+            client.subscribe([(each, options) for each in self._filters])
+        else:
+            client.subscribe([(each, 1) for each in self._filters])
+
+    def _subscribed(
+        self, client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: object
+    ) -> None:
+        for each, reason in zip(self._filters, reasons, strict=False):
+            if reason.is_failure:
+                self._failed(
+                    f"the broker refused the subscription to {each} ({reason}): see its ACL and health"
+                )
+                client.disconnect()
+                return
+        # Only now: an answer to the roll-call may come at once.
+        self.trouble = ""
+        self._opened = True
         self.connected.set()
         self._on_connect()
-
-    def _disconnected(
-        self,
-        _client: Client,
-        _userdata: object,
-        _flags: DisconnectFlags,
-        _reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self.connected.clear()
-        self._lost.set()
 
     def _arrived(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         if message.retain:
@@ -128,67 +202,106 @@ class MqttLink:
             return
         self._on_message(address, bytes(message.payload))
 
-    # life
 
-    def open(self, host: str, port: int) -> None:
-        """Begin to connect, and go on for ever; never waits."""
-        self._loop = asyncio.get_running_loop()
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.MaximumPacketSize = LARGEST_MESSAGE_BYTES + 4096
-        self._client.connect_async(host, port, KEEPALIVE_S, clean_start=True, properties=properties)
-        self._keeper = asyncio.create_task(self._keep(host, port), name=f"mqtt {host}:{port}")
+async def _opened(client: Client) -> None:
+    opening = asyncio.ensure_future(asyncio.to_thread(client.reconnect))
+    try:
+        await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError, ValueError):  # so that its socket is there to be closed
+            await opening
+        raise
 
-    async def _reachable(self, host: str, port: int) -> bool:
-        """Whether somebody listens: asked without blocking, because paho's own connecting blocks."""
+
+class _Life:
+    """One socket's place in the event loop; a worker thread calls in while the socket opens."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, failed: Callable[[str], None]) -> None:
+        self._loop, self._failed = loop, failed
+        self._moved = asyncio.Event()
+        self._closed = False
+        self._watched: Any = None
+        self.ended = asyncio.Event()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until it holds, or the connection has ended."""
+        while not holds() and not self.ended.is_set():
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
         try:
-            async with asyncio.timeout(CONNECT_S):
-                _, writer = await asyncio.open_connection(host, port)
-        except (OSError, TimeoutError):
-            return False
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        return True
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self._loop:
+            call()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(call)
 
-    async def _keep(self, host: str, port: int) -> None:
-        backoff_s = BACKOFF_FIRST_S
-        while True:
-            self._lost.clear()
-            if await self._reachable(host, port) and self._reconnected():
-                backoff_s = BACKOFF_FIRST_S
-                await self._watch()
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
+    def socket_opened(self, client: Client, _userdata: object, opened: Any) -> None:
+        # Without it Nagle and delayed acknowledgement make a round trip of 40 ms (FACTS 5).
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._on_loop(lambda: self._watch(client, opened))
 
-    def _reconnected(self) -> bool:
-        try:
-            return self._client.reconnect() == MQTTErrorCode.MQTT_ERR_SUCCESS
-        except OSError:
-            return False
+    def _watch(self, client: Client, opened: Any) -> None:
+        if not self._closed and opened.fileno() >= 0:
+            self._watched = opened
+            self._loop.add_reader(opened, self._readable, client, opened)
 
-    async def _watch(self) -> None:
-        while not self._lost.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(MISC_EVERY_S):
-                    await self._lost.wait()
-            self._client.loop_misc()
+    def _readable(self, client: Client, opened: Any) -> None:
+        client.loop_read()
+        # TLS may hold decrypted packets that no selector will ever announce.
+        while self._watched is opened and getattr(opened, "pending", int)() > 0:
+            client.loop_read()
+        # The embedded broker leaves Nagle on: it holds a message back until its last bytes are acknowledged,
+        # which Linux would put off for 40 ms. Asking for it after each read makes a round trip of 2 ms of 47.
+        if _QUICK_ACK is not None and self._watched is opened:
+            opened.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        self._moved.set()
 
-    def publish(self, address: Address, payload: bytes) -> bool:
-        """Send as the topic's rule says; False, and nothing kept, while there is no connection."""
-        if not self.connected.is_set():
-            return False
-        rule = address.rule
-        sent = self._client.publish(address.topic, payload, qos=rule.qos, retain=rule.retained)
-        return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+    def socket_closed(self, _client: object, _userdata: object, closed: Any) -> None:
+        self._on_loop(lambda: self._forget(closed))
 
-    async def close(self) -> None:
-        """Take leave of the broker and stop."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-            self._keeper = None
-        if self.connected.is_set():
-            self._client.disconnect()
-            self._client.loop_write()
-        self.connected.clear()
+    def _forget(self, closed: Any) -> None:
+        self._watched = None
+        if closed.fileno() >= 0:
+            self._loop.remove_reader(closed)
+            self._loop.remove_writer(closed)
+
+    def wants_to_write(self, client: Client, _userdata: object, opened: Any) -> None:
+        self._on_loop(lambda: self._write(client, opened))
+
+    def _write(self, client: Client, opened: Any) -> None:
+        if not self._closed and opened.fileno() >= 0:
+            self._loop.add_writer(opened, client.loop_write)
+
+    def has_written(self, _client: object, _userdata: object, opened: Any) -> None:
+        self._on_loop(lambda: self._written(opened))
+
+    def _written(self, opened: Any) -> None:
+        if opened.fileno() >= 0:
+            self._loop.remove_writer(opened)
+
+    def disconnected(self, *_: object) -> None:
+        self._on_loop(self._end)
+
+    def _end(self) -> None:
+        self.ended.set()
+        self._moved.set()
+
+    def logged(self, _client: object, _userdata: object, level: int, said: str) -> None:
+        # With TLS 1.3 a broker says only after the handshake that it wants no such client.
+        _, ssl_error, alert = said.partition("[SSL")
+        if level == LogLevel.MQTT_LOG_ERR and ssl_error:
+            self._failed(ssl_error + alert)
+
+    def close(self, client: Client) -> None:
+        """Give up the socket whatever state it is in; nothing of this life reaches the loop afterwards."""
+        self._closed = True
+        sock = client.socket()
+        if sock is not None:
+            self._forget(sock)
+            client.on_disconnect = None
+            sock.close()

@@ -11,7 +11,7 @@ from central.errors import CentralError
 from central.fleet import Kiosk, Sighting
 from central.service.context import Context
 from central.service.feeds import Feeds
-from central.service.kiosks import Kiosks
+from central.service.kiosks import Admission, Kiosks
 from central.service.members import Members
 from central.service.records import Records
 from central.service.reenrolments import ReEnrolments
@@ -26,6 +26,8 @@ from wire.ids import KioskId, Nonce, Purpose
 from wire.messages import Message
 from wire.records import RecordBatch
 from wire.requests import (
+    CertificateReply,
+    CertificateRequest,
     ChargeRequest,
     ClaimReply,
     ClaimRequest,
@@ -79,8 +81,9 @@ class Desk:
 class Switchboard:
     """Answers what kiosks send; what cannot be trusted is ignored and counted in `ignored`."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, admission: Admission | None = None) -> None:
         self._desk = desk
+        self._admission = admission
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
         self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
@@ -221,6 +224,12 @@ class Switchboard:
                 return await self._pin_reply(request, kiosk)
             case GalleryKeyRequest():
                 return GalleryKeyReply(nonce, desk.kiosks.sealed_secrets(kiosk.kiosk, nonce))
+            case CertificateRequest(request=asked):
+                admission, now_ms = self._admission, self._desk.context.now_ms()
+                if admission is None:
+                    return Refused(nonce, Refusal.NOT_OFFERED)
+                made = await asyncio.to_thread(admission.certify, kiosk.site, kiosk.kiosk, asked, now_ms)
+                return CertificateReply(nonce, made, admission.authority)
             case ChargeRequest():
                 return Refused(nonce, Refusal.NOT_OFFERED)
             case _:

@@ -10,7 +10,7 @@ from central.errors import ConflictError, RefusedError, UnknownError
 from central.fleet import CODE_VALID_MS, Kiosk, PairingCode, Sighting, certify, usable
 from central.service.context import Context
 from wire.canonical import canonical
-from wire.ids import KioskId, Purpose
+from wire.ids import KioskId, Purpose, SiteId
 from wire.pairing import (
     CODE_BYTES,
     PairGrant,
@@ -72,12 +72,30 @@ class SightingStore(Protocol):
         ...
 
 
+class Admission(Protocol):
+    """How kiosks are let in at a broker that asks for certificates."""
+
+    @property
+    def authority(self) -> bytes:
+        """The certificate of the CA, X.509 in DER."""
+        ...
+
+    def certify(self, site: SiteId, kiosk: KioskId, request: bytes, now_ms: int) -> bytes:
+        """The kiosk's certificate for its request; raises RefusedError."""
+        ...
+
+    def keep(self, kiosks: Sequence[Kiosk]) -> bool:
+        """Let these kiosks in and no others; whether that is a change."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where kiosks find the broker."""
+    """Where kiosks find the broker, and how they are let in, where it asks who they are."""
 
     host: str
     port: int
+    admission: Admission | None = None
 
 
 class Kiosks:
@@ -138,6 +156,9 @@ class Kiosks:
             box_public_key=request.box_public_key,
             software=request.software,
         )
+        admission, broker_certificate = broker.admission, b""
+        if admission is not None:
+            broker_certificate = admission.certify(known.site, known.kiosk, request.broker_request, now_ms)
         try:
             sealed_secrets = self._sealed_secrets(paired, request.nonce)
         except ValueError:  # a box key that is no point on the curve
@@ -145,6 +166,8 @@ class Kiosks:
         if not self._pairing.use_code(stored.lookup, paired, now_ms):
             raise refused
         self.forget_ring()
+        if admission is not None:
+            admission.keep(self._kiosks.kiosks())
         grant = PairGrant(
             operator=context.operator,
             site=known.site,
@@ -159,6 +182,8 @@ class Kiosks:
             broker_host=broker.host,
             broker_port=broker.port,
             issued_at_ms=now_ms,
+            broker_authority=b"" if admission is None else admission.authority,
+            broker_certificate=broker_certificate,
         )
         return make_reply(code, request, grant)
 

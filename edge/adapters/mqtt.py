@@ -1,4 +1,6 @@
-"""One MQTT 5 connection of a kiosk, driven from its event loop, that comes back by itself.
+"""One MQTT connection of a kiosk, driven from its event loop, that comes back by itself.
+
+It speaks MQTT 5, and 3.1.1 to a broker that knows no other.
 
 No thread belongs to a connection, so one process can hold hundreds; only opening one (name look-up, TCP,
 TLS) blocks, and runs in the shared pool of worker threads. Each attempt is a new paho client: what paho had
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import socket
 import ssl
@@ -18,12 +21,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge.errors import StileError
+from wire.tls import explained
 from wire.topics import LARGEST_MESSAGE_BYTES, TOPIC_MAX_CHARS
 
 KEEPALIVE_S = 15
@@ -39,6 +44,10 @@ UNSENT_MAX = 256
 DISCONNECT_TIMEOUT_S = 2.0
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux has it."""
+UNSUPPORTED_VERSION = 132
+"""Reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,18 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the broker is, and who connects; `tls` None only on the same machine."""
+    """Where the broker is, and who connects; `tls` None only on the same machine.
+
+    `tls` is called in a worker thread at each attempt, and raises `StileError` for files that cannot be used.
+    """
 
     host: str
     port: int
     client_id: str
-    tls: ssl.SSLContext | None = None
+    tls: Callable[[], ssl.SSLContext] | None = None
+    server_name: str | None = None
+    version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
+    """The protocol tried first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +100,27 @@ class Connection:
         self._client: paho.Client | None = None
         self._ready = False
         self._ended = asyncio.Event()
+        self._version = endpoint.version
         self.connects = 0
         self.trouble = ""
+        self._logged = ""
 
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted the connection and the subscriptions."""
         return self._ready
+
+    @property
+    def version(self) -> MQTTProtocolVersion:
+        """The protocol spoken, or tried next."""
+        return self._version
+
+    def fail(self, said: str) -> None:
+        """Keep why the connection is not there, in a sentence; logged once, however often it is tried."""
+        self.trouble = explained(said, self._endpoint.server_name or self._endpoint.host)
+        if self.trouble != self._logged:
+            self._logged = self.trouble
+            log.warning("%s:%d: %s", self._endpoint.host, self._endpoint.port, self.trouble)
 
     def publish(self, publication: Publication) -> bool:
         """Hand a publication to the socket; False when there is no connection or too much waits already."""
@@ -115,9 +144,11 @@ class Connection:
         self._ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         life = _Life(self, loop, self._ended)
-        client = self._make_client(life)
-        before = self.connects
+        client, before = self._make_client(life), self.connects
         try:
+            if self._endpoint.tls is not None:
+                client.tls_set_context(await asyncio.to_thread(self._endpoint.tls))
+                client.on_log = life.on_log
             await self._open(client)
             self._client = client
             async with asyncio.timeout(CONNACK_TIMEOUT_S):
@@ -128,8 +159,10 @@ class Connection:
                     async with asyncio.timeout(MISC_EVERY_S):
                         await self._ended.wait()
                 client.loop_misc()
-        except (OSError, ValueError, TimeoutError) as error:
-            self.trouble = str(error) or type(error).__name__
+        except TimeoutError as error:
+            self.fail(str(error) or "the broker does not answer: see that it runs, and the way to it")
+        except (OSError, ValueError, StileError) as error:
+            self.fail(str(error) or type(error).__name__)
         finally:
             life.close(client)
             self._client = None
@@ -179,13 +212,11 @@ class Connection:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._endpoint.client_id,
-            protocol=paho.MQTTv5,
+            protocol=self._version,
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_queued_messages_set(UNSENT_MAX)
-        if self._endpoint.tls is not None:
-            client.tls_set_context(self._endpoint.tls)
         will = self._callbacks.will()
         client.will_set(will.topic, will.payload, will.qos, will.retained)
         client.on_socket_open = life.on_socket_open
@@ -196,32 +227,46 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = life.on_disconnect
         client.on_message = self._on_message
+        host, port = self._endpoint.host, self._endpoint.port
+        if self._version is not MQTTProtocolVersion.MQTTv5:
+            client.connect_async(host, port, KEEPALIVE_S)  # with a clean session, paho's default
+            return client
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         # A larger packet is not delivered at all; wire.codec checks, and counts, the limit of each topic.
         properties.MaximumPacketSize = LARGEST_MESSAGE_BYTES + TOPIC_MAX_CHARS + 64
         properties.SessionExpiryInterval = 0
-        client.connect_async(
-            self._endpoint.host,
-            self._endpoint.port,
-            KEEPALIVE_S,
-            clean_start=True,
-            properties=properties,
-        )
+        client.connect_async(host, port, KEEPALIVE_S, clean_start=True, properties=properties)
         return client
 
     def _on_connect(
         self, client: paho.Client, _user: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.is_failure:
-            self.trouble = f"the broker refused the connection: {reason}"
+            if reason.value == UNSUPPORTED_VERSION and self._version is MQTTProtocolVersion.MQTTv5:
+                self._version = MQTTProtocolVersion.MQTTv311
+                self.trouble = "the broker knows no MQTT 5: trying 3.1.1"
+            else:
+                self.fail(f"the broker refused the connection: {reason}")
             client.disconnect()
             return
-        client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in self._topics])
+        if self._version is MQTTProtocolVersion.MQTTv5:
+            client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in self._topics])
+        else:
+            client.subscribe(list(self._topics))
 
-    def _on_subscribe(self, *_: object) -> None:
+    def _on_subscribe(
+        self, client: paho.Client, _user: object, _mid: int, reasons: list[ReasonCode], _properties: object
+    ) -> None:
+        for (topic, _), reason in zip(self._topics, reasons, strict=False):
+            if reason.is_failure:
+                self.fail(
+                    f"the broker refused the subscription to {topic} ({reason}): see its ACL and health"
+                )
+                client.disconnect()
+                return
         # Only now: a birth published before the subscriptions are in place could be answered into the void.
         self.connects += 1
-        self.trouble = ""
+        self.trouble = self._logged = ""
         self._ready = True
         self._callbacks.connected()
 
@@ -309,6 +354,12 @@ class _Life:
         """The connection has ended, whoever ended it."""
         self._owner.trouble = self._owner.trouble or f"the connection ended: {reason}"
         self._on_loop(self._end)
+
+    def on_log(self, _client: object, _user: object, level: int, said: str) -> None:
+        """With TLS 1.3 a broker says only after the handshake that it wants no such client."""
+        _, ssl_error, alert = said.partition("[SSL")
+        if level == LogLevel.MQTT_LOG_ERR and ssl_error:
+            self._owner.fail(ssl_error + alert)
 
     def _end(self) -> None:
         self._ended.set()

@@ -1,8 +1,8 @@
 """Pairing: how a kiosk gets its name, its keys and whom it trusts; and reading that back at every start.
 
 Files of a paired kiosk, all of mode 600: `device.key` seals its databases, `identity` holds its private
-keys and what central granted. The operator root pinned here is trusted from then on; another one needs
-another pairing.
+keys and what central granted; `broker.key`, `broker.crt` and `broker-ca.crt` are for a broker with TLS.
+The operator root pinned here is trusted from then on; another one needs another pairing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from edge.adapters.keyfile import DEVICE_KEY_FILE, RandomBytes, RowSealer, read_secret, write_secret
+from edge.adapters.tls import certificate_request, keep_certificate, make_key
 from edge.errors import PairingError, StoreError
 from wire.canonical import canonical
 from wire.errors import MalformedIdError, SealBrokenError, WireError
@@ -77,8 +78,15 @@ async def pair(
         raise PairingError(str(error)) from None
     seed, box_private = random_bytes(KEY_BYTES), random_bytes(KEY_BYTES)
     signer = Signer.from_seed(seed)
-    nonce = Nonce(random_bytes(NONCE_BYTES))
-    request = make_request(raw_code, nonce, signer.public_key, box_public_key(box_private), software)
+    nonce, broker_key = Nonce(random_bytes(NONCE_BYTES)), make_key(random_bytes)
+    request = make_request(
+        raw_code,
+        nonce,
+        signer.public_key,
+        box_public_key(box_private),
+        software,
+        certificate_request(broker_key),
+    )
     reply = await _post(central_url, request)
     if not reply_holds(raw_code, request, reply):
         raise PairingError(
@@ -89,7 +97,12 @@ async def pair(
     stored = _Stored(seed, box_private, reply.grant, secrets)
     device_key = random_bytes(SEAL_KEY_BYTES)
     sealed = RowSealer(device_key, random_bytes).seal(canonical(stored), IDENTITY_FILE)
+    grant = reply.grant
     try:
+        if grant.broker_certificate:
+            await asyncio.to_thread(
+                keep_certificate, folder, broker_key, grant.broker_certificate, grant.broker_authority
+            )
         await asyncio.to_thread(write_secret, folder / DEVICE_KEY_FILE, device_key)
         await asyncio.to_thread(write_secret, folder / IDENTITY_FILE, sealed)
     except OSError as error:
@@ -97,6 +110,8 @@ async def pair(
             f"paired, but the keys cannot be kept in {folder} ({error.strerror}): give this user the "
             "right to write there, and make a new code"
         ) from error
+    except StoreError as error:
+        raise PairingError(f"{error}: check central's keys, and make a new code") from error
     return _identity(stored, device_key)
 
 

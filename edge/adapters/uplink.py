@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import random
-import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,8 +24,10 @@ from edge.adapters.mqtt import Endpoint
 from edge.adapters.outbox import Outbox
 from edge.adapters.pairing import Identity, keep_secrets, load_identity
 from edge.adapters.pins import CentralPins
+from edge.adapters.renewal import Renewal
 from edge.adapters.reporter import About, Reporter
 from edge.adapters.sender import RECEIPT_TIMEOUT_S, Sender
+from edge.adapters.tls import TlsFiles, chosen_files, open_context
 from edge.decide.standing import StandingConfig
 from edge.enact.keeping import RecordsConfig
 from wire.ids import BootId
@@ -62,14 +63,15 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class UplinkConfig:
-    """What this side of a kiosk is told. `broker` replaces the address that pairing gave."""
+    """What this side of a kiosk is told. `broker` and `tls` replace the address and files of pairing."""
 
     software: str
     recipe_digest: str
     pack_digest: str | None = None
     standing: StandingConfig = field(default_factory=StandingConfig)
-    broker: tuple[str, int] | None = None
-    tls: ssl.SSLContext | None = None
+    broker: tuple[str | None, int | None] | None = None
+    tls: TlsFiles | None = None
+    server_name: str | None = None
     receipt_timeout_s: float = RECEIPT_TIMEOUT_S
     records: RecordsConfig = field(default_factory=RecordsConfig)
     dimensions: int | None = None
@@ -126,8 +128,15 @@ async def open_uplink(
         )
         files.callback(outbox.close)
         clock = Clock(world.host_ms, world.monotonic_ms, world.ntp, cache)
-        host, port = config.broker or (identity.broker_host, identity.broker_port)
-        endpoint = Endpoint(host, port, f"stile-kiosk-{identity.site}-{identity.kiosk}", config.tls)
+        host, port = config.broker or (None, None)
+        tls = chosen_files(folder, config.tls, config.server_name)
+        endpoint = Endpoint(
+            host or identity.broker_host,
+            port or identity.broker_port,
+            f"stile-kiosk-{identity.site}-{identity.kiosk}",
+            None if tls is None else lambda: open_context(tls, world.host_ms()),
+            None if tls is None else tls.server_name,
+        )
         link = Link(identity, endpoint, clock, world.dice, draw)
         sender = Sender(link, outbox, config.receipt_timeout_s)
         about = About(
@@ -158,6 +167,7 @@ async def open_uplink(
             for name, run in (
                 ("sender", sender.run),
                 ("reporter", reporter.run),
+                ("renewal", Renewal(folder, link, clock).run),
                 *((f"{name} feed", feed.run) for name, feed in feeds.items()),
             )
         ]
