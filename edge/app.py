@@ -20,6 +20,7 @@ from edge.adapters.onnx import load_networks
 from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
+from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.sim import ClipDevice, clip_camera
 from edge.adapters.tls import TlsFiles
 from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
@@ -29,7 +30,7 @@ from edge.capture.pipeline import Clock, Pipeline
 from edge.capture.quality import QualityConfig
 from edge.capture.recording import Recording
 from edge.compare.search import choose_point
-from edge.config import BrokerSection, KioskConfig
+from edge.config import BrokerSection, KioskConfig, require_agreement
 from edge.decide.verdict import Age
 from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
@@ -145,8 +146,10 @@ class OpenKiosk:
 async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> AsyncIterator[OpenKiosk]:
     """Run a paired kiosk while the context lasts; needs neither broker nor central nor gate to open.
 
-    Raises `StileError` or `ModelsError` for what must be there at the start: keys, database, pack, camera.
+    Raises `StileError` or `ModelsError` for what must be there at the start: keys, database, pack, camera;
+    `ConfigError` also where one to many would run past `search.max_fpir` with the gallery there is.
     """
+    require_agreement(config)
     extras = extras or Extras()
     folder = Path(config.kiosk.state_dir)
     pack = open_pack(config.pack.folder)
@@ -172,6 +175,10 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
     )
     async with contextlib.AsyncExitStack() as stack:
         uplink = await stack.enter_async_context(open_uplink(folder, wire, world=extras.world))
+        search = await _open_search(config, pack, rules, uplink)
+        if search is not None:
+            searching = asyncio.create_task(search.run(), name="search")
+            stack.push_async_callback(_ended, searching)
         clock_ms = uplink.clock.uptime_ms
         gate = _open_gate(config, clock_ms)
         stack.push_async_callback(gate.close)
@@ -191,6 +198,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
                 pins=uplink.pins,
                 records=uplink.outbox,
                 clock=uplink.clock,
+                searcher=search,
             ),
             rules,
             config.tracking,
@@ -202,12 +210,14 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
                 pack.digest,
             ),
             random_bytes=os.urandom,
-            notice=lambda: _notice(config, pack, uplink, gate, camera),
+            notice=lambda: _notice(config, pack, uplink, gate, camera, search),
             central_answers=lambda: uplink.central_seen,
             on_report=extras.on_report,
         )
         uplink.reporter.presence = Presence.READY
-        uplink.reporter.notes = lambda: _notes(config, pack, gate, camera)
+        uplink.reporter.notes = lambda: _notes(config, pack, gate, camera, search)
+        if search is not None:
+            uplink.reporter.search = search.told
         serving = asyncio.create_task(kiosk.run(), name="kiosk")
         try:
             yield OpenKiosk(
@@ -259,6 +269,24 @@ async def probe_camera(config: KioskConfig) -> str:
         await camera.close()
 
 
+async def _open_search(config: KioskConfig, pack: Pack, rules: Rules, uplink: Uplink) -> GallerySearch | None:
+    """The gallery, surveyed, where members are searched for. Raises `ConfigError` past the bound."""
+    section = config.search
+    if section.mode == "one_to_one":
+        return None
+    limits = SearchLimits(config.confirm.attempts, section.max_fpir)
+    search = GallerySearch(uplink.members, pack.recipe_digest, rules.points, limits)
+    await search.refresh()
+    if search.refusal:
+        raise ConfigError("search.max_fpir", section.max_fpir, search.refusal)
+    return search
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> OwnGate:
     section = config.gate
     try:
@@ -286,10 +314,12 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
     # One image against one at the loosest rate: a turned head is less like itself.
     turned = choose_point(pack.manifest, pack.recipe_digest, 1, 1, TURNED_FMR)
     floor = live_min(pack.manifest.pad) if config.confirm.passive else None
-    return Rules(config.confirm, config.release, points, turned.threshold, floor)
+    return Rules(config.confirm, config.release, points, turned.threshold, floor, config.search)
 
 
-def _notes(config: KioskConfig, pack: Pack, gate: Gate, camera: Camera) -> tuple[str, ...]:
+def _notes(
+    config: KioskConfig, pack: Pack, gate: Gate, camera: Camera, search: GallerySearch | None
+) -> tuple[str, ...]:
     """What is to be said of this kiosk's own devices in `state`, as short codes."""
     found = []
     if camera.state() != "ok":
@@ -299,14 +329,20 @@ def _notes(config: KioskConfig, pack: Pack, gate: Gate, camera: Camera) -> tuple
         found.append(f"gate_{state.link.value}")
     elif state.fault is not None and state.fault is not Fault.NONE:
         found.append(f"gate_{state.fault.name.lower()}")
-    if risk := PHOTO_RISKS.get(config.confirm.challenge):
+    if risk := PHOTO_RISKS.get(config.confirm.challenge or "never"):
         found.append(risk)
     if pack.manifest.non_commercial:
         found.append("non_commercial")
+    if search is not None and search.refusal:
+        found.append("search_over_bound")
+    if search is not None and search.faulty:
+        found.append("search_fault")
     return tuple(found)
 
 
-def _notice(config: KioskConfig, pack: Pack, uplink: Uplink, gate: Gate, camera: Camera) -> Notice:
+def _notice(
+    config: KioskConfig, pack: Pack, uplink: Uplink, gate: Gate, camera: Camera, search: GallerySearch | None
+) -> Notice:
     """What the screen says at its foot; its message files know these words."""
     standing = uplink.reporter.freshness(FeedName.STANDING)
     gate_state = gate.state()
@@ -317,6 +353,7 @@ def _notice(config: KioskConfig, pack: Pack, uplink: Uplink, gate: Gate, camera:
         "clock": not uplink.clock.sure,
         "standing": str(standing.freshness) != Age.FRESH.value,
         "outbox": uplink.outbox.standstill is not None,
+        "search": search is not None and not search.offered(),
         "non_commercial": pack.manifest.non_commercial,
     }
     return Notice(

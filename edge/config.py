@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -120,6 +121,13 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     screen: ScreenSection = ScreenSection()
     broker: BrokerSection | None = None
 
+    def __post_init__(self) -> None:
+        """Settle what one section leaves to another: a search by face alone asks for a challenge."""
+        if self.confirm.challenge is None:
+            settled: Literal["always", "never"] = "always" if self.search.mode == "one_to_many" else "never"
+            confirm = msgspec.structs.replace(self.confirm, challenge=settled)
+            msgspec.structs.force_setattr(self, "confirm", confirm)
+
 
 def read_config(path: Path) -> KioskConfig:
     """The configuration in a TOML file; raises `ConfigError` naming file, line, key and bound."""
@@ -138,25 +146,33 @@ def parse_config(text: str, where: str) -> KioskConfig:
         raise _located(str(error), text, where) from error
     except msgspec.DecodeError as error:
         raise ConfigError(where, "", f"not TOML: {error}") from error
+    require_agreement(config, lambda section, key: _at(text, where, section, key))
+    return config
+
+
+def require_agreement(
+    config: KioskConfig, at: Callable[[str, str], str] = lambda section, key: f"{section}.{key}"
+) -> None:
+    """Raise `ConfigError` where two sections contradict each other; `at` names a key of a section."""
     if config.standing.grace_s < config.standing.fresh_s:
         raise ConfigError(
-            _at(text, where, "standing", "grace_s"),
+            at("standing", "grace_s"),
             config.standing.grace_s,
             f"must be at least standing.fresh_s, which is {config.standing.fresh_s}",
         )
-    if config.search.mode == "one_to_many":
+    if config.search.mode == "one_to_many" and config.confirm.challenge != "always":
         raise ConfigError(
-            _at(text, where, "search", "mode"),
-            config.search.mode,
-            'a passage at this kiosk begins with a claim and nobody is searched for yet: give "claim_first"',
+            at("confirm", "challenge"),
+            config.confirm.challenge,
+            'with search.mode = "one_to_many" a photograph would be all it takes: give "always" or leave it '
+            'out, or set search.mode = "one_to_one"',
         )
     if config.broker is not None and (key := config.broker.missing_file) is not None:
         raise ConfigError(
-            _at(text, where, "broker", key),
+            at("broker", key),
             "",
             "TLS takes ca_file, certificate_file and key_file: give all three, or none",
         )
-    return config
 
 
 def _located(complaint: str, text: str, where: str) -> ConfigError:

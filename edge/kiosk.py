@@ -13,7 +13,7 @@ import msgspec
 
 from edge.capture.idle import Stillness, consider
 from edge.capture.pipeline import Observation as FaceObservation
-from edge.capture.sample import Face, FailureToAcquire, Frame
+from edge.capture.sample import Face, FailureToAcquire, Frame, Obstacle, Probe
 from edge.capture.tracking import Track, TrackingConfig, follow
 from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
 from edge.compare.member import KnownMember, Resolution
@@ -26,7 +26,16 @@ from edge.enact.record import KioskIdentity, Stamp, pass_record
 from edge.errors import StoreError
 from edge.passage.advance import advance
 from edge.passage.display import display
-from edge.passage.effects import Begin, CheckPin, Effect, FetchStanding, OpenGate, ResolveClaim, Settle
+from edge.passage.effects import (
+    Begin,
+    CheckPin,
+    Effect,
+    FetchStanding,
+    OpenGate,
+    ResolveClaim,
+    Search,
+    Settle,
+)
 from edge.passage.observations import (
     ClaimResolved,
     ClaimSeen,
@@ -36,21 +45,25 @@ from edge.passage.observations import (
     GateAnswered,
     Observation,
     PinJudged,
+    Searched,
     StandingSeen,
     Surroundings,
     Tick,
+    ZoneSeen,
 )
 from edge.passage.state import (
     Passage,
     Phase,
     Rules,
     is_over,
+    is_seeking,
     new_passage,
     wants_claim,
     wants_face,
     wants_gestures,
+    wants_zone,
 )
-from edge.ports import Camera, ClaimReader, Clock, Members, Pins, Recogniser, Records, Screen
+from edge.ports import Camera, ClaimReader, Clock, Members, Pins, Recogniser, Records, Screen, Searcher
 from firmware_bridge.gate import (
     Accepted,
     Gate,
@@ -81,6 +94,10 @@ UNWRITTEN_MAX = 1_000
 """Records that may wait for a disk, 2 KB each; people come a few a minute."""
 PIN_WAIT_MAX_MS = 10_000
 """How long the kiosk waits by itself where central asks for patience after a wrong PIN."""
+FACING_POSE = 1.0
+"""Of `Quality.pose`: a face turned no further than `quality.good_yaw` looks at the kiosk."""
+NOBODY_THERE = frozenset({Obstacle.NO_FACE, Obstacle.OUTSIDE_ZONE, Obstacle.TOO_SMALL})
+"""What the detector finds where the zone is empty, or holds only people far behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +132,8 @@ class Devices:
     pins: Pins
     records: Records
     clock: Clock
+    searcher: Searcher | None = None
+    """None where every passage begins with a claim."""
 
 
 class Kiosk:
@@ -145,7 +164,7 @@ class Kiosk:
         self._shown: object = None
         self._stillness: Stillness | None = None
         self.embedded_frames = 0
-        """Frames of which an embedding may have been made; none without a claim."""
+        """Frames of which an embedding may have been made; none before an interaction has begun."""
 
     @property
     def passage(self) -> Passage:
@@ -175,15 +194,16 @@ class Kiosk:
     # --- what is reported -----------------------------------------------------------------------------
 
     async def _watch_camera(self, pool: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             frame = await self._devices.camera.read()
             if frame is None:
                 await asyncio.sleep(NO_PICTURE_MS / 1000)
+            elif is_seeking(self._passage) and wants_face(self._passage):
+                await self._read_claim(frame, pool)
+                await self._look_at_who_began(frame, pool)
             elif wants_claim(self._passage) and self._worth_a_look(frame):
-                claim = await loop.run_in_executor(pool, self._devices.claims.read, frame)
-                if claim is not None:
-                    self._tell(ClaimSeen(claim))
+                await self._read_claim(frame, pool)
+                await self._look_into_zone(frame, pool)
             elif wants_face(self._passage):
                 await self._look(frame, pool)
             elif wants_gestures(self._passage):
@@ -194,16 +214,68 @@ class Kiosk:
 
     def _worth_a_look(self, frame: Frame) -> bool:
         self._stillness = consider(self._stillness, frame)
-        return self._stillness.looked_at(frame)
+        # Somebody who stands still before the kiosk is followed from frame to frame.
+        return self._stillness.looked_at(frame) or self._passage.approach.facing_since_ms is not None
 
-    async def _look(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
+    async def _read_claim(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        claim = await loop.run_in_executor(pool, self._devices.claims.read, frame)
+        if claim is not None:
+            self._tell(ClaimSeen(claim))
+
+    async def _look_into_zone(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
+        """Whether somebody stands there and looks at the kiosk; nothing is embedded."""
+        if not wants_zone(self._passage):
+            return
+        trace = self._trace
+        face, observed = await self._located(frame, pool)
+        if self._trace is not trace or not wants_zone(self._passage):
+            return
+        if face is None:
+            empty = isinstance(observed, FailureToAcquire) and observed.reason in NOBODY_THERE
+            self._tell(ZoneSeen(frame.captured_at_ms, empty=empty))
+            return
+        trace.track = follow(trace.track, face, frame.captured_at_ms, self._tracking)
+        facing = isinstance(observed, FaceObservation) and observed.quality.pose >= FACING_POSE
+        self._tell(ZoneSeen(frame.captured_at_ms, trace.track.id if facing else None))
+
+    async def _look_at_who_began(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
+        """Embed the face that began the search, and no other."""
+        if not is_seeking(self._passage):  # a claim was read from this very frame
+            return
+        trace, loop = self._trace, asyncio.get_running_loop()
+        face = await loop.run_in_executor(pool, self._devices.recogniser.find, frame)
+        if self._trace is not trace or not is_seeking(self._passage):
+            return
+        if isinstance(face, FailureToAcquire):
+            self._tell(FaceMissed(face))
+        elif self._follow(face, frame).id == self._passage.approach.track:
+            await self._look(frame, pool, face)
+        else:
+            self._tell(ZoneSeen(frame.captured_at_ms))
+
+    async def _located(
+        self, frame: Frame, pool: ThreadPoolExecutor
+    ) -> tuple[Face | None, FaceObservation | FailureToAcquire]:
+        """The one face in the zone and its points; recognises no one."""
+        recogniser = self._devices.recogniser
+
+        def locate() -> tuple[Face | None, FaceObservation | FailureToAcquire]:
+            face = recogniser.find(frame)
+            if isinstance(face, FailureToAcquire):
+                return None, face
+            return face, recogniser.observe(frame, face)
+
+        return await asyncio.get_running_loop().run_in_executor(pool, locate)
+
+    async def _look(self, frame: Frame, pool: ThreadPoolExecutor, found: Face | None = None) -> None:
         trace = self._trace
         self.embedded_frames += 1
         loop = asyncio.get_running_loop()
-        acquired = await loop.run_in_executor(pool, self._devices.recogniser.acquire, frame)
+        acquired = await loop.run_in_executor(pool, self._devices.recogniser.acquire, frame, found)
         if self._trace is not trace:
             return
-        if acquired.face is not None:
+        if acquired.face is not None and found is None:
             self._follow(acquired.face, frame)
         if isinstance(acquired.probe, FailureToAcquire):
             self._tell(FaceMissed(acquired.probe))
@@ -214,14 +286,7 @@ class Kiosk:
         """Locate the face; embed it only where the challenge cannot be judged without knowing whose it is."""
         trace, recogniser = self._trace, self._devices.recogniser
         loop = asyncio.get_running_loop()
-
-        def locate() -> tuple[Face | None, FaceObservation | FailureToAcquire]:
-            face = recogniser.find(frame)
-            if isinstance(face, FailureToAcquire):
-                return None, face
-            return face, recogniser.observe(frame, face)
-
-        face, observed = await loop.run_in_executor(pool, locate)
+        face, observed = await self._located(frame, pool)
         challenge = self._passage.challenge
         if self._trace is not trace or challenge is None:
             return
@@ -286,7 +351,9 @@ class Kiosk:
             gate.link is LinkStatus.UP and gate.mode not in {Mode.FAULT, Mode.SAFE} and not self._unwritten
         )
         state = GateState.READY if works else GateState.FAULT
-        return Surroundings(state, gate.mode is Mode.FREE, self._central_answers())
+        searcher = self._devices.searcher
+        searches = searcher is not None and searcher.offered()
+        return Surroundings(state, gate.mode is Mode.FREE, self._central_answers(), searches)
 
     # --- what follows ---------------------------------------------------------------------------------
 
@@ -341,6 +408,8 @@ class Kiosk:
         match effect:
             case ResolveClaim(claim):
                 return self._resolved(await devices.members.resolve(claim))
+            case Search(probe):
+                return self._searched(probe)
             case FetchStanding(subject):
                 return StandingSeen(await devices.members.standing(subject))
             case CheckPin(subject, entered):
@@ -375,11 +444,19 @@ class Kiosk:
     def _resolved(self, resolution: Resolution) -> ClaimResolved:
         if not isinstance(resolution, KnownMember):
             return ClaimResolved(resolution)
+        return ClaimResolved(resolution, *self._remembered(resolution.subject))
+
+    def _searched(self, probe: Probe) -> Searched:
+        assert self._devices.searcher is not None  # only what it offers makes a passage seek
+        found = self._devices.searcher.search(probe)
+        if found.template is None:
+            return Searched(found)
+        return Searched(found, *self._remembered(found.template.subject))
+
+    def _remembered(self, subject: SubjectId) -> tuple[bool, bool]:
+        """Whether the member was here of late, and whether their challenges went by unmet."""
         now_ms = self._devices.clock.uptime_ms()
-        subject = resolution.subject
-        return ClaimResolved(
-            resolution, self._recent_use.holds(subject, now_ms), self._tries.exhausted(subject, now_ms)
-        )
+        return self._recent_use.holds(subject, now_ms), self._tries.exhausted(subject, now_ms)
 
     async def _check_pin(self, subject: SubjectId, pin: str) -> PinJudgement:
         judgement = await self._devices.pins.check(subject, pin)

@@ -10,6 +10,7 @@ from typing import Protocol
 from edge.capture.pipeline import Acquisition, Observation
 from edge.capture.sample import Face, FailureToAcquire, Frame, Probe
 from edge.compare.claim import Claim
+from edge.compare.directory import Found
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import StandingView
@@ -30,6 +31,7 @@ __all__ = [
     "Records",
     "Resolution",
     "Screen",
+    "Searcher",
     "UnknownMember",
     "WithdrawnMember",
 ]
@@ -78,8 +80,11 @@ class ClaimReader(Protocol):
 class Recogniser(Protocol):
     """The pack at work; `edge.capture.pipeline.Pipeline` is one."""
 
-    def acquire(self, frame: Frame) -> Acquisition:
-        """A probe of the one face in the zone, or what was in the way; called only within an interaction."""
+    def acquire(self, frame: Frame, face: Face | None = None) -> Acquisition:
+        """A probe of the one face in the zone, or what was in the way; called only within an interaction.
+
+        `face`: what `find` gave for this frame, where it was called already.
+        """
         ...
 
     def find(self, frame: Frame) -> Face | FailureToAcquire:
@@ -116,6 +121,18 @@ class Members(Protocol):
 
     async def standing(self, subject: SubjectId) -> StandingView:
         """The subject's standing for this kiosk's purpose ; asks central when absent, within the deadline."""
+        ...
+
+
+class Searcher(Protocol):
+    """The gallery for one to many, as long as that stays within its bound."""
+
+    def offered(self) -> bool:
+        """Whether a face alone may be searched for now."""
+        ...
+
+    def search(self, probe: Probe) -> Found:
+        """The member most alike, if clearly so; nobody while it is not offered. A fraction of a ms."""
         ...
 
 

@@ -32,6 +32,7 @@ from central.restriction import DAY_MS, Terms
 from central.scorecard import Event, EventKind, EventOutcome
 from edge.app import ClipDevice, Extras, OpenKiosk, clip_camera, open_kiosk, pair
 from edge.capture.sample import FailureToAcquire, Frame, Image
+from edge.compare.bound import SearchConfig
 from edge.compare.claim import qr_text
 from edge.compare.search import choose_point
 from edge.config import BrokerSection, GateSection, KioskConfig, KioskSection, ScreenSection
@@ -99,6 +100,7 @@ class Staging:
     dice: Dice | None = None
     mqtt_port: int = 0
     head_every_s: int = 60
+    search: SearchConfig = field(default_factory=SearchConfig)
     patience: int = 1
 
 
@@ -380,6 +382,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             gate=GateSection(GATE, str(gate.path), str(gate_key_file)),
             screen=ScreenSection(port=0),
             confirm=staging.confirm,
+            search=staging.search,
             release=staging.release,
             broker=BrokerSection(central.broker.host, central.broker.port),
         )

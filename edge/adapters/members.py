@@ -130,19 +130,55 @@ class CachedMembers:
                 return KnownMember(entry.subject, self._template(entry), outdated)
 
     def _template(self, row: GalleryRow) -> Template | None:
-        sealed = row.template
-        if sealed is None or sealed.recipe_digest != self._recipe_digest:
-            return None
-        if not self.vault.has_key(sealed.key_version):
+        if self._lacks_key(row):
             self._want_keys()
-            return None
-        return self.vault.open(row.subject, sealed)
+        return self._opened(row)
+
+    def _opened(self, row: GalleryRow) -> Template | None:
+        return self.vault.open(row.subject, row.template) if row.template and self._ours(row) else None
+
+    def _ours(self, row: GalleryRow) -> bool:
+        return row.template is not None and row.template.recipe_digest == self._recipe_digest
+
+    def _lacks_key(self, row: GalleryRow) -> bool:
+        return (
+            self._ours(row) and row.template is not None and not self.vault.has_key(row.template.key_version)
+        )
 
     def gallery(self) -> Gallery:
         """Every template of this recipe that opens, for a bounded search or the check for a rival."""
-        rows = (entry for entry in self._cache.members() if isinstance(entry, GalleryRow))
-        templates = (self._template(row) for row in rows)
-        return Gallery.of(self._recipe_digest, [each for each in templates if each is not None])
+        gallery, lacks_key = self._read_gallery()
+        if lacks_key:
+            self._want_keys()
+        return gallery
+
+    async def read_gallery(self) -> Gallery:
+        """`gallery`, on a thread of its own: it takes a second for some ten thousand members."""
+        gallery, lacks_key = await asyncio.to_thread(self._read_gallery)
+        if lacks_key:
+            self._want_keys()
+        return gallery
+
+    def _read_gallery(self) -> tuple[Gallery, bool]:
+        rows = [entry for entry in self._cache.members() if isinstance(entry, GalleryRow)]
+        templates = (self._opened(row) for row in rows)
+        gallery = Gallery.of(self._recipe_digest, [each for each in templates if each is not None])
+        return gallery, any(self._lacks_key(row) for row in rows)
+
+    def gallery_entries(self) -> int:
+        """How many members the cached gallery has at most, told without reading it."""
+        held = self._cache.held(FeedName.GALLERY)
+        return 0 if held is None else held.entries
+
+    def gallery_place(self) -> tuple[int, ...]:
+        """Another value whenever `gallery` may be another one."""
+        held = self._cache.held(FeedName.GALLERY)
+        return (self.vault.newest_key, *((held.epoch, held.version) if held else ()))
+
+    def holds(self, subject: SubjectId) -> bool:
+        """Whether somebody is a member with a template here now."""
+        entry = self._cache.member(subject)
+        return isinstance(entry, GalleryRow) and entry.template is not None
 
     async def standing(self, subject: SubjectId) -> StandingView:
         """The subject's standing for this kiosk's purpose now."""

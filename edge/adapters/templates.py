@@ -34,6 +34,11 @@ class Vault:
         self._newest = secrets.gallery_keys[-1].version
         self.claim_key = secrets.claim_key
 
+    @property
+    def newest_key(self) -> int:
+        """The version of the gallery key that new templates are sealed to."""
+        return self._newest
+
     def has_key(self, version: int) -> bool:
         """Whether rows of a key version can be opened."""
         return version in self._keys

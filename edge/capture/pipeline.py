@@ -136,14 +136,18 @@ class Pipeline:
         """How live the passive networks take a face to be, 0 to 1; None where none is loaded."""
         return live_score(frame.image, face.box, self._passive) if self._passive else None
 
-    def acquire(self, frame: Frame) -> Acquisition:
-        """All steps for one frame whose person wants to be recognised or enrolled."""
+    def acquire(self, frame: Frame, face: Face | None = None) -> Acquisition:
+        """All steps for one frame whose person wants to be recognised or enrolled.
+
+        `face`: what `find` gave for this frame, where it was called already.
+        """
         laps_ms: Laps = {}
         started = self._clock_ms()
-        face = self.find(frame)
+        found = self.find(frame) if face is None else face
         self._lap(laps_ms, "detect", started)
-        if isinstance(face, FailureToAcquire):
-            return Acquisition(face, laps_ms=laps_ms)
+        if isinstance(found, FailureToAcquire):
+            return Acquisition(found, laps_ms=laps_ms)
+        face = found
         observation = self.observe(frame, face, laps_ms)
         if isinstance(observation, FailureToAcquire):
             return Acquisition(observation, face, laps_ms=laps_ms)

@@ -27,9 +27,10 @@ class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `attempts`: windows of frames compared before it is no match; every further one adds to the passage's
     false match rate at most as much as the first.
     `acquire_ms`: how long from the claim until a usable face. `pin_ms`: how long a PIN may take to type.
-    `challenge`: `never` leaves the risk of a photograph held up, `on_claim_reuse` leaves it for the first use
-    within `reuse_s`, and `state` and the screen say so. `prompts`: gestures asked for, each within
-    `prompt_ms`; `challenge_ms`: the whole challenge, the way back to looking at the camera included.
+    `challenge`: None is what `search.mode` asks for; `never` leaves the risk of a photograph held up,
+    `on_claim_reuse` leaves it for the first use within `reuse_s`, and `state` and the screen say so.
+    `prompts`: gestures asked for, each within `prompt_ms`; `challenge_ms`: the whole challenge, the way back
+    to looking at the camera included.
     `passive`: run the pack's passive networks, if it has any, on the frames that agree; frames that look
     recaptured leave it undetermined, so that the PIN settles it, and are never an attack by themselves.
     """
@@ -38,7 +39,7 @@ class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempts: Annotated[int, Meta(ge=1, le=5)] = 3
     acquire_ms: Annotated[int, Meta(ge=1_000, le=60_000)] = 8_000
     pin_ms: Annotated[int, Meta(ge=5_000, le=120_000)] = 30_000
-    challenge: Literal["never", "on_claim_reuse", "always"] = "never"
+    challenge: Literal["never", "on_claim_reuse", "always"] | None = None
     prompts: Annotated[int, Meta(ge=1, le=3)] = 2
     prompt_ms: Annotated[int, Meta(ge=2_000, le=20_000)] = 5_000
     challenge_ms: Annotated[int, Meta(ge=5_000, le=60_000)] = 15_000

@@ -14,6 +14,9 @@ class Prompt(StrEnum):
 
     STARTING = "starting"
     SHOW_CLAIM = "show_claim"  # nobody is in a passage: hold up your code, or use another way
+    LOOK_OR_CLAIM = (
+        "look_or_claim"  # the same where members are also searched for: look, or hold up your code
+    )
     LOOK_HERE = "look_here"  # no usable face yet; `hint` says what to do about it
     HOLD_STILL = "hold_still"
     TURN_LEFT = "turn_left"  # the four gestures of a challenge; left and right are the member's own
@@ -25,6 +28,7 @@ class Prompt(StrEnum):
     CHECKING = "checking"
     WELCOME = "welcome"
     THANKS = "thanks"
+    CLAIM_NEEDED = "claim_needed"  # a face alone did not do: hold up your code
     OTHER_WAY = "other_way"
     OTHER_PAYMENT = "other_payment"
     STAFF = "staff"

@@ -7,6 +7,7 @@
                      CHALLENGING --------------'                               |
                            `--no match, no face, attack, referral, refusal-----'
 
+    With one to many a face that stands there long enough leads from WAITING to IDENTIFYING as a claim does.
     From IDENTIFYING a match leads to CHALLENGING where the config says so.
 
 The core decides and returns effects; the kiosk performs them, in order, and reports back.
@@ -35,11 +36,14 @@ from edge.passage.observations import (
     GateAnswered,
     Observation,
     PinJudged,
+    Searched,
     StandingSeen,
     Surroundings,
     Tick,
+    ZoneSeen,
 )
-from edge.passage.state import Passage, Phase, Rules, wants_face
+from edge.passage.seeking import another_came, given_up, searched, seek, zone_seen
+from edge.passage.state import Passage, Phase, Rules, is_seeking, wants_face
 
 RECLAIM_MS = 1_500
 """A code held up all the while is one claim: it must be out of sight this long before it counts again."""
@@ -52,6 +56,8 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             return _surrounded(passage, observation, now_ms, rules)
         case Phase.WAITING, ClaimSeen(claim):
             return _claimed(passage, claim, now_ms, rules)
+        case ((Phase.WAITING | Phase.SETTLED), ZoneSeen()):
+            return zone_seen(passage, observation, now_ms, rules)
         case Phase.WAITING, OtherWayAsked():
             return _without_face(passage, now_ms, rules), ()
         case Phase.WAITING, NotMe():
@@ -65,6 +71,19 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             ), ()
         case Phase.SETTLED, OtherWayAsked():
             return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
+        case Phase.IDENTIFYING, ClaimSeen(claim) if is_seeking(passage):
+            # Whoever holds a code up says who they are, and that goes before a search.
+            return _claimed(given_up(passage), claim, now_ms, rules)
+        case Phase.IDENTIFYING, ZoneSeen(facing=track, empty=False) if (
+            is_seeking(passage) and track != passage.approach.track
+        ):
+            return another_came(passage, now_ms, rules)
+        case Phase.IDENTIFYING, FaceSeen() if is_seeking(passage) and wants_face(passage):
+            return seek(passage, observation, now_ms, rules)
+        case Phase.IDENTIFYING, Searched() if is_seeking(passage):
+            return searched(passage, observation, now_ms, rules)
+        case Phase.IDENTIFYING, OtherWayAsked() if is_seeking(passage):
+            return _without_face(given_up(passage), now_ms, rules), ()
         case Phase.IDENTIFYING, ClaimResolved(resolution, used_before, exhausted):
             told = replace(passage, used_before=used_before, tries_exhausted=exhausted)
             return _resolved(told, resolution, now_ms, rules)

@@ -126,6 +126,8 @@ def settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
         claim_seen_ms=now_ms,
         template=None,
         challenge=None,
+        sought=None,
+        approach=passage.approach.after_passage(),
     )
     return settled, () if told is None else (Settle(told),)
 

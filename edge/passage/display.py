@@ -50,7 +50,11 @@ def _waiting(passage: Passage) -> Display:
         return Display(Prompt.GATE_FREE, reasons=(Reason.EMERGENCY,))
     if passage.surroundings.gate is not GateState.READY:
         return Display(Prompt.GATE_FAULT, reasons=(Reason.GATE_FAULT,))
-    return Display(Prompt.ENTER_CLAIM if passage.without_face else Prompt.SHOW_CLAIM)
+    if passage.without_face:
+        return Display(Prompt.ENTER_CLAIM)
+    # Who has had their passage and still stands there is not looked at again.
+    looks = passage.surroundings.searches and not passage.approach.served
+    return Display(Prompt.LOOK_OR_CLAIM if looks else Prompt.SHOW_CLAIM)
 
 
 def _identifying(passage: Passage) -> Display:
@@ -84,6 +88,8 @@ def _decided(passage: Passage) -> Display:
             return Display(_ENDED.get(passage.gate_outcome, Prompt.STAFF))
         case StepUp(reasons=reasons):
             return Display(Prompt.OTHER_WAY, reasons=reasons)
+        case Refer(to=Elsewhere.OTHER_WAY, reasons=reasons) if passage.seeking:
+            return Display(Prompt.CLAIM_NEEDED, reasons=reasons)
         case Refer(to=to, reasons=reasons):
             return Display(
                 Prompt.GATE_FAULT if Reason.GATE_FAULT in reasons else _REFERRED[to], reasons=reasons

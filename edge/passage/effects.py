@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.capture.sample import Probe
 from edge.compare.claim import Claim
 from edge.enact.display import PinEntered
 from edge.enact.record import Account
@@ -16,6 +17,13 @@ class ResolveClaim:
     """Find out whose claim it is; answer with ClaimResolved."""
 
     claim: Claim
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """Look for the probe in the gallery, within its bound; answer with Searched."""
+
+    probe: Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +62,4 @@ class Settle:
     account: Account
 
 
-Effect = ResolveClaim | FetchStanding | CheckPin | Begin | OpenGate | Settle
+Effect = ResolveClaim | Search | FetchStanding | CheckPin | Begin | OpenGate | Settle

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edge.capture.sample import FailureToAcquire, Probe
 from edge.capture.tracking import TrackId
 from edge.compare.claim import Claim
+from edge.compare.directory import Found
 from edge.compare.member import Resolution
 from edge.confirm.challenge import Sighting
 from edge.confirm.pin import PinJudgement
@@ -18,11 +19,15 @@ from wire.messages import GateOutcome
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What holds whoever stands there: the gate's state, an emergency, whether central answers."""
+    """What holds whoever stands there: the gate's state, an emergency, whether central answers.
+
+    `searches`: members may be searched for without a claim, now.
+    """
 
     gate: GateState = GateState.READY
     emergency: bool = False
     central_answers: bool = False
+    searches: bool = False
 
 
 UNDISTURBED = Surroundings()
@@ -44,6 +49,27 @@ class ClaimResolved:
     """
 
     resolution: Resolution
+    used_before: bool = False
+    tries_exhausted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSeen:
+    """Who is in the zone while nobody has claimed; recognises no one.
+
+    `facing`: the track of the one face in the zone, where it looks at the kiosk. `empty`: there is no face.
+    """
+
+    captured_ms: int
+    facing: TrackId | None = None
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searched:
+    """The answer to `Search`; the rest as in `ClaimResolved`, of the member found."""
+
+    found: Found
     used_before: bool = False
     tries_exhausted: bool = False
 
@@ -102,6 +128,8 @@ Observation = (
     Surroundings
     | ClaimSeen
     | ClaimResolved
+    | ZoneSeen
+    | Searched
     | StandingSeen
     | FaceSeen
     | FaceMoved

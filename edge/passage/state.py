@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from edge.capture.sample import Obstacle
+from edge.capture.sample import Obstacle, Probe
+from edge.compare.bound import SearchConfig
 from edge.compare.claim import CardClaim, Claim
+from edge.compare.directory import strictest
 from edge.compare.gallery import Template
-from edge.compare.search import Comparison
+from edge.compare.search import Comparison, NoMatch
 from edge.confirm.challenge import Challenge, Likeness
 from edge.confirm.liveness import EMPTY, ConfirmConfig, Window
 from edge.decide.standing import ABSENT, StandingView
@@ -23,12 +25,14 @@ from edge.decide.verdict import (
 )
 from edge.enact.record import Account
 from edge.enact.release import ReleaseConfig
+from edge.passage.approach import NOBODY, Approach
 from edge.passage.observations import UNDISTURBED, Surroundings
 from firmware_bridge.gate import Nonce
 from models.manifest import OperatingPoint
 from wire.ids import PassageId, SubjectId
 from wire.messages import GateOutcome, IdentifiedBy
 
+ONE_TO_ONE = SearchConfig()
 IDENTIFIED = frozenset({Identification.MATCH, Identification.OTHER_WAY})
 
 
@@ -58,6 +62,12 @@ class Rules:
     """
     live_min: float | None = None
     """The least mean live score of the agreeing frames; None where no passive detection runs."""
+    search: SearchConfig = ONE_TO_ONE
+
+    @property
+    def strictest(self) -> OperatingPoint:
+        """The operating point of a search, in which templates of every size compete."""
+        return strictest(self.points)
 
     def point(self, template: Template) -> OperatingPoint:
         """The operating point for this template."""
@@ -77,6 +87,11 @@ class Passage:
     nonce: Nonce
     phase: Phase = Phase.WAITING
     surroundings: Surroundings = UNDISTURBED
+    approach: Approach = NOBODY
+    seeking: bool = False
+    """It began with a face and no claim."""
+    sought: Probe | None = None
+    """What is being searched for now."""
     claim: Claim | None = None
     claim_seen_ms: int = 0
     started_ms: int = 0
@@ -117,6 +132,8 @@ def new_passage(passage_id: PassageId, nonce: Nonce, before: Passage | None = No
         passage_id,
         nonce,
         surroundings=before.surroundings,
+        # Tracks are counted anew in each passage.
+        approach=replace(before.approach, track=None, facing_since_ms=None),
         claim=before.claim,
         claim_seen_ms=before.claim_seen_ms,
         without_face=before.other_way_next,
@@ -125,16 +142,35 @@ def new_passage(passage_id: PassageId, nonce: Nonce, before: Passage | None = No
 
 
 def wants_claim(passage: Passage) -> bool:
-    """Whether codes in the picture are to be read; in an emergency nothing is."""
-    return passage.phase in {Phase.WAITING, Phase.SETTLED} and not passage.surroundings.emergency
+    """Whether codes in the picture are to be read; in an emergency nothing is.
+
+    Also while a face is searched for: a claim goes before it.
+    """
+    unclaimed = passage.phase in {Phase.WAITING, Phase.SETTLED} or is_seeking(passage)
+    return unclaimed and not passage.surroundings.emergency
+
+
+def wants_zone(passage: Passage) -> bool:
+    """Whether it matters who stands in the zone while nobody has claimed; faces are located, not embedded."""
+    around = passage.surroundings
+    return passage.phase in {Phase.WAITING, Phase.SETTLED} and around.searches and not around.emergency
+
+
+def is_seeking(passage: Passage) -> bool:
+    """Whether a face is being searched for, and nobody found or claimed yet."""
+    return passage.seeking and passage.phase is Phase.IDENTIFYING and passage.identification is None
 
 
 def wants_face(passage: Passage) -> bool:
-    """Whether a face may be embedded now: only after a claim, and only until it is compared."""
+    """Whether a face may be embedded now: only within an interaction, and only until it is compared.
+
+    While `is_seeking`, of one face only: the track in `approach`, which began it.
+    """
     return (
         passage.phase is Phase.IDENTIFYING
         and not passage.without_face
         and passage.identification is None
+        and passage.sought is None
         and not passage.surroundings.emergency
     )
 
@@ -152,12 +188,13 @@ def is_over(passage: Passage, now_ms: int) -> bool:
 def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
     """What the record of a passage is made of; None while there is no verdict to record.
 
-    A subject is in it only when somebody was identified.
+    A subject is in it only when somebody was identified; a search that named nobody leaves no numbers.
     """
     if passage.verdict is None or passage.circumstances is None:
         return None
     identified = passage.identification in IDENTIFIED
-    template = passage.template
+    compared = passage.comparison
+    unnamed = passage.seeking and isinstance(compared, NoMatch)
     return Account(
         passage_id=passage.passage_id,
         started_ms=passage.started_ms,
@@ -168,13 +205,19 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
         gate_outcome=passage.gate_outcome,
         identified_by=_identified_by(passage) if identified else None,
         subject=passage.subject if identified else None,
-        comparison=passage.comparison,
-        point=rules.point(template) if template is not None else None,
+        comparison=None if unnamed else compared,
+        point=_point(passage, rules),
         agreeing_frames=rules.confirm.frames,
         view=passage.view or ABSENT,
         live=passage.live,
         live_min=rules.live_min,
     )
+
+
+def _point(passage: Passage, rules: Rules) -> OperatingPoint | None:
+    if passage.seeking:
+        return rules.strictest
+    return None if passage.template is None else rules.point(passage.template)
 
 
 def _identified_by(passage: Passage) -> IdentifiedBy:

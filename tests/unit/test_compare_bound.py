@@ -70,7 +70,7 @@ def test_every_pair_of_a_gallery_is_compared_once() -> None:
     alikes = gallery.matrix @ gallery.matrix.T
     above = [(one, two) for one, two in np.argwhere(alikes >= POINT.threshold) if one < two]
     assert (found.subjects, found.pairs) == (1_203, 1_203 * 1_202 // 2)
-    assert found.false_matches == len(above) == 1
+    assert found.false_matches == len(above) == found.kindred == 1
 
 
 def test_relatives_need_a_claim_and_nobody_else() -> None:
@@ -92,6 +92,24 @@ def test_templates_of_more_images_must_be_more_alike_to_clash() -> None:
             assert survey(Gallery.of(RECIPE, templates), POINTS).false_matches == int(clashes)
             checked = check_clashes(templates[0], Gallery.of(RECIPE, templates[1:]), POINTS)
             assert bool(checked.rivals) == clashes
+
+
+def test_the_largest_family_is_told_from_the_other_pairs() -> None:
+    base, *asides, lone, aside = (template.vector for template in strangers(6))
+    siblings = [
+        at(0.97, base, towards) for towards in asides
+    ]  # each like the eldest, two of three also each other
+    templates = [base, *siblings, lone, at(0.95, lone, aside)]
+    rows = [Template(SubjectId(f"p{n}"), vector, RECIPE, 1) for n, vector in enumerate(templates)]
+    found = survey(Gallery.of(RECIPE, rows), POINTS)
+    within = np.triu(np.array(templates[:4]) @ np.array(templates[:4]).T >= POINT.threshold, 1).sum()
+    assert found.kindred == within >= 3
+    assert found.false_matches == found.kindred + 1
+
+
+def test_pairs_within_the_one_family_are_no_evidence_against_the_pack() -> None:
+    assert bound_search(POINT, Survey(12, 66, 6, frozenset(), 6), 1).source is FmrSource.PACK
+    assert bound_search(POINT, Survey(12, 66, 6, frozenset(), 5), 1).source is FmrSource.GALLERY
 
 
 def test_a_gallery_that_changed_is_surveyed_as_it_is_now() -> None:
@@ -152,8 +170,8 @@ def test_the_refusal_says_how_large_a_gallery_may_be_and_what_helps() -> None:
     assert said == (
         "one to many among 392 members could name somebody else for 0.139 of the people who are not enrolled "
         "(by the pack's test set FMR at most 0.000118; 3 attempts a passage); the largest gallery allowed is "
-        "28 members: choose a stricter match.max_fmr or fewer confirm.attempts, or leave search.mode = "
-        '"claim_first"'
+        "28 members: choose a stricter match.max_fmr or fewer confirm.attempts, or set search.mode = "
+        '"one_to_one"'
     )
 
 

@@ -56,12 +56,32 @@ def test_a_bare_threshold_cannot_be_configured() -> None:
     assert "no such key" in complaint(LEAST + "\n[match]\nthreshold = 0.6\n")
 
 
-def test_nobody_is_searched_for_without_a_claim() -> None:
-    said = complaint(LEAST + '\n[search]\nmode = "one_to_many"\n')
+def test_a_passage_begins_with_a_claim_unless_the_operator_says_otherwise() -> None:
+    config = parse_config(LEAST, "kiosk.toml")
+    assert (config.search.mode, config.confirm.challenge) == ("one_to_one", "never")
+
+
+def test_one_to_many_asks_for_a_challenge_without_being_told_to() -> None:
+    said = LEAST + '\n[search]\nmode = "one_to_many"\n[confirm]\nattempts = 1\n'
+    config = parse_config(said, "kiosk.toml")
+    assert (config.confirm.challenge, config.confirm.attempts) == ("always", 1)
+    assert parse_config(said + 'challenge = "always"\n', "kiosk.toml") == config
+
+
+@pytest.mark.parametrize("challenge", ["never", "on_claim_reuse"])
+def test_one_to_many_without_a_challenge_each_time_is_refused(challenge: str) -> None:
+    said = complaint(LEAST + f'\n[search]\nmode = "one_to_many"\n[confirm]\nchallenge = "{challenge}"\n')
     assert said == (
-        "kiosk.toml:10: search.mode = 'one_to_many': a passage at this kiosk begins with a claim and nobody "
-        'is searched for yet: give "claim_first"'
+        f"kiosk.toml:12: confirm.challenge = '{challenge}': with search.mode = \"one_to_many\" a photograph "
+        'would be all it takes: give "always" or leave it out, or set search.mode = "one_to_one"'
     )
+
+
+@pytest.mark.parametrize(("key", "least", "most"), [("max_fpir", 0.0, 0.1), ("start_ms", 199, 10_000)])
+def test_the_bounds_of_a_search_cannot_be_configured_away(key: str, least: float, most: float) -> None:
+    for outside in (least, most * 2):
+        assert f"search.{key}" in complaint(LEAST + f"\n[search]\n{key} = {outside}\n")
+    assert parse_config(LEAST + f"\n[search]\n{key} = {most}\n", "kiosk.toml")
 
 
 def test_grace_must_not_end_before_freshness() -> None:

@@ -14,7 +14,16 @@ TOUCHES_MAX = 16
 WATCHERS_MAX = 4
 """Open pages: the kiosk's own, an attendant's, and two for pages that reload before the old one is gone."""
 
-CLAIM_PROMPTS = frozenset({Prompt.SHOW_CLAIM, Prompt.LOOK_HERE, Prompt.ENTER_CLAIM, Prompt.OTHER_WAY})
+CLAIM_PROMPTS = frozenset(
+    {
+        Prompt.SHOW_CLAIM,
+        Prompt.LOOK_OR_CLAIM,
+        Prompt.LOOK_HERE,
+        Prompt.ENTER_CLAIM,
+        Prompt.CLAIM_NEEDED,
+        Prompt.OTHER_WAY,
+    }
+)
 """Where a claim may be typed, or read by a hand scanner that types."""
 
 

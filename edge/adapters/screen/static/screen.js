@@ -7,6 +7,7 @@ import { openLink } from "/link.js";
 const TONES = {
   starting: "calm",
   show_claim: "calm",
+  look_or_claim: "calm",
   look_here: "busy",
   hold_still: "busy",
   turn_left: "busy",
@@ -18,6 +19,7 @@ const TONES = {
   checking: "busy",
   welcome: "go",
   thanks: "go",
+  claim_needed: "turn",
   other_way: "turn",
   other_payment: "turn",
   staff: "turn",
@@ -25,6 +27,8 @@ const TONES = {
   gate_free: "free",
   gate_fault: "fault",
 };
+// Nobody is in a passage: whoever comes next is spoken to in the kiosk's own language.
+const WAITING = new Set(["show_claim", "look_or_claim"]);
 const ENTRIES = { enter_claim: "claim", enter_pin: "pin" };
 // Where the first reason is said; a welcome needs none.
 const EXPLAINED = new Set(["enter_pin", "other_way", "other_payment", "staff", "denied", "gate_free", "gate_fault"]);
@@ -76,7 +80,7 @@ function found(next) {
   if (back || before === null || next.serial !== before.serial) {
     if (before?.display.prompt !== next.display.prompt) {
       note("");
-      if (next.display.prompt === "show_claim") speak(texts.default);
+      if (WAITING.has(next.display.prompt)) speak(texts.default);
     }
     render();
   }
