@@ -20,6 +20,7 @@ from scripts.bench_kiosk_child import Recording
 from scripts.bench_laps import Spread, peak_mb
 from scripts.bench_peers import FACE_RECOGNITION, PeerEnvironment, PeerProcess, compare
 
+REFERENCE = Path(bench.__file__).parent.parent / "docs/REFERENCE.md"
 APP = typer.Typer()
 APP.command("bench")(bench.main)
 APP.callback()(lambda: None)
@@ -85,6 +86,8 @@ def test_bench_reports_every_key_of_what_it_measured(monkeypatch: pytest.MonkeyP
     assert 0 < kiosk["start_s"] == report["start_s"]
     assert set(kiosk["idle_cpu_percent"]) == {"still", "noise"}
     assert "against" not in report
+    documented = REFERENCE.read_text().split("## What `stile bench --json` reports")[1]
+    assert [key for key in report if f"`{key}`" not in documented] == []
 
 
 def test_the_bare_runs_are_those_of_one_pass_the_mirror_image_with_the_chip() -> None:
