@@ -147,6 +147,7 @@ class ExportReport:
 
 
 _CHANGED = "its line in the file was changed"
+_BEGINS = b'{"type":'  # every line, and nothing within one
 _DECODER = msgspec.json.Decoder(Line)
 
 
@@ -165,7 +166,11 @@ class _Reading:
         self.faults: list[str] = []
 
     def line(self, raw: bytes) -> None:
-        """Take the next line, its newline included."""
+        """Take the next line, its newline included; where a newline was changed, what it parted."""
+        begins = raw.find(_BEGINS, 1)
+        if begins > 0:
+            self.line(raw[:begins])
+            raw = raw[begins:]
         if self._seal is not None:
             self.faults.append("there is more behind the seal")
             return
@@ -207,19 +212,26 @@ class _Reading:
         key = kiosk_key(line.kiosk, line.certificate, self.header.root_public_key, self.header.operator)
         self._walk = ChainWalk(line.kiosk, key)
 
-    def _of(self, kiosk: KioskId) -> ChainWalk:
-        """The walk a line belongs to; one whose opening line was lost has no key, and breaks at once."""
-        if self._walk is None or self._walk.kiosk != kiosk:
-            changed, self._damaged = self._damaged, None
-            self._close()
-            self._walk = ChainWalk(kiosk, None)
-            self._walk.break_at(
-                1, f"the line with its key {'is missing' if changed is None else 'was changed'}"
-            )
+    def _of(self, kiosk: KioskId) -> ChainWalk | None:
+        """The walk a line belongs to; None when the line itself must be what was changed.
+
+        A chain whose opening line was lost has no key, and breaks at once.
+        """
+        if self._walk is not None and self._walk.kiosk == kiosk:
+            return self._walk
+        if self._damaged is None:
+            self._damaged = self._count
+            return None
+        self._damaged = None
+        self._close()
+        self._walk = ChainWalk(kiosk, None)
+        self._walk.break_at(1, "the line with its key was changed")
         return self._walk
 
     def _record(self, line: RecordLine) -> None:
         walk = self._of(line.kiosk)
+        if walk is None:
+            return
         if self._damaged is not None:
             walk.break_at(max(1, line.sequence - 1), _CHANGED)
             self._damaged = None
@@ -237,6 +249,8 @@ class _Reading:
 
     def _head(self, head: ChainHead) -> None:
         walk = self._of(head.kiosk)
+        if walk is None:
+            return
         if self._damaged is not None:
             walk.break_at(head.sequence, _CHANGED)
             self._damaged = None
