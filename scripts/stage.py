@@ -35,7 +35,7 @@ from edge.capture.sample import FailureToAcquire, Frame, Image
 from edge.compare.bound import SearchConfig
 from edge.compare.claim import qr_text
 from edge.compare.search import choose_point
-from edge.config import BrokerSection, GateSection, KioskConfig, KioskSection, ScreenSection
+from edge.config import BrokerSection, GateSection, KioskConfig, KioskSection, PackSection, ScreenSection
 from edge.confirm.liveness import ConfirmConfig
 from edge.decide.verdict import Age, RestrictionState, Tier
 from edge.enact.display import Display, Notice, OtherWayAsked, PinEntered, Prompt, Touch
@@ -94,6 +94,7 @@ class Staging:
     `patience`: how many times slower people move, and how many times longer the stage waits.
     """
 
+    pack: PackSection = field(default_factory=PackSection)
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     extras: Extras = field(default_factory=Extras)
@@ -108,12 +109,12 @@ def patient(times: int) -> Staging:
     """For a machine so many times slower: slower people, and deadlines as long as the config allows."""
     confirm, release = ConfirmConfig(), ReleaseConfig()
     return Staging(
-        msgspec.structs.replace(
+        confirm=msgspec.structs.replace(
             confirm,
             acquire_ms=min(times * confirm.acquire_ms, ACQUIRE_MAX_MS),
             pin_ms=min(times * confirm.pin_ms, PIN_MAX_MS),
         ),
-        msgspec.structs.replace(release, ttl_ms=min(times * release.ttl_ms, TTL_MAX_MS)),
+        release=msgspec.structs.replace(release, ttl_ms=min(times * release.ttl_ms, TTL_MAX_MS)),
         patience=times,
     )
 
@@ -381,6 +382,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             kiosk=KioskSection(str(kiosk_folder)),
             gate=GateSection(GATE, str(gate.path), str(gate_key_file)),
             screen=ScreenSection(port=0),
+            pack=staging.pack,
             confirm=staging.confirm,
             search=staging.search,
             release=staging.release,

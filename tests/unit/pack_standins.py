@@ -11,7 +11,6 @@ import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from onnx_standin import fitted, steady
 
 from edge.app import open_pipeline
 from edge.capture.alignment import align
@@ -24,6 +23,7 @@ from models.preprocessing import to_input
 from models.recipes import FoundRecipe, Recipe, find_recipe
 from models.registry import MANIFEST_FILE, Pack, open_pack
 from scripts.pack_networks import portraits
+from tests.unit.onnx_standin import fitted, steady
 
 SEED = 20261123
 PLAIN = Preprocessing(layout="NCHW", channels="RGB", scale=1.0, offset=0.0)

@@ -1,0 +1,41 @@
+"""A whole kiosk whose pack takes everybody for a recapture: the PIN is asked for, and nobody is accused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from central.adapters.broker import free_port
+from edge.config import PackSection
+from edge.enact.release import ReleaseConfig
+from scripts.stage import Staging
+from tests.e2e.lane import FACES, OPEN_MS, Lane, open_lane
+from tests.unit import pack_standins as standins
+from wire.messages import GateOutcome
+
+
+@pytest.fixture
+async def lane(tmp_path: Path) -> AsyncIterator[Lane]:
+    pack = standins.pack_with_passive_networks(tmp_path / "pack", live=0.2)
+    staging = Staging(
+        pack=PackSection(str(pack.root)),
+        release=ReleaseConfig(open_ms=OPEN_MS, linger_ms=0),
+        mqtt_port=free_port(),
+        head_every_s=3600,
+    )
+    async with open_lane(tmp_path, staging) as lane:
+        yield lane
+
+
+async def test_a_member_who_looks_recaptured_passes_with_the_pin_and_the_record_says_why(lane: Lane) -> None:
+    lane.person.pin = lane.member("birch").pin
+    await lane.claims("birch")
+    lane.floor.person(FACES["birch"])
+    record = await lane.settled()
+    assert (record.verdict, record.gate_outcome) == ("grant", GateOutcome.PASSED)
+    assert (record.circumstances.liveness, record.circumstances.second_factor) == ("undetermined", "good")
+    assert record.comparison is not None
+    assert record.comparison.live == pytest.approx(0.2, abs=1e-3)
+    assert record.comparison.live_min == 0.5
