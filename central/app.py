@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
 from argon2 import PasswordHasher
 
 from central.adapters.broker import EmbeddedBroker
@@ -36,8 +35,9 @@ from central.adapters.tls import TlsFiles, look_at_files, open_context
 from central.config import LoadedConfig, load_config
 from central.restriction import Terms, issue
 from central.review import Case, Matter, Outcome, rule
-from central.service.context import Context, Identity
+from central.service.context import Context
 from central.service.feeds import Feeds
+from central.service.gallery_keys import GalleryKeys
 from central.service.kiosks import BrokerAddress, Kiosks
 from central.service.members import Members
 from central.service.records import Records
@@ -46,10 +46,7 @@ from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.standings import Standings
 from wire import topics
-from wire.canonical import canonical, joined
-from wire.ids import OperatorId, Purpose, ReviewerId, SiteId, parse_operator_id, parse_purpose, parse_site_id
-from wire.pairing import GalleryKey, SiteSecrets
-from wire.sealing import open_seal, seal
+from wire.ids import OperatorId, Purpose, ReviewerId, parse_operator_id, parse_purpose, parse_site_id
 from wire.signing import Signer
 from wire.topics import Address
 from wire.values import Restriction
@@ -60,7 +57,6 @@ TICK_S = 1.0  # how soon a change by another program, such as the command line, 
 PENDING_MAX = 2000  # messages being answered; further ones are dropped, and kiosks ask again
 CONNECT_S = 10.0  # to the embedded broker, which is up already
 ELSEWHERE_S = 2.0  # to another one, before central goes on without
-_SECRETS_KEY_VERSION = 1
 _CONFIG_FILE = "central.toml"
 _EXAMPLE_SCORECARD = Path(__file__).parent / "scorecard.example.toml"
 
@@ -134,20 +130,6 @@ def init_central(
     return config
 
 
-def _site_secrets(
-    store: Store, identity: Identity, site: SiteId, draw: Callable[[int], bytes]
-) -> SiteSecrets:
-    """The site's secrets, drawn the first time; in the database only sealed by the key-encryption key."""
-    name, key = f"site/{site}"[:32], identity.key_encryption_key
-    binding = joined(b"site", site.encode())
-    sealed = store.secret(name)
-    if sealed is None:
-        made = SiteSecrets((GalleryKey(1, draw(32), draw(32)),), draw(32))
-        store.save_secret(name, seal(key, _SECRETS_KEY_VERSION, draw(12), canonical(made), binding))
-        return made
-    return msgspec.msgpack.decode(open_seal({_SECRETS_KEY_VERSION: key}, sealed, binding), type=SiteSecrets)
-
-
 @contextlib.contextmanager
 def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
     """Central's use cases over its database, without network: what the command line and tests work with.
@@ -160,9 +142,12 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
     secret = config.database_password_path
     store = Store(config.database, None if secret is None else load_password(secret))
     try:
-        secrets = _site_secrets(store, identity, settings.site, dice.draw)
+        keys = GalleryKeys(
+            settings.operator, settings.site, identity.key_encryption_key, dice.draw, store, store
+        )
+        keys.reseal()  # a change of the key may have been cut short
         context = Context(
-            settings.operator, settings.site, settings.gallery, identity, secrets, dice.now_ms, dice.draw
+            settings.operator, settings.site, settings.gallery, identity, keys, dice.now_ms, dice.draw
         )
         members = Members(context, store, store, store, dice.hasher)
         standings = Standings(context, config.scorecards, store, store, store, store, store)
@@ -229,6 +214,7 @@ class Central:
                 if self.embedded is not None and await asyncio.to_thread(self.embedded.revive):
                     log.warning("the embedded broker had died; it is back on port %d", self.broker.port)
                 self.desk.kiosks.forget_ring()
+                await asyncio.to_thread(self.desk.context.keys.refresh)
                 if self.admission is not None:
                     await asyncio.to_thread(self.admission.keep, self.desk.kiosks.all())
                 changed = await asyncio.to_thread(self.desk.feeds.refresh)

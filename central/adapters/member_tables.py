@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
@@ -66,6 +66,23 @@ class MemberTables(Database):
         """A subject's template."""
         row = self._one(t.TEMPLATES, subject=subject)
         return None if row is None else _template(row)
+
+    def sealed_before(self, key_version: int, most: int) -> Sequence[tuple[SubjectId, SealedTemplate]]:
+        """Templates, in use and spare, sealed under an earlier key version, at most so many."""
+        found: list[tuple[SubjectId, SealedTemplate]] = []
+        with self._engine.connect() as connection:
+            for table in (t.TEMPLATES, t.SPARE_TEMPLATES):
+                older = select(table).where(table.c.key_version < key_version).limit(most - len(found))
+                found += [(row.subject, _template(row)) for row in connection.execute(older)]
+        return found
+
+    def replace_seals(self, changes: Sequence[tuple[SubjectId, SealedTemplate, SealedTemplate]]) -> None:
+        """Put each second template where exactly the first is still kept; one transaction."""
+        with self._change(feeds=True) as connection:
+            for subject, before, after in changes:
+                for table in (t.TEMPLATES, t.SPARE_TEMPLATES):
+                    kept = update(table).where(table.c.subject == subject, table.c.sealed == before.sealed)
+                    connection.execute(kept.values(sealed=after.sealed, key_version=after.key_version))
 
     def withdraw(self, subject: SubjectId, now_ms: int) -> None:
         """Delete template, PIN, events, standings and restrictions; keep the fact and the claims' digests."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wire.ids import GalleryName, OperatorId, SiteId
+from central.enrolment import check_template
+from central.service.gallery_keys import GalleryKeys
+from wire.ids import GalleryName, OperatorId, SiteId, SubjectId
 from wire.pairing import SiteSecrets
 from wire.signing import Signer
-from wire.values import Certificate
+from wire.values import Certificate, SealedTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,19 @@ class Context:
     site: SiteId
     gallery: GalleryName
     identity: Identity
-    secrets: SiteSecrets = field(repr=False)
+    keys: GalleryKeys = field(repr=False)
     now_ms: Callable[[], int] = field(repr=False)
     draw: Callable[[int], bytes] = field(repr=False)
+
+    @property
+    def secrets(self) -> SiteSecrets:
+        """What every kiosk of the site shares."""
+        return self.keys.current()
+
+    def admitted(self, subject: SubjectId, template: SealedTemplate) -> SealedTemplate:
+        """A kiosk's sealed template as it is kept, under the newest key; raises RefusedError."""
+        check_template(subject, template, self.gallery_keys, self.operator, self.site)
+        return self.keys.sealed(subject, template)
 
     @property
     def gallery_keys(self) -> dict[int, bytes]:

@@ -208,12 +208,17 @@ class Kiosks:
         return known
 
     def revoke(self, kiosk: KioskId) -> None:
-        """Trust a kiosk's key no longer; raises UnknownError. What it holds already, it still holds."""
+        """Trust a kiosk's key no longer, and seal every template anew; raises UnknownError.
+
+        What it holds already, it still holds; of what others are told from now on it can read nothing.
+        """
         known = self._kiosks.kiosk(kiosk)
         if known is None:
             raise UnknownError("kiosk", kiosk)
         self._kiosks.save_kiosk(replace(known, revoked_at_ms=self._context.now_ms()))
         self.forget_ring()
+        if known.certificate is not None:
+            self._context.keys.rotate()
 
     def all(self) -> Sequence[Kiosk]:
         """Every kiosk."""

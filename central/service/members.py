@@ -8,7 +8,7 @@ from typing import Protocol
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from central.enrolment import Consent, check_consent, check_template, gallery_entry
+from central.enrolment import Consent, check_consent, gallery_entry
 from central.errors import ConflictError, UnknownError
 from central.service.context import Context
 from central.subjects import (
@@ -111,7 +111,7 @@ class Members:
         context = self._context
         check_consent(consent)
         if template is not None:
-            check_template(subject, template, context.gallery_keys, context.operator, context.site)
+            template = context.admitted(subject, template)
         enrolled = Subject(subject, context.now_ms())
         if not self._subjects.add_subject(enrolled, template, consent):
             raise ConflictError("subject", subject, "is enrolled already: draw another id")

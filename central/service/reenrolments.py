@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from central.enrolment import Consent, check_consent, check_template
+from central.enrolment import Consent, check_consent
 from central.errors import ConflictError
 from central.fleet import Kiosk, Sighting
 from central.reenrolment import (
@@ -108,10 +108,9 @@ class ReEnrolments:
 
     def enrol_again(self, subject: SubjectId, template: SealedTemplate, consent: Consent) -> bool:
         """A member's new template; whether it waits for the switch. Raises as `Members.enrol`."""
-        context = self._context
         self._members.active(subject)
         check_consent(consent)
-        check_template(subject, template, context.gallery_keys, context.operator, context.site)
+        template = self._context.admitted(subject, template)
         spare = waits(self._plans.plan(), self._templates.template(subject), template)
         self._templates.save_template(subject, template, consent, spare=spare)
         return spare

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edge.adapters.pairing import Identity, keep_secrets, load_identity, pair
-from edge.adapters.uplink import UplinkConfig, open_uplink
+from edge.adapters.templates import Vault
+from edge.adapters.uplink import Uplink, UplinkConfig, open_uplink
+from edge.compare.claim import Claim
+from edge.compare.gallery import Template
 from edge.errors import PairingError, StoreError
 from edge.ports import KnownMember
-from tests.broker.central_rig import RIDE, Rig
-from tests.e2e.kiosk_rig import enrol, eventually, filled, paired
-from wire.ids import KioskId
+from tests.broker.central_rig import RIDE, Clock, Rig, new_config, running
+from tests.e2e.kiosk_rig import enrol, eventually, face, filled, paired
+from wire.ids import KioskId, SubjectId
+from wire.messages import GalleryRow
 from wire.pairing import GalleryKey
 
 
@@ -133,3 +139,62 @@ async def test_a_kiosk_without_the_newest_gallery_key_asks_for_it_and_keeps_it(r
         assert isinstance(after, KnownMember)
         assert after.template is not None
         await eventually(lambda: load_identity(kiosk.folder, os.urandom).secrets == right)
+
+
+async def test_what_a_revoked_kiosk_holds_opens_nothing_new_and_the_others_read_on(rig: Rig, tmp_path: Path):
+    stays, stolen = await paired(rig, tmp_path / "stays"), await paired(rig, tmp_path / "stolen", "gate-2")
+    before, claim = enrol(rig, 1)
+    context = rig.central.desk.context
+    async with stays.running() as uplink:
+        await filled(uplink, before)
+        rig.central.desk.kiosks.revoke(KioskId("gate-2"))
+        after, later_claim = enrol(rig, 2)
+        rig.central.publish_heads()
+        for subject, held, seed in ((before, claim, 1), (after, later_claim, 2)):
+            await eventually(lambda subject=subject: sealed_under(uplink, subject) == 2)
+            template = await opened(uplink, held)
+            assert np.allclose(template.vector, face(seed), atol=1e-5)
+        rows = [row for row in uplink.cache.members() if isinstance(row, GalleryRow) and row.template]
+    theirs = Vault(context.operator, context.site, load_identity(stolen.folder, os.urandom).secrets)
+    assert len(rows) == 2
+    assert [theirs.open(row.subject, row.template) for row in rows] == [None, None]
+    async with stolen.running() as uplink:
+        assert await uplink.members._fetch_keys() is None
+        assert not uplink.members.vault.has_key(2)
+
+
+async def opened(uplink: Uplink, claim: Claim) -> Template:
+    """The template of a claim, once the kiosk has asked for the key it wants."""
+    async with asyncio.timeout(20):
+        while True:
+            known = await uplink.members.resolve(claim)
+            if isinstance(known, KnownMember) and known.template is not None:
+                return known.template
+            await asyncio.sleep(0.01)
+
+
+def sealed_under(uplink: Uplink, subject: SubjectId) -> int | None:
+    row = uplink.cache.member(subject)
+    return row.template.key_version if isinstance(row, GalleryRow) and row.template else None
+
+
+async def test_a_change_of_the_key_that_was_cut_short_is_finished_at_the_next_start(tmp_path: Path):
+    clock = Clock()
+    config = new_config(tmp_path, clock)
+    async with running(config, clock) as rig:
+        subjects = [enrol(rig, seed)[0] for seed in range(3)]
+        keys = rig.central.desk.context.keys
+        keys._templates = Severed()  # type: ignore[assignment]
+        with pytest.raises(ConnectionError):
+            keys.rotate()
+    async with running(config, clock) as rig:
+        desk = rig.central.desk
+        versions = [desk.members._subjects.template(subject).key_version for subject in subjects]
+        assert versions == [2, 2, 2]
+
+
+class Severed:
+    """A database that goes away at the worst moment."""
+
+    def sealed_before(self, key_version: int, most: int) -> None:
+        raise ConnectionError
