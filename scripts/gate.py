@@ -25,9 +25,12 @@ from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.gate import GateEvent, GateInputs, GateState, LinkLost, LinkUp
 from firmware_bridge.messages import CHALLENGE_SIZE
 from firmware_bridge.simulator import ServedGate, SimulatedGate
+from scripts.gate_conform import conform
+from scripts.gate_header import HEADER, header_text
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
-app = typer.Typer(help="Gate controllers: simulate one, watch one.", no_args_is_help=True)
+app = typer.Typer(help="Gate controllers: simulate, watch, and check them.", no_args_is_help=True)
+app.command()(conform)
 
 # Redrawing faster than this tells a technician nothing more.
 REDRAW_S = 0.25
@@ -98,6 +101,13 @@ def simulate(
             if served.failure is not None:
                 typer.echo(f"error: the simulated gate stopped: {served.failure}", err=True)
                 raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def header() -> None:
+    """Write the firmware's gate_protocol.h anew from the protocol's table."""
+    HEADER.write_text(header_text())
+    typer.echo(str(HEADER))
 
 
 @app.command()

@@ -74,8 +74,10 @@ def build_simavr(folder: Path) -> Path:
         raise BuildError("simavr is missing: sudo apt install simavr libsimavr-dev libelf-dev")
     program = folder / "gate-simavr"
     shared = [HOST_BOARD / name for name in ("stepped.c", "served.c", "main.c", "queue.c")]
-    _run([compiler, "-std=gnu11", "-O2", *WARNINGS, "-I/usr/include/simavr", f"-I{FIRMWARE}", "-o",
-          str(program), str(SIMAVR_BOARD), *map(str, shared), "-l:libsimavr.a", "-lelf", "-lpthread"])  # fmt: skip
+    flags = [*WARNINGS, "-I/usr/include/simavr", f"-I{FIRMWARE}"]
+    libraries = ["-l:libsimavr.a", "-lelf", "-lpthread"]
+    _run([compiler, "-std=gnu11", "-O2", *flags, "-o", str(program), *map(str, [SIMAVR_BOARD, *shared]),
+          *libraries])  # fmt: skip
     return program
 
 

@@ -1,4 +1,4 @@
-"""What the conformance suite can be run against: each takes bytes, inputs and time, and gives bytes and changes."""
+"""What the conformance suite runs against: bytes, inputs and time in, bytes and changes of outputs out."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from firmware_bridge.auth import GateKeys
 from firmware_bridge.messages import BAUD, Inputs, Outputs
 from firmware_bridge.simulator import SimulatedGate
 
+NOTHING_ON: Final = Inputs(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Drive:
     """What is wired to a target: its inputs, and faults of relays and clock."""
 
-    inputs: Inputs = Inputs(0)
+    inputs: Inputs = NOTHING_ON
     relays_stuck: bool = False
     clock_stopped: bool = False
 
@@ -132,9 +134,10 @@ class SimulatorTarget:
         self._gate = SimulatedGate(keys)
         self._drive = Drive()
         self._outputs = Outputs(0)
+        self._powered_ms = 0
 
     def step(self, wire: bytes, until_ms: int, drive: Drive) -> Heard:
-        """As Target; it has no clock that could stop."""
+        """As Target."""
         gate, changes = self._gate, []
         if drive != self._drive:
             gate.drive(drive.inputs)
@@ -142,11 +145,14 @@ class SimulatorTarget:
                 gate.fail_relay()
             else:
                 gate.repair_relay()
+            if drive.clock_stopped:
+                gate.stop_clock()
             changes.append(Change(gate.uptime_ms * 1_000, drive.inputs, self._outputs))
             self._drive = drive
-        known = len(gate.history)
-        heard = gate.exchange(wire, gate.now_ms + max(until_ms - gate.uptime_ms, 0))
-        for change in list(gate.history)[known:]:
+        while len(gate.history) > 1:
+            gate.history.popleft()
+        heard = gate.exchange(wire, self._powered_ms + until_ms)
+        for change in list(gate.history)[1:]:
             self._outputs = change.outputs
             changes.append(Change(change.at_ms * 1_000, drive.inputs, change.outputs))
         return Heard(heard, tuple(changes))
@@ -154,6 +160,7 @@ class SimulatorTarget:
     def restart(self) -> None:
         """As Target."""
         self._gate.reboot()
+        self._powered_ms = self._gate.now_ms
         self._drive = Drive()
         self._outputs = Outputs(0)
 
@@ -166,7 +173,7 @@ READ_MAX: Final = 4_096
 
 
 class LineTarget:
-    """A real controller on a serial port: no side channel, so only what needs no inputs can be asked of it."""
+    """A real controller on a serial port: no side channel, so only what needs no inputs can be asked."""
 
     def __init__(self, port: str) -> None:
         try:

@@ -15,6 +15,9 @@ from firmware_bridge.simulator.line import FaultyLine
 # The controller's main loop; DEBOUNCE_MS and LIFE_SAFETY_MS are multiples of it.
 TICK_MS = 5
 
+# The watchdog of the C firmware on an ATmega328P.
+WATCHDOG_MS = 250
+
 # Output changes kept for tests to read; stops a long demo from growing.
 HISTORY_MAX = 1_000
 
@@ -34,7 +37,8 @@ class SimulatedGate:
     """A gate with a person-sized hole in it. All instants are milliseconds of the caller's clock, rising.
 
     `keys` are the gate's, None before it is provisioned; `fail_open` is the jumper; with `auto_walk_ms` a
-    person walks through that long after each release. `first_uptime_ms` is what the first boot's clock starts from, to see it wrap.
+    person walks through that long after each release. `first_uptime_ms` is what the first boot's clock
+    starts from, to see it wrap.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class SimulatedGate:
         self._door_kept_open = False
         self._walks: list[people.Walk] = []
         self._boot_id = first_boot_id - 1
+        self._stopped: tuple[int, int] | None = None
         self._start(first_uptime_ms)
 
     # --- the clock and the line -----------------------------------------------------------------------
@@ -78,6 +83,8 @@ class SimulatedGate:
         """Run the controller up to now, tick by tick."""
         while self._now_ms < now_ms:
             self._now_ms = min(self._now_ms + TICK_MS, now_ms)
+            if self._stopped is not None and self._now_ms - self._stopped[0] >= WATCHDOG_MS:
+                self.reboot()
             self._tick()
 
     @property
@@ -88,6 +95,8 @@ class SimulatedGate:
     @property
     def uptime_ms(self) -> int:
         """The controller's own clock."""
+        if self._stopped is not None:
+            return self._stopped[1]
         return (self._now_ms - self._powered_ms) % (1 << 32)
 
     @property
@@ -176,6 +185,10 @@ class SimulatedGate:
         """The relays stay as they are from now on, whatever they are told."""
         self._relay_stuck = True
 
+    def stop_clock(self) -> None:
+        """The controller's clock stands still; its watchdog restarts it."""
+        self._stopped = (self._now_ms, self.uptime_ms)
+
     def repair_relay(self) -> None:
         """The relays follow again."""
         self._relay_stuck = False
@@ -194,6 +207,7 @@ class SimulatedGate:
     def _start(self, uptime_ms: int) -> None:
         self._boot_id += 1
         self._powered_ms = self._now_ms - uptime_ms
+        self._stopped = None
         self._contacts = self._contacts if self._relay_stuck else Outputs(0)
         self.controller = Controller(self._keys, self._boot_id, self._protocol_hash, uptime_ms)
         self.history.append(Change(uptime_ms, Outputs(0)))

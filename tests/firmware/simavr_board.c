@@ -25,6 +25,9 @@ enum { CYCLES_PER_BYTE = CLOCK_HZ / (GATE_BAUD / 10) };
 /* TIMSK0 of an ATmega328P, in the data space: its OCIE0A bit is the firmware's clock. */
 enum { TIMSK0_AT = 0x6e };
 
+/* PINB; those of C and D follow three bytes apart. */
+enum { PINB_AT = 0x23 };
+
 struct wire {
     char port;
     uint8_t bit;
@@ -61,7 +64,12 @@ static uint8_t kept[MEMORY_SIZE];
 static void drive(const struct wire *wire, uint16_t active)
 {
     const bool high = ((active & wire->means) != 0) == wire->active_high;
-    avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ(wire->port), wire->bit), high);
+    avr_irq_t *pin = avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ(wire->port), wire->bit);
+    const uint8_t reads = avr->data[PINB_AT + 3 * (wire->port - 'B')];
+    /* A reset clears what the pins read as, and simavr passes on no level that it holds already. */
+    if ((reads >> wire->bit & 1) != high)
+        avr_raise_irq(pin, !high);
+    avr_raise_irq(pin, high);
 }
 
 /* What the pins read as whenever the firmware changes a port's direction or pull-ups. */
@@ -207,6 +215,9 @@ void host_pass_ms(void)
         avr->data[TIMSK0_AT] = 0;
     host.clock_stopped = false;
     drive_all();
+    /* A reset by the watchdog forgets it. */
+    if (avr_cycle_timer_status(avr, on_byte_time, NULL) == 0)
+        avr_cycle_timer_register(avr, CYCLES_PER_BYTE, on_byte_time, NULL);
     while (avr->cycle < until) {
         const int state = avr_run(avr);
         if (state == cpu_Done || state == cpu_Crashed) {
