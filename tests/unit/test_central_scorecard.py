@@ -14,6 +14,7 @@ import central.app
 from central.errors import ConfigError, RefusedError
 from central.scorecard import (
     DAY_MS,
+    HORIZON_HALF_LIVES,
     Event,
     EventKind,
     EventOutcome,
@@ -21,6 +22,7 @@ from central.scorecard import (
     check_event,
     parse_scorecard,
     score,
+    sentences,
 )
 from central.standing import compute, cut, due, restricted
 from wire.canonical import canonical
@@ -122,6 +124,10 @@ def factor(**changes: Any) -> dict[str, Any]:
     [
         ({"factor": [factor(kind="mood")]}, "factor[0].kind"),
         ({"factor": [factor(text="")]}, "factor[0].text"),
+        ({"factor": [factor(), factor(outcome="broken", text="   ")]}, "factor[1].text"),
+        ({"factor": [factor(points=0)]}, "factor[0].points"),
+        ({"factor": [factor(site="south")]}, "factor[0].site"),
+        ({"factor": [{k: v for k, v in factor().items() if k != "half_life_days"}]}, "factor[0]"),
         ({"factor": [factor(operator="bus")]}, "factor[0].operator"),
         ({"factor": [factor(purpose="credit")]}, "factor[0].purpose"),
         ({"factor": [factor(), factor()]}, "factor"),
@@ -140,6 +146,36 @@ def test_linting_refuses_a_scorecard_and_names_the_key(changes: dict[str, Any], 
     assert refusal.value.key == key
 
 
+def test_a_factor_that_names_another_operators_or_purposes_events_is_told_why_it_may_not():
+    for name in ("operator", "purpose"):
+        with pytest.raises(
+            ConfigError, match="its own operator's and purpose's events, and can name no others"
+        ):
+            card(factor=[factor(**{name: "other"})])
+
+
+def test_a_member_can_read_all_of_it_in_sentences():
+    told, shown = "\n".join(sentences(card())), card()
+    for rule in shown.factor:
+        assert f"{rule.event_kind} {rule.outcome}: {rule.points:+d} points" in told
+        assert rule.text in told
+    for tier in shown.tier:
+        assert f"from {tier.at_least} points: {tier.name}" in told
+    assert "It alone never refuses anybody." in told
+
+
+def test_an_event_counts_to_its_horizon_and_not_past_it():
+    rule = card(factor=[factor(points=200, cap=1000, half_life_days=1)])
+    many = [event(number) for number in range(1000)]
+    horizon_ms = HORIZON_HALF_LIVES * DAY_MS
+    assert score(rule, ADA, many, NOW_MS + horizon_ms).score == 695
+    assert score(rule, ADA, many, NOW_MS + horizon_ms + 1).factors == ()
+
+
+def test_what_a_reviewer_struck_does_not_count():
+    assert score(card(), ADA, [event(struck=True)], NOW_MS).score == 500
+
+
 @pytest.mark.parametrize("missing", ["valid_hours", "currency", "base", "tier"])
 def test_a_scorecard_without_expiry_currency_base_or_tiers_is_refused(missing: str):
     with pytest.raises(ConfigError, match=missing):
@@ -150,6 +186,9 @@ def test_conduct_counts_only_with_an_incident_number():
     with pytest.raises(RefusedError, match="incident number"):
         check_event(event(kind=EventKind.CONDUCT), NOW_MS)
     check_event(event(kind=EventKind.CONDUCT, incident="2026-12"), NOW_MS)
+    for bad in ("", "e 1", "e" * 65, "e\n"):
+        with pytest.raises(RefusedError, match="1 to 64"):
+            check_event(event(event_id=bad), NOW_MS)
     with pytest.raises(RefusedError, match="past"):
         check_event(event(at_ms=NOW_MS + 1), NOW_MS)
 
