@@ -6,13 +6,20 @@ import asyncio
 import base64
 import contextlib
 import sqlite3
+from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
-from tests.broker.central_rig import RECIPE, Rig
-from wire.ids import SubjectId
+from central.adapters.keyfiles import load_reviewer
+from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.restriction import CONTEST_DAYS, DAY_MS, Terms
+from central.review import Outcome, rule
+from tests.broker.central_rig import RECIPE, RIDE, Rig
+from wire.ids import ReasonCode, ReviewerId, SubjectId
 from wire.sealing import seal, template_binding
+from wire.signing import Signer
 
 CONSENT = {"text_version": "2026-11", "language": "en", "at_ms": 1}
 
@@ -62,12 +69,64 @@ async def test_a_member_is_enrolled_given_a_claim_and_a_pin_and_explained(rig: R
         assert (await client.get(f"/v1/subjects/{subject}/standing/ride")).status_code == 409
 
 
-async def test_nothing_but_pairing_answers_without_the_token(rig: Rig):
+async def test_without_the_token_nothing_answers_but_pairing_and_what_members_may_read(rig: Rig):
     async with httpx.AsyncClient(base_url=rig.central.http_url) as client:
+        told = (await client.get("/v1/scorecards")).json()
+        assert told["scorecards"] == [{"purpose": "locker", "version": 1}, {"purpose": "ride", "version": 1}]
+        assert (await client.get("/v1/scorecards/ride")).json()["base"] == 500
+        text = await client.get("/v1/scorecards/ride/text")
+        assert "fare broken: -60 points each" in text.text
+        assert (await client.get("/v1/scorecards/none")).status_code == 404
+        assert (await client.get("/v1/contests/K7PD-2MXW")).status_code == 404
+        assert (await client.get("/v1/contests/../kiosks")).status_code in (401, 404)
+        for path in ("/v1/restrictions", "/v1/cases", "/v1/scorecards-of-others", "/v1/contests"):
+            assert (await client.get(path)).status_code == 401, path
+        assert (await client.post("/v1/rulings", content=b"{}")).status_code == 401
         assert (await client.get("/v1/kiosks")).status_code == 401
         wrong = {"authorization": "Bearer wrong"}
         assert (await client.get("/v1/kiosks", headers=wrong)).status_code == 401
         assert (await client.post("/v1/pair", content=b"{}")).status_code == 400
+
+
+async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles_it(rig: Rig, tmp_path: Path):
+    config, desk = load_config(rig.config), rig.central.desk
+    keys = [tmp_path / "ada.json", tmp_path / "bea.json"]
+    for key in keys:
+        await asyncio.to_thread(add_reviewer, config, ReviewerId(key.stem), key)
+    rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
+    subject, _ = rig.add_member()
+    terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), "Incident 12", rig.clock.ms + DAY_MS)
+    made = issue_restriction(desk, terms, keys[0])
+    path = f"/v1/contests/{made.contest_code}"
+    async with httpx.AsyncClient(base_url=rig.central.http_url) as member:
+        told = await member.get(path)
+        assert (told.json()["state"], told.json()["reason_text"]) == ("in force", "Incident 12")
+        contested = await member.post(path, json={"note": "I was not there."})
+        assert (contested.status_code, contested.json()["state"]) == (201, "contested")
+        assert contested.json()["decide_by_ms"] == rig.clock.ms + CONTEST_DAYS * DAY_MS
+        assert (await member.post(path, json={"note": "Again."})).status_code == 409
+        assert (await member.post(path, json={"note": ""})).status_code == 422
+        for hidden in (subject, made.restriction_id, "ada"):
+            assert hidden not in told.text + contested.text
+    (case,) = desk.reviews.open_cases()
+    rulings = []
+    for key in keys:
+        own = load_reviewer(key)
+        signer = Signer.from_seed(own.seed)
+        rulings.append(rule(case, Outcome.STRUCK, "Mistaken.", signer, own.certificate, rig.clock.ms))
+    async with rig.http() as client:
+        waiting = (await client.get("/v1/cases")).json()
+        assert [each["target"] for each in waiting] == [made.restriction_id]
+        forged = msgspec.structs.replace(rulings[1], outcome=Outcome.UPHELD)
+        for refused in (rulings[0], forged):
+            answer = await client.post("/v1/rulings", content=msgspec.json.encode(refused))
+            assert (answer.status_code, answer.json()["error"]) == (422, "refused")
+        assert (await client.post("/v1/rulings", content=b"[]")).status_code == 422
+        answer = await client.post("/v1/rulings", content=msgspec.json.encode(rulings[1]))
+        assert (answer.status_code, answer.json()["settled_by"]) == (201, "bea")
+        (listed,) = (await client.get("/v1/restrictions")).json()
+        assert (listed["state"], listed["contests"][0]["ruling"]) == ("struck", "Mistaken.")
+    assert desk.standings.issued(subject, RIDE).restrictions == ()
 
 
 async def test_a_template_sealed_for_somebody_else_is_refused(rig: Rig):

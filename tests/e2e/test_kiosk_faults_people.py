@@ -6,14 +6,18 @@ import asyncio
 
 import pytest
 
+from central.app import add_reviewer, issue_restriction, load_config
+from central.restriction import DAY_MS, Terms
 from edge.capture.detection import ZoneConfig
 from edge.capture.sample import Frame
 from edge.compare.claim import qr_text
+from edge.decide.verdict import RestrictionState
 from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.passage.advance import RECLAIM_MS
 from scripts.cast import MEMBERS
-from scripts.stage import enrol_member
+from scripts.stage import OPERATOR, PURPOSE, enrol_member
 from tests.e2e.lane import FACES, STRANGER, Lane, eventually
+from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId
 from wire.messages import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -135,3 +139,26 @@ async def test_a_wrong_pin_opens_nothing(lane: Lane):
     assert lane.gate(lambda gate: gate.open_passage) is None
     lane.stage.screen.press(NotMe())
     await eventually(lambda: lane.kiosk.is_waiting, "the kiosk is free again")
+
+
+async def test_a_reviewers_restriction_denies_and_a_revoked_reviewers_does_not(lane: Lane):
+    key = lane.stage._reviewer_key.parent / "vera.json"
+    config = load_config(key.parent / "central" / "central.toml")
+    await asyncio.to_thread(add_reviewer, config, ReviewerId("vera"), key)
+    amber, desk = lane.member("amber"), lane.stage.central.desk
+    now_ms = desk.context.now_ms()
+    why = (ReasonCode("staff_assaulted"), "Incident 12", now_ms + DAY_MS)
+    made = issue_restriction(desk, Terms(amber.subject, OperatorId(OPERATOR), Purpose(PURPOSE), *why), key)
+    await lane.stage._told(amber.subject, RestrictionState.VERIFIED)
+    record = await lane.passes("amber")
+    assert (record.verdict, record.reasons[0], record.restriction) == (
+        "deny",
+        "restriction",
+        made.restriction_id,
+    )
+    assert (record.contest_code, record.gate_outcome) == (made.contest_code, GateOutcome.NOT_RELEASED)
+
+    desk.reviews.revoke(ReviewerId("vera"))
+    await lane.stage._told(amber.subject, RestrictionState.NONE)
+    record = await lane.passes("amber")
+    assert (record.verdict, record.restriction) == ("grant", None)

@@ -66,6 +66,93 @@ def test_a_lost_code_is_replaced_and_every_earlier_one_revoked(config: Path):
     assert set(row.revoked_digests) == set(digests[:2])
 
 
+def test_a_scorecard_is_shown_to_members_and_linted_by_file_alone(config: Path):
+    card = config.parent / "ride.scorecard.toml"
+    shown = told(config, "scorecard", "show", "ride")
+    assert (shown["operator"], shown["base"], shown["factor"][0]["text"]) == (
+        "metro",
+        500,
+        "You paid your fares.",
+    )
+    plain = run("scorecard", "show", "ride", "--config", str(config)).stdout
+    assert "fare broken: -60 points each" in plain
+    fine = run("scorecard", "lint", str(card), "--json")
+    assert (fine.exit_code, json.loads(fine.stdout)["factors"]) == (0, 6)
+    assert run("scorecard", "lint", str(card), "--operator", "bus").exit_code == 2
+    for old, new, said in (
+        ('kind = "fare"', 'kind = "mood"', "factor[0].kind"),
+        ('text = "A fare was not paid."', "", "text"),
+        ("valid_hours = 48", "", "valid_hours"),
+        ('kind = "fare"', 'purpose = "locker"\nkind = "fare"', "can name no others"),
+        ('kind = "fare"', 'operator = "bus"\nkind = "fare"', "can name no others"),
+    ):
+        bad = config.parent / "bad.toml"
+        bad.write_text(card.read_text().replace(old, new, 1))
+        refused = run("scorecard", "lint", str(bad))
+        assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_an_event_is_disputed_and_settled_and_a_restriction_contested_upheld_and_ended(config: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")["subject"]
+    ada, bea = (str(config.parent / f"{name}.json") for name in ("ada", "bea"))
+    for name, key in (("ada", ada), ("bea", bea)):
+        assert run("reviewer", "add", name, "--key", key, "--config", str(config)).exit_code == 0
+    event = ["--id", "f1", "--kind", "fare", "--outcome", "broken"]
+    assert told(config, "event", "add", member, *event)["score"] == 440
+    opened = told(config, "event", "dispute", "f1", "--note", "That was not me.")
+    assert (opened["opened_by"], opened["settled_by"]) == ("member", None)
+    assert told(config, "standing", "explain", member)["score"] == 500
+    assert [each["target"] for each in told(config, "reviewer", "cases")["cases"]] == ["f1"]
+    ruling = ["--outcome", "upheld", "--note", "The gate was fine."]
+    assert told(config, "event", "settle", "f1", "--key", ada, *ruling)["settled_by"] == "ada"
+    (listed,) = told(config, "event", "list", member)["events"]
+    assert (listed["state"], listed["cases"][0]["ruling"]) == ("counts", "The gate was fine.")
+
+    terms = ["--reason", "staff_assaulted", "--text", "Incident 12", "--until", in_two_days()]
+    issued = told(config, "restriction", "issue", member, "--key", ada, *terms)
+    told(config, "restriction", "contest", issued["contest_code"], "--note", "I was not there.")
+    own = run("restriction", "settle", issued["contest_code"], "--key", ada, *ruling, "--config", str(config))
+    assert (own.exit_code, "another reviewer has to settle it" in own.stderr) == (1, True)
+    told(config, "restriction", "settle", issued["contest_code"], "--key", bea, *ruling)
+    shown = told(config, "restriction", "show", issued["contest_code"])
+    assert (shown["state"], shown["cases"][0]["settled_by"]) == ("in force", "bea")
+    report = told(config, "restriction", "report")
+    assert report["overall"] == report["reviewers"]["ada"] == report["reasons"]["staff_assaulted"]
+    assert (report["overall"]["issued"], report["overall"]["lowest_tier"], report["overall"]["low_n"]) == (
+        1,
+        0,
+        True,
+    )
+    assert report["base"]["ride"] == {"tier": "assisted", "members": 1, "lowest_tier": 0}
+    assert run("reviewer", "revoke", "ada", "--config", str(config)).exit_code == 0
+    (only,) = told(config, "restriction", "list")["restrictions"]
+    assert (only["binds"], only["state"]) == (False, "of a revoked reviewer")
+    assert told(config, "standing", "explain", member)["restrictions"] == []
+
+
+def test_an_export_is_verified_without_a_configuration_and_a_changed_one_is_exit_code_1(config: Path):
+    told(config, "kiosk", "add", "gate-1")
+    file = config.parent / "records.jsonl"
+    made = told(config, "audit", "export", str(file))
+    assert (made["lines"], file.stat().st_mode & 0o777) == (3, 0o600)
+    again = run("audit", "export", str(file), "--config", str(config))
+    assert (again.exit_code, "File exists" in again.stderr) == (1, True)
+    alone = run("audit", "verify", "--export", str(file), "--root", made["root"], "--json")
+    found = json.loads(alone.stdout)
+    assert (alone.exit_code, found["broken"], found["fault"], found["root"]) == (0, 0, None, made["root"])
+    other = run("audit", "verify", "--export", str(file), "--root", "ab" * 32)
+    assert (other.exit_code, "another root key" in other.stdout) == (1, True)
+    assert run("audit", "verify", "--export", str(file), "--root", "ab").exit_code == 1
+    file.write_bytes(file.read_bytes().replace(b"metro", b"metra", 1))
+    assert run("audit", "verify", "--export", str(file)).exit_code == 1
+
+
+def test_retention_says_how_much_went(config: Path):
+    gone = told(config, "retention", "run")
+    assert gone == dict.fromkeys(("records", "records_of_withdrawn", "events", "restrictions", "subjects"), 0)
+
+
 def in_two_days() -> str:
     return (datetime.fromtimestamp(utc_ms() / 1000, UTC) + timedelta(days=2)).date().isoformat()
 

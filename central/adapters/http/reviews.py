@@ -135,11 +135,11 @@ def reviews(desk: Desk) -> APIRouter:
 
     @router.post("/rulings", status_code=201)
     @changes
-    def ruling(body: RawBody) -> Response:
+    def ruling(body: RawBody) -> Any:
         try:
             signed = msgspec.json.decode(body, type=Ruling)
         except ValueError as error:
             return problem(422, "malformed", str(error))
-        return as_json(as_fields(desk.reviews.settle(signed)))
+        return as_fields(desk.reviews.settle(signed))
 
     return router
