@@ -151,7 +151,7 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
         )
         members = Members(context, store, store, store, dice.hasher)
         standings = Standings(context, config.scorecards, store, store, store, store, store)
-        feeds = Feeds(context, store, standings, store)
+        feeds = Feeds(context, store, standings, store, store)
         kiosks = Kiosks(context, store, store, store)
         records = Records(context, store, store, store)
         reviews = Reviews(context, standings, store, store, store, store)
@@ -181,9 +181,9 @@ class Central:
             self.link.publish(address, payload)
 
     def publish_heads(self) -> None:
-        """Take up changes and tell every head, now."""
+        """Take up changes, and tell them and every head, now."""
         self.desk.feeds.refresh()
-        self._send(self.switchboard.heads())
+        self._send([*self.switchboard.deltas(), *self.switchboard.heads()])
 
     def on_connect(self) -> None:
         """Call the roll, so that each kiosk says how it is, and tell every head."""
@@ -221,6 +221,7 @@ class Central:
             except Exception:  # a full disk passes; kiosks see their heads age meanwhile
                 log.exception("the feeds could not be kept")
                 continue
+            self._send(self.switchboard.deltas())
             if changed or time.monotonic() - signed_s >= every_s:
                 self._send(self.switchboard.heads())
                 signed_s = time.monotonic()

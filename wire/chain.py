@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
 
 import msgspec
 
@@ -20,7 +19,6 @@ SALT_BYTES = 16
 _GENESIS = b"stile chain genesis v1"
 _COMMITMENT = b"stile record commitment v1"
 _LINK = b"stile record link v1"
-_CHUNK = b"stile chunk v1"
 
 
 def genesis(kiosk: KioskId) -> bytes:
@@ -65,8 +63,3 @@ def commitment_of(record: ChainedRecord) -> bytes:
 def joins(previous: bytes, record: ChainedRecord) -> bool:
     """Whether a record's link follows from the one before it."""
     return record.link == link(previous, record.sequence, commitment_of(record))
-
-
-def chunk_digest(rows: Iterable[object]) -> bytes:
-    """The digest a head gives for a chunk of rows, in their order."""
-    return hashlib.sha256(joined(_CHUNK, canonical(tuple(rows)))).digest()

@@ -140,32 +140,41 @@ class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="rep
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="head"):
-    """What a feed holds at `issued_at_ms`, signed again every 60 s; later means larger (epoch, version)."""
+    """What a feed holds at `issued_at_ms`, signed again every 60 s; later means larger (epoch, version).
+
+    `rows_digest` is that of all its rows (`packing.rows_digest`), whichever way they came.
+    """
 
     name: f.Slug
     epoch: f.Count
     version: f.Count
     issued_at_ms: f.InstantMs
     count: f.Count
+    rows_digest: f.DigestBytes
     chunk_digests: Annotated[tuple[f.DigestBytes, ...], Meta(max_length=CHUNKS_MAX)]
 
 
 class StandingDelta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="standing_delta"):
-    """The standings that changed from `version` - 1 to `version`, tombstones included."""
+    """The standings that changed from `version` - 1 to `version`, tombstones included.
+
+    Of those in `gone` nothing is left, their tombstones neither: retention took them.
+    """
 
     epoch: f.Count
     version: f.Count
     issued_at_ms: f.InstantMs
     rows: Annotated[tuple[StandingEntry, ...], Meta(max_length=DELTA_MAX_ROWS)]
+    gone: Annotated[tuple[f.Subject, ...], Meta(max_length=DELTA_MAX_ROWS)] = ()
 
 
 class GalleryDelta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_delta"):
-    """The gallery entries that changed from `version` - 1 to `version`, tombstones included."""
+    """The gallery entries that changed from `version` - 1 to `version`, tombstones and `gone` included."""
 
     epoch: f.Count
     version: f.Count
     issued_at_ms: f.InstantMs
     rows: Annotated[tuple[GalleryEntry, ...], Meta(max_length=DELTA_MAX_ROWS)]
+    gone: Annotated[tuple[f.Subject, ...], Meta(max_length=DELTA_MAX_ROWS)] = ()
 
 
 class RollCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="roll_call"):

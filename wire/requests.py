@@ -12,12 +12,14 @@ import msgspec
 from msgspec import Meta
 
 from wire import fields as f
-from wire.fleet import Head
+from wire.fleet import GalleryDelta, Head, StandingDelta
+from wire.packing import PACKED_MAX_BYTES
 from wire.values import GalleryEntry, StandingEntry
 
-CHUNK_MAX_ROWS = 1024  # rows of one snapshot chunk
-CHUNK_MAX_BYTES = 192 * 1024  # encoded rows of one chunk: fits the reply topic with its envelope
 PIN_MAX_DIGITS = 12
+
+PackedRows = Annotated[bytes, Meta(max_length=PACKED_MAX_BYTES)]
+"""Rows of a chunk, deflated; `packing.unpack_…` turns them into records, under a bound, or refuses them."""
 
 
 class StandingRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="standing_request"):
@@ -47,6 +49,16 @@ class GalleryChunkRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     epoch: f.Count
     version: f.Count
     index: f.Count
+
+
+class DeltaRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="delta_request"):
+    """The change that led to `version`, of a gallery or (None) of the envelope's purpose: one was missed."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    epoch: f.Count
+    version: f.Count
+    gallery: f.Gallery | None = None
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="claim_request"):
@@ -114,24 +126,24 @@ class StandingReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
 
 class StandingChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="standing_chunk"):
-    """Rows of chunk `index`; their digest is the one the head gave for it."""
+    """Chunk `index` of a snapshot; the digest of its rows is the one the head gave for it."""
 
     nonce: f.NonceBytes
     epoch: f.Count
     version: f.Count
     index: f.Count
-    rows: Annotated[tuple[StandingEntry, ...], Meta(max_length=CHUNK_MAX_ROWS)]
+    packed: PackedRows
 
 
 class GalleryChunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_chunk"):
-    """Rows of chunk `index`; their digest is the one the head gave for it."""
+    """Chunk `index` of a snapshot; the digest of its rows is the one the head gave for it."""
 
     nonce: f.NonceBytes
     gallery: f.Gallery
     epoch: f.Count
     version: f.Count
     index: f.Count
-    rows: Annotated[tuple[GalleryEntry, ...], Meta(max_length=CHUNK_MAX_ROWS)]
+    packed: PackedRows
 
 
 class HeadReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="head_reply"):
@@ -139,6 +151,13 @@ class HeadReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="he
 
     nonce: f.NonceBytes
     head: Head
+
+
+class DeltaReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="delta_reply"):
+    """The change asked for, as it was told."""
+
+    nonce: f.NonceBytes
+    delta: StandingDelta | GalleryDelta
 
 
 class ClaimReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="claim_reply"):
@@ -196,6 +215,7 @@ class Refusal(StrEnum):
     """Why central does not answer a request."""
 
     SUPERSEDED = "superseded"  # the snapshot has moved on: take the newest head
+    NOT_KEPT = "not_kept"  # that change is not kept any more: take the snapshot
     UNKNOWN_FEED = "unknown_feed"  # no such purpose, gallery or chunk here
     TOO_LATE = "too_late"
     NOT_OFFERED = "not_offered"  # this central does not do that
@@ -219,6 +239,7 @@ Request = (
     | GalleryKeyRequest
     | HeadRequest
     | CertificateRequest
+    | DeltaRequest
 )
 Reply = (
     StandingReply
@@ -230,5 +251,6 @@ Reply = (
     | GalleryKeyReply
     | HeadReply
     | CertificateReply
+    | DeltaReply
     | Refused
 )

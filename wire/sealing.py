@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -29,6 +30,7 @@ _BOX_FORM = 2
 _BOX = b"stile box v1"
 
 
+@lru_cache(maxsize=16)  # making one takes as long as sealing three rows
 def _cipher(key: bytes) -> AESGCM:
     if len(key) != SEAL_KEY_BYTES:
         raise MalformedKeyError("AES-256 key", SEAL_KEY_BYTES, len(key))

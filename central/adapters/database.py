@@ -21,7 +21,9 @@ from central.adapters.engines import database_url, lock, open_engine, writer_of
 from central.errors import StorageError
 
 _REVISION = "feeds"
+CHANGES_FLOOR = "feed changes floor"  # up to this revision, who changed is not kept any more
 _WHOLE = "stile"  # what a change locks that names nothing smaller
+ANYBODY = ""  # in the place of a changed subject: every row of every feed may be another
 Value = TypeVar("Value")
 
 
@@ -58,7 +60,10 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _change(self, what: str = _WHOLE, *, feeds: bool = False) -> Iterator[Connection]:
+    def _change(
+        self, what: str = _WHOLE, *, feeds: bool = False, subjects: Sequence[str] = (ANYBODY,)
+    ) -> Iterator[Connection]:
+        """One transaction; with `feeds` it raises the revision and notes whose rows may be others now."""
         with self._writer.begin() as connection:
             lock(connection, what)
             yield connection
@@ -70,10 +75,14 @@ class Database:
                 )
                 if bumped.rowcount == 0:
                     connection.execute(insert(t.REVISIONS).values(name=_REVISION, revision=1))
+                now = select(t.REVISIONS.c.revision).where(t.REVISIONS.c.name == _REVISION)
+                revision = connection.execute(now).scalar_one()
+                for subject in subjects:
+                    self._replaced(connection, t.FEED_CHANGES, subject=subject, revision=revision)
 
     def _added(self, table: Table, *, feeds: bool = False, **values: object) -> bool:
         try:
-            with self._change(feeds=feeds) as connection:
+            with self._change(feeds=feeds, subjects=(str(values.get("subject", ANYBODY)),)) as connection:
                 connection.execute(insert(table).values(**values))
         except IntegrityError:
             return False

@@ -1,4 +1,4 @@
-"""Kiosks, pairing codes, feed versions and sealed secrets in the database."""
+"""Kiosks, pairing codes and sealed secrets in the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Row, delete, insert, update
 from central.adapters import tables as t
 from central.adapters.database import Database, decoded
 from central.fleet import Kiosk, PairingCode, Sighting
-from central.service.feeds import FeedVersion
 from wire.canonical import canonical
 from wire.ids import GalleryName, KioskId, Purpose, SiteId
 from wire.values import Certificate
@@ -83,20 +82,6 @@ class FleetTables(Database):
             Sighting(row.kiosk, row.presence, row.boot_id, row.seen_at_ms, row.pack_digest, row.recipe_digest)
             for row in rows
         ]
-
-    def feed(self, kind: str, name: str) -> FeedVersion | None:
-        """The version of a feed."""
-        row = self._one(t.FEEDS, kind=kind, name=name)
-        return None if row is None else FeedVersion(row.kind, row.name, row.epoch, row.version, row.digest)
-
-    def raise_epochs(self) -> None:
-        """Raise the epoch of every feed, and the revision."""
-        with self._change(feeds=True) as connection:
-            connection.execute(update(t.FEEDS).values(epoch=t.FEEDS.c.epoch + 1))
-
-    def save_feed(self, feed: FeedVersion) -> None:
-        """Store the version of a feed."""
-        self._saved(t.FEEDS, **asdict(feed))
 
     def secret(self, name: str) -> bytes | None:
         """A sealed secret."""

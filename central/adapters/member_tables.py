@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -24,7 +24,7 @@ class MemberTables(Database):
     def add_subject(self, subject: Subject, template: SealedTemplate | None, consent: Consent) -> bool:
         """Store a new subject whole; False when there is one of that id."""
         try:
-            with self._change(feeds=True) as connection:
+            with self._change(feeds=True, subjects=(subject.subject,)) as connection:
                 connection.execute(
                     insert(t.SUBJECTS).values(
                         subject=subject.subject,
@@ -53,19 +53,10 @@ class MemberTables(Database):
         row = self._one(t.SUBJECTS, subject=subject)
         return None if row is None else Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms)
 
-    def subjects(self) -> Sequence[Subject]:
-        """Every subject, withdrawn ones included."""
-        rows = self._all(t.SUBJECTS)
-        return [Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms) for row in rows]
-
-    def templates(self) -> Mapping[SubjectId, SealedTemplate]:
-        """Every template."""
-        return {row.subject: _template(row) for row in self._all(t.TEMPLATES)}
-
     def template(self, subject: SubjectId) -> SealedTemplate | None:
         """A subject's template."""
         row = self._one(t.TEMPLATES, subject=subject)
-        return None if row is None else _template(row)
+        return None if row is None else stored_template(row)
 
     def sealed_before(self, key_version: int, most: int) -> Sequence[tuple[SubjectId, SealedTemplate]]:
         """Templates, in use and spare, sealed under an earlier key version, at most so many."""
@@ -73,12 +64,13 @@ class MemberTables(Database):
         with self._engine.connect() as connection:
             for table in (t.TEMPLATES, t.SPARE_TEMPLATES):
                 older = select(table).where(table.c.key_version < key_version).limit(most - len(found))
-                found += [(row.subject, _template(row)) for row in connection.execute(older)]
+                found += [(row.subject, stored_template(row)) for row in connection.execute(older)]
         return found
 
     def replace_seals(self, changes: Sequence[tuple[SubjectId, SealedTemplate, SealedTemplate]]) -> None:
         """Put each second template where exactly the first is still kept; one transaction."""
-        with self._change(feeds=True) as connection:
+        changed = {subject for subject, _, _ in changes}
+        with self._change(feeds=True, subjects=sorted(changed)) as connection:
             for subject, before, after in changes:
                 for table in (t.TEMPLATES, t.SPARE_TEMPLATES):
                     kept = update(table).where(table.c.subject == subject, table.c.sealed == before.sealed)
@@ -86,7 +78,7 @@ class MemberTables(Database):
 
     def withdraw(self, subject: SubjectId, now_ms: int) -> None:
         """Delete template, PIN, events, standings and restrictions; keep the fact and the claims' digests."""
-        with self._change(feeds=True) as connection:
+        with self._change(feeds=True, subjects=(subject,)) as connection:
             for table in (
                 t.TEMPLATES,
                 t.SPARE_TEMPLATES,
@@ -113,20 +105,19 @@ class MemberTables(Database):
 
     def claims_of(self, subject: SubjectId) -> Sequence[StoredClaim]:
         """A subject's claims, revoked ones included."""
-        return [_claim(row) for row in self._all(t.CLAIMS, subject=subject)]
-
-    def claims(self) -> Sequence[StoredClaim]:
-        """Every claim, revoked ones included."""
-        return [_claim(row) for row in self._all(t.CLAIMS)]
+        return [stored_claim(row) for row in self._all(t.CLAIMS, subject=subject)]
 
     def claim(self, digest: ClaimDigest) -> StoredClaim | None:
         """The claim of a digest."""
         row = self._one(t.CLAIMS, digest=digest)
-        return None if row is None else _claim(row)
+        return None if row is None else stored_claim(row)
 
     def revoke_claim(self, digest: ClaimDigest, now_ms: int) -> None:
         """Mark a claim revoked."""
-        with self._change(feeds=True) as connection:
+        row = self._one(t.CLAIMS, digest=digest)
+        if row is None:
+            return
+        with self._change(feeds=True, subjects=(row.subject,)) as connection:
             held = update(t.CLAIMS).where(t.CLAIMS.c.digest == digest, t.CLAIMS.c.revoked_at_ms.is_(None))
             connection.execute(held.values(revoked_at_ms=now_ms))
 
@@ -149,11 +140,13 @@ class MemberTables(Database):
             return connection.execute(changed).rowcount == 1
 
 
-def _template(row: Row[Any]) -> SealedTemplate:
+def stored_template(row: Row[Any]) -> SealedTemplate:
+    """A template out of its row."""
     return SealedTemplate(row.sealed, row.key_version, row.recipe_digest, row.images)
 
 
-def _claim(row: Row[Any]) -> StoredClaim:
+def stored_claim(row: Row[Any]) -> StoredClaim:
+    """A claim out of its row."""
     return StoredClaim(
         ClaimDigest(row.digest), row.subject, ClaimKind(row.kind), row.added_at_ms, row.revoked_at_ms
     )

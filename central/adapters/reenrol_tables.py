@@ -78,7 +78,7 @@ class ReEnrolTables(Database):
     ) -> None:
         """Keep a template in use, or beside it, and what was agreed to; nothing once they withdrew."""
         table = t.SPARE_TEMPLATES if spare else t.TEMPLATES
-        with self._change(feeds=True) as connection:
+        with self._change(feeds=True, subjects=(subject,)) as connection:
             connection.execute(
                 update(t.SUBJECTS)
                 .where(t.SUBJECTS.c.subject == subject)

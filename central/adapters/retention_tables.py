@@ -158,7 +158,7 @@ class RetentionTables(Database):
         forgotten = 0
         for start in range(0, len(subjects), ROWS_AT_ONCE):
             some = subjects[start : start + ROWS_AT_ONCE]
-            with self._change(feeds=True) as connection:
+            with self._change(feeds=True, subjects=some) as connection:
                 for table in _OF_SUBJECTS:
                     connection.execute(delete(table).where(table.c.subject.in_(some)))
                 gone = delete(t.SUBJECTS).where(t.SUBJECTS.c.subject.in_(some))

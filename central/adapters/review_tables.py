@@ -81,7 +81,7 @@ class ReviewTables(Database):
             "note": case.note,
         }
         try:
-            with self._change(feeds=True) as connection:
+            with self._change(feeds=True, subjects=(case.subject,)) as connection:
                 connection.execute(insert(t.CASES).values(**values))
                 if case.matter is Matter.EVENT:
                     chosen = update(t.EVENTS).where(t.EVENTS.c.event_id == case.target)
@@ -102,7 +102,7 @@ class ReviewTables(Database):
             columns.settled_at_ms.is_(None),
         )
         struck = case.ruling.outcome is Outcome.STRUCK
-        with self._change(feeds=True) as connection:
+        with self._change(feeds=True, subjects=(case.subject,)) as connection:
             ruling = {"settled_at_ms": case.settled_at_ms, "ruling": canonical(case.ruling)}
             if connection.execute(unsettled.values(**ruling)).rowcount != 1:
                 return False

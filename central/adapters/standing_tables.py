@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
@@ -35,7 +35,7 @@ class StandingTables(ReviewTables):
             "struck": event.struck,
         }
         try:
-            with self._change(feeds=True) as connection:
+            with self._change(feeds=True, subjects=(event.subject,)) as connection:
                 connection.execute(insert(t.EVENTS).values(**values))
                 self._forget_standing(connection, event)
         except IntegrityError:
@@ -45,33 +45,30 @@ class StandingTables(ReviewTables):
     def event(self, event_id: str) -> Event | None:
         """An event, disputed and struck ones included."""
         row = self._one(t.EVENTS, event_id=event_id)
-        return None if row is None else _event(row)
+        return None if row is None else stored_event(row)
 
     def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
         """A subject's events for one purpose."""
-        return [_event(row) for row in self._all(t.EVENTS, "at_ms", subject=subject, purpose=purpose)]
-
-    def events(self, purpose: Purpose) -> Sequence[Event]:
-        """Every event of a purpose."""
-        return [_event(row) for row in self._all(t.EVENTS, purpose=purpose)]
+        return [stored_event(row) for row in self._all(t.EVENTS, "at_ms", subject=subject, purpose=purpose)]
 
     def standing(self, subject: SubjectId, purpose: Purpose) -> Standing | None:
         """The stored standing, without restrictions."""
         row = self._one(t.STANDINGS, subject=subject, purpose=purpose)
         return None if row is None else decoded(row.body, Standing)
 
-    def standings(self, purpose: Purpose) -> Sequence[Standing]:
-        """The stored standings of a purpose, without restrictions."""
-        return [decoded(row.body, Standing) for row in self._all(t.STANDINGS, purpose=purpose)]
-
     def save_standing(self, standing: Standing) -> None:
-        """Store a standing."""
-        self.save_standings([standing])
+        """Store a standing; feeds take it up."""
+        with self._change(feeds=True, subjects=(standing.subject,)) as connection:
+            self._put_standings(connection, [standing])
 
     def save_standings(self, standings: Sequence[Standing]) -> None:
-        """Store standings, all or none, but none of anybody who withdrew while they were computed."""
-        if not standings:
-            return
+        """Store standings, all or none; feeds, which had them computed, know them already."""
+        if standings:
+            with self._change() as connection:
+                self._put_standings(connection, standings)
+
+    def _put_standings(self, connection: Connection, standings: Sequence[Standing]) -> None:
+        """Put them in, but none of anybody who withdrew while they were computed."""
         rows = [
             {"subject": each.subject, "purpose": each.purpose, "body": canonical(each)} for each in standings
         ]
@@ -80,10 +77,9 @@ class StandingTables(ReviewTables):
         earlier = delete(t.STANDINGS).where(
             columns.subject == bindparam("of"), columns.purpose == bindparam("for")
         )
-        with self._change() as connection:
-            connection.execute(earlier, keys)
-            connection.execute(insert(t.STANDINGS), rows)
-            self._forget_withdrawn(connection, t.STANDINGS)
+        connection.execute(earlier, keys)
+        connection.execute(insert(t.STANDINGS), rows)
+        self._forget_withdrawn(connection, t.STANDINGS)
 
     def restrictions_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Restriction]:
         """Restrictions of a subject that were not lifted, expired ones included."""
@@ -105,7 +101,7 @@ class StandingTables(ReviewTables):
             "body": canonical(restriction),
         }
         try:
-            with self._change(feeds=True) as connection:
+            with self._change(feeds=True, subjects=(restriction.subject,)) as connection:
                 connection.execute(insert(t.RESTRICTIONS).values(**values))
                 self._tally(connection, restriction, month, lowest=lowest_tier)
         except IntegrityError:
@@ -128,14 +124,18 @@ class StandingTables(ReviewTables):
     def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
         """Mark a restriction lifted; False when unknown, or lifted before."""
         columns = t.RESTRICTIONS.c
-        with self._change(feeds=True) as connection:
+        row = self._one(t.RESTRICTIONS, restriction_id=restriction)
+        if row is None:
+            return False
+        with self._change(feeds=True, subjects=(row.subject,)) as connection:
             chosen = update(t.RESTRICTIONS).where(
                 columns.restriction_id == restriction, columns.lifted_at_ms.is_(None)
             )
             return connection.execute(chosen.values(lifted_at_ms=now_ms)).rowcount == 1
 
 
-def _event(row: Row[Any]) -> Event:
+def stored_event(row: Row[Any]) -> Event:
+    """An event out of its row."""
     return Event(
         row.event_id,
         row.subject,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from central.adapters.feed_tables import FeedTables
 from central.adapters.fleet_tables import FleetTables
 from central.adapters.member_tables import MemberTables
 from central.adapters.record_tables import RecordTables
@@ -10,5 +11,7 @@ from central.adapters.retention_tables import RetentionTables
 from central.adapters.standing_tables import StandingTables
 
 
-class Store(MemberTables, StandingTables, FleetTables, RecordTables, RetentionTables, ReEnrolTables):
+class Store(
+    MemberTables, StandingTables, FleetTables, RecordTables, RetentionTables, ReEnrolTables, FeedTables
+):
     """Fulfils every store Protocol of `central.service`."""

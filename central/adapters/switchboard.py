@@ -10,7 +10,7 @@ from typing import assert_never
 from central.errors import CentralError
 from central.fleet import Kiosk, Sighting
 from central.service.context import Context
-from central.service.feeds import Feeds
+from central.service.feeds import FeedKind, Feeds
 from central.service.kiosks import Admission, Kiosks
 from central.service.members import Members
 from central.service.records import Records
@@ -22,7 +22,7 @@ from wire import topics
 from wire.codec import Received, Rejected, encode, receive
 from wire.errors import SealBrokenError
 from wire.fleet import Health, KioskState, Presence, Reported, RollCall
-from wire.ids import KioskId, Nonce, Purpose
+from wire.ids import GalleryName, KioskId, Nonce, Purpose
 from wire.messages import Message
 from wire.records import RecordBatch
 from wire.requests import (
@@ -31,6 +31,8 @@ from wire.requests import (
     ChargeRequest,
     ClaimReply,
     ClaimRequest,
+    DeltaReply,
+    DeltaRequest,
     GalleryChunk,
     GalleryChunkRequest,
     GalleryKeyReply,
@@ -107,6 +109,16 @@ class Switchboard:
             for gallery, head in self._desk.feeds.gallery_heads().items()
         ]
         return signed
+
+    def deltas(self) -> list[Outgoing]:
+        """Every change not told before, signed."""
+        site = self._desk.context.site
+        return [
+            self._signed(topics.standing_delta(site, Purpose(each.name)), each.delta, each.name)
+            if each.kind is FeedKind.STANDING
+            else self._signed(topics.gallery_delta(site, GalleryName(each.name)), each.delta)
+            for each in self._desk.feeds.untold()
+        ]
 
     def roll_call(self) -> Outgoing:
         """A call for every kiosk of the site to say how it is."""
@@ -193,29 +205,32 @@ class Switchboard:
         desk, nonce, now_ms = self._desk, request.nonce, self._desk.context.now_ms()
         match request:
             case StandingRequest(subject=subject):
-                head = desk.feeds.standing_heads().get(kiosk.purpose)
-                if head is None:
+                place = desk.feeds.place(kiosk.purpose)
+                if place is None:
                     return Refused(nonce, Refusal.UNKNOWN_FEED)
-                entry = desk.standings.issued(subject, kiosk.purpose)
-                return StandingReply(nonce, now_ms, head.epoch, head.version, entry)
+                return StandingReply(nonce, now_ms, *place, desk.standings.issued(subject, kiosk.purpose))
             case SnapshotChunkRequest(epoch=epoch, version=version, index=index):
-                rows = desk.feeds.standing_chunk(kiosk.purpose, epoch, version, index)
-                if isinstance(rows, Refusal):
-                    return Refused(nonce, rows)
-                return StandingChunk(nonce, epoch, version, index, rows)
+                packed = desk.feeds.chunk(FeedKind.STANDING, kiosk.purpose, epoch, version, index)
+                if isinstance(packed, Refusal):
+                    return Refused(nonce, packed)
+                return StandingChunk(nonce, epoch, version, index, packed)
             case GalleryChunkRequest(gallery=gallery, epoch=epoch, version=version, index=index):
                 if gallery != kiosk.gallery:
                     return Refused(nonce, Refusal.UNKNOWN_FEED)
-                entries = desk.feeds.gallery_chunk(gallery, epoch, version, index)
-                if isinstance(entries, Refusal):
-                    return Refused(nonce, entries)
-                return GalleryChunk(nonce, gallery, epoch, version, index, entries)
-            case HeadRequest(gallery=None):
-                head = desk.feeds.standing_heads().get(Purpose(kiosk.purpose))
-                return Refused(nonce, Refusal.UNKNOWN_FEED) if head is None else HeadReply(nonce, head)
+                packed = desk.feeds.chunk(FeedKind.GALLERY, gallery, epoch, version, index)
+                if isinstance(packed, Refusal):
+                    return Refused(nonce, packed)
+                return GalleryChunk(nonce, gallery, epoch, version, index, packed)
+            case HeadRequest(gallery=gallery) | DeltaRequest(gallery=gallery) if (
+                gallery is not None and gallery != kiosk.gallery
+            ):
+                return Refused(nonce, Refusal.UNKNOWN_FEED)
             case HeadRequest(gallery=gallery):
-                head = desk.feeds.gallery_heads().get(kiosk.gallery) if gallery == kiosk.gallery else None
+                head = desk.feeds.head(*_feed(kiosk, gallery))
                 return Refused(nonce, Refusal.UNKNOWN_FEED) if head is None else HeadReply(nonce, head)
+            case DeltaRequest(gallery=gallery, epoch=epoch, version=version):
+                delta = desk.feeds.delta(*_feed(kiosk, gallery), epoch, version)
+                return Refused(nonce, delta) if isinstance(delta, Refusal) else DeltaReply(nonce, delta)
             case ClaimRequest(gallery=gallery, claim_digest=digest):
                 if gallery != kiosk.gallery:
                     return Refused(nonce, Refusal.UNKNOWN_FEED)
@@ -245,3 +260,8 @@ class Switchboard:
         async with self._pins:
             answer = await asyncio.to_thread(members.check_pin, request.subject, pin)
         return PinReply(request.nonce, answer.outcome, answer.tries_left, answer.retry_after_ms)
+
+
+def _feed(kiosk: Kiosk, gallery: GalleryName | None) -> tuple[FeedKind, str]:
+    """The feed a kiosk asks about: the gallery it names, or (None) the standings of its purpose."""
+    return (FeedKind.STANDING, kiosk.purpose) if gallery is None else (FeedKind.GALLERY, gallery)

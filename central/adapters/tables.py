@@ -228,5 +228,8 @@ FEEDS = _table(
     _number("version"),
     _bytes("digest", DIGEST_BYTES),
 )
+FEED_CHANGES = _table(
+    "feed_changes", _text("subject", ID_CHARS, primary_key=True), _number("revision", index=True)
+)
 REVISIONS = _table("revisions", _text("name", ID_CHARS, primary_key=True), _number("revision"))
 SECRETS = _table("secrets", _text("name", ID_CHARS, primary_key=True), _bytes("sealed", SEALED_SMALL_MAX))

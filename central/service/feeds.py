@@ -1,37 +1,70 @@
-"""Feeds: the standings of each purpose and the gallery, as snapshots with versions that only go up."""
+"""Feeds: the standings of each purpose and the gallery, as versions that only go up and changes between them.
+
+Pages of the newest version lie in memory, packed; a change touches the pages of its subjects alone.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import chain
+from typing import Any, Protocol
 
 from central.enrolment import gallery_entry
+from central.pages import NEVER_MS, Change, Snapshot, Unpack, between, build, change, deltas, renewed_at_ms
 from central.service.context import Context
-from central.service.standings import Standings
-from central.standing import Row, Snapshot, cut, digests_of
+from central.service.standings import BATCH_SUBJECTS, Standings
 from central.subjects import StoredClaim, Subject
-from wire.canonical import joined
-from wire.fleet import Head
+from wire.canonical import canonical
+from wire.fleet import GalleryDelta, Head, StandingDelta
 from wire.ids import GalleryName, Purpose, SubjectId
+from wire.packing import rows_digest, unpack_gallery, unpack_standings
 from wire.requests import Refusal
-from wire.values import GalleryEntry, SealedTemplate, StandingEntry
+from wire.values import GalleryEntry, SealedTemplate
 
-REBUILD_AFTER_MS = 600_000  # standings age and restrictions end without anybody writing
+PAGES_A_TICK = 8  # pages whose rows time has changed and that are renewed at once; the rest a second later
+DELTAS_MIN = 16  # changes that are kept whatever the feed's size
+DELTAS_KEPT_MAX = 1024  # changes of one feed kept for those who missed them
+DELTAS_KEPT_BYTES = 32 * 1024 * 1024
+DELTAS_KEPT_MS = 86_400_000
+LEASE_MS = 30_000  # an older version goes on being served while it was asked for within this
+LEASES_MAX = 32
+
+CHANGES_KEPT_MS = 600_000  # who changed is kept so long for other workers, and at most twice as long
+
+Delta = StandingDelta | GalleryDelta
+_Batch = tuple[Sequence[Subject], Sequence[SubjectId]]
+"""Some subjects, and others who are not there any more."""
+
+
+class FeedKind(StrEnum):
+    """The kinds of feed."""
+
+    STANDING = "standing"
+    GALLERY = "gallery"
 
 
 @dataclass(frozen=True, slots=True)
 class FeedVersion:
-    """Where a feed stands: `digest` is that of its chunks at (epoch, version)."""
+    """Where a feed stands: `digest` is that of its rows at (epoch, version)."""
 
     kind: str
     name: str
     epoch: int
     version: int
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDelta:
+    """A change of a feed that is to be told."""
+
+    kind: FeedKind
+    name: str
+    delta: Delta
 
 
 class FeedStore(Protocol):
@@ -41,12 +74,12 @@ class FeedStore(Protocol):
         """The version of a feed."""
         ...
 
-    def save_feed(self, feed: FeedVersion) -> None:
-        """Store the version of a feed."""
+    def save_feed(self, feed: FeedVersion) -> bool:
+        """Store the version of a feed; False when a later epoch has begun meanwhile."""
         ...
 
-    def raise_epochs(self) -> None:
-        """Raise the epoch of every feed, and the revision."""
+    def raise_epochs(self, at_least: int) -> None:
+        """Begin a later epoch of every feed, no lower than `at_least`, and raise the revision."""
         ...
 
     def revision(self) -> int:
@@ -54,118 +87,309 @@ class FeedStore(Protocol):
         ...
 
 
+class SubjectStore(Protocol):
+    """Whom feeds are of, and who of them changed."""
+
+    def changed_since(self, revision: int) -> Sequence[SubjectId] | None:
+        """Subjects changed after a revision, sorted; None when it may be anybody."""
+        ...
+
+    def forget_changes(self, revision: int) -> None:
+        """Keep no longer who changed up to a revision."""
+        ...
+
+    def subjects_after(self, after: str, most: int) -> Sequence[Subject]:
+        """The next subjects in their order, withdrawn ones included."""
+        ...
+
+    def subjects_among(self, subjects: Sequence[SubjectId]) -> Sequence[Subject]:
+        """Those of the given ones that exist, in their order, withdrawn ones included."""
+        ...
+
+
 class GalleryStore(Protocol):
-    """Everything a gallery is made of, at once."""
+    """What a gallery's rows are made of."""
 
-    def subjects(self) -> Sequence[Subject]:
-        """Every subject, withdrawn ones included."""
+    def templates_among(self, subjects: Sequence[SubjectId]) -> Mapping[SubjectId, SealedTemplate]:
+        """The templates of some subjects."""
         ...
 
-    def templates(self) -> Mapping[SubjectId, SealedTemplate]:
-        """Every template."""
+    def claims_among(self, subjects: Sequence[SubjectId]) -> Sequence[StoredClaim]:
+        """The claims of some subjects, revoked ones included."""
         ...
 
-    def claims(self) -> Sequence[StoredClaim]:
-        """Every claim, revoked ones included."""
-        ...
+
+@dataclass(slots=True)
+class _Feed:
+    """One feed: its newest version, older ones still asked for, and the changes that led here."""
+
+    kind: FeedKind
+    name: str
+    unpack: Unpack[Any]
+    rows: Callable[[Sequence[Subject]], Iterable[Any]]
+    snapshot: Snapshot | None = None
+    older: dict[tuple[int, int], tuple[Snapshot, int]] = field(default_factory=dict)
+    deltas: OrderedDict[int, tuple[Delta, int]] = field(default_factory=OrderedDict)
+    deltas_bytes: int = 0
 
 
 class Feeds:
-    """Snapshots in memory, rebuilt when the store changed; a version is durable before it is used."""
+    """Feeds kept as the store has them; a version is durable before it is used."""
 
     def __init__(
         self,
         context: Context,
         feeds: FeedStore,
         standings: Standings,
+        subjects: SubjectStore,
         gallery: GalleryStore,
     ) -> None:
         self._context = context
-        self._feeds = feeds
-        self._standings = standings
+        self._store = feeds
+        self._subjects = subjects
         self._gallery = gallery
-        self._rebuilding = threading.Lock()  # one thread rebuilds; readers see the old feeds until it is done
+        self._rebuilding = threading.Lock()  # one thread at a time brings feeds up to date
+        self._guard = threading.Lock()  # held for moments: readers see a feed before a change or after it
         self._revision = -1
-        self._built_at_ms = 0
-        self._purposes: dict[Purpose, Snapshot[StandingEntry]] = {}
-        self._galleries: dict[GalleryName, Snapshot[GalleryEntry]] = {}
+        self._forget = (0, 0)
+        self._untold: list[FeedDelta] = []
+        made = [_Feed(FeedKind.GALLERY, context.gallery, unpack_gallery, self._gallery_rows)]
+        made += [
+            _Feed(FeedKind.STANDING, purpose, unpack_standings, _rows_of(standings, purpose))
+            for purpose in standings.purposes
+        ]
+        self._feeds = {(feed.kind, feed.name): feed for feed in made}
 
     def refresh(self) -> bool:
-        """Rebuild what changed; whether any head is another than before. May run beside readers."""
+        """Take up what changed; whether any head is another than before. May run beside readers."""
         with self._rebuilding:
-            return self._refresh()
+            try:
+                return self._refresh()
+            except _EpochBegunError:
+                return True  # the revision was not noted, so the next one looks at everything again
 
     def restored(self) -> None:
-        """Begin a new epoch after a restored backup: kiosks hold later versions, and would ignore these."""
-        self._feeds.raise_epochs()
+        """Begin a new epoch after a restored backup: kiosks hold later versions, and would ignore these.
+
+        It is no lower than the time in seconds, so that one backup restored twice gives two epochs.
+        """
+        self._store.raise_epochs(self._context.now_ms() // 1000)
 
     def _refresh(self) -> bool:
-        revision, now_ms = self._feeds.revision(), self._context.now_ms()
-        if revision == self._revision and now_ms - self._built_at_ms < REBUILD_AFTER_MS:
-            return False
-        before = self._heads(0)
-        for purpose in self._standings.purposes:
-            standing_chunks = cut(self._standings.rows(purpose))
-            self._purposes[purpose] = self._versioned("standing", purpose, standing_chunks)
-        gallery_chunks = cut(self._gallery_rows())
-        gallery = self._context.gallery
-        self._galleries[gallery] = self._versioned("gallery", gallery, gallery_chunks)
-        self._revision, self._built_at_ms = revision, now_ms
-        return self._heads(0) != before
-
-    def _gallery_rows(self) -> list[GalleryEntry]:
-        templates = self._gallery.templates()
-        claims: defaultdict[SubjectId, list[StoredClaim]] = defaultdict(list)
-        for claim in self._gallery.claims():
-            claims[claim.subject].append(claim)
-        return [
-            gallery_entry(each, templates.get(each.subject), claims[each.subject])
-            for each in self._gallery.subjects()
+        revision, now_ms = self._store.revision(), self._context.now_ms()
+        changed: Sequence[SubjectId] | None = ()
+        if self._revision >= 0 and revision != self._revision:
+            changed = self._subjects.changed_since(self._revision)
+        moved = [
+            self._bring_up(feed, changed, now_ms, look=revision != self._revision)
+            for feed in self._feeds.values()
         ]
+        self._revision = revision
+        self._forget_changes(now_ms)
+        return any(moved)
 
-    def _versioned(self, kind: str, name: str, chunks: tuple[tuple[Row, ...], ...]) -> Snapshot[Row]:
-        digests = digests_of(chunks)
-        digest = hashlib.sha256(joined(*digests)).digest()
-        known = self._feeds.feed(kind, name)
+    def _forget_changes(self, now_ms: int) -> None:
+        """Forget who changed, some time after it was taken up."""
+        at_ms, revision = self._forget
+        if now_ms - at_ms >= CHANGES_KEPT_MS:
+            if revision:
+                self._subjects.forget_changes(revision)
+            self._forget = (now_ms, self._revision)
+
+    def _bring_up(self, feed: _Feed, changed: Sequence[SubjectId] | None, now_ms: int, *, look: bool) -> bool:
+        """Bring one feed up to date; whether its head is another than before."""
+        before = feed.snapshot
+        if before is None:
+            self._open(feed)
+            return True
+        self._forget_old(feed, now_ms)
+        known = self._store.feed(feed.kind, feed.name) if look else None
+        epoch = before.epoch if known is None else known.epoch
+        made = self._renewed(feed, before, changed, now_ms)
+        if not (made.rows or made.gone) and epoch == before.epoch:
+            return False
+        pages, number, parts = made.pages, made.number, list(deltas(made.rows, made.gone))
+        # Beyond as many changes as there are chunks, a snapshot is the shorter way for everybody.
+        told = epoch == before.epoch and len(parts) <= max(DELTAS_MIN, len(pages))
+        version = before.version + (len(parts) if told else 1)
+        after = Snapshot(feed.name, epoch, version, number, pages)
+        saved = FeedVersion(feed.kind, feed.name, epoch, version, rows_digest(number))
+        if not self._store.save_feed(saved):
+            raise _EpochBegunError  # and all is looked at again
+        with self._guard:
+            feed.snapshot = after
+            feed.older[before.epoch, before.version] = (before, now_ms + LEASE_MS)
+            if told:
+                self._keep_deltas(feed, before, parts, now_ms)
+            else:
+                feed.deltas.clear()
+                feed.deltas_bytes = 0
+        return True
+
+    def _open(self, feed: _Feed) -> None:
+        """Make a feed's first pages of this life; the version is the last one's, if the rows still are."""
+        pages, number = build(chain.from_iterable(map(feed.rows, self._everybody())))
+        digest = rows_digest(number)
+        known = self._store.feed(feed.kind, feed.name)
         if known is None:
-            known = FeedVersion(kind, name, 1, 1, digest)
-            self._feeds.save_feed(known)
+            known = FeedVersion(feed.kind, feed.name, 1, 1, digest)
+            self._store.save_feed(known)
         elif known.digest != digest:
             known = replace(known, version=known.version + 1, digest=digest)
-            self._feeds.save_feed(known)
-        count = sum(len(chunk) for chunk in chunks)
-        return Snapshot(name, known.epoch, known.version, count, chunks, digests)
+            if not self._store.save_feed(known):
+                raise _EpochBegunError
+        with self._guard:
+            feed.snapshot = Snapshot(feed.name, known.epoch, known.version, number, pages)
 
-    def _heads(self, at_ms: int) -> list[Head]:
-        standings = [snapshot.head(at_ms) for snapshot in self._purposes.values()]
-        return standings + [snapshot.head(at_ms) for snapshot in self._galleries.values()]
+    def _everybody(self) -> Iterator[Sequence[Subject]]:
+        after = ""
+        while batch := self._subjects.subjects_after(after, BATCH_SUBJECTS):
+            yield batch
+            after = batch[-1].subject
+
+    def _renewed(
+        self, feed: _Feed, before: Snapshot, changed: Sequence[SubjectId] | None, now_ms: int
+    ) -> Change[Any]:
+        """What becomes of a version once `changed`, and those whom time changes, are taken up."""
+        if changed is None:
+            batches = self._everybody_against(feed, before)
+        else:
+            batches = self._some(sorted({*changed, *_due(feed, before, now_ms)}))
+        pages, number = before.pages, before.number
+        rows: list[Any] = []
+        gone: list[SubjectId] = []
+        for found, missing in batches:
+            made = change(pages, number, feed.rows(found), feed.unpack, missing)
+            pages, number = made.pages, made.number
+            rows += made.rows
+            gone += made.gone
+        return Change(pages, tuple(rows), tuple(gone), number)
+
+    def _some(self, wanted: Sequence[SubjectId]) -> Iterator[_Batch]:
+        for at in range(0, len(wanted), BATCH_SUBJECTS):
+            some = wanted[at : at + BATCH_SUBJECTS]
+            found = self._subjects.subjects_among(some)
+            there = {each.subject for each in found}
+            yield found, [subject for subject in some if subject not in there]
+
+    def _everybody_against(self, feed: _Feed, before: Snapshot) -> Iterator[_Batch]:
+        after = ""
+        for found in self._everybody():
+            there, last = {each.subject for each in found}, found[-1].subject
+            held = between(before.pages, after, last, feed.unpack)
+            yield found, [subject for subject in held if subject not in there]
+            after = last
+        yield (), list(between(before.pages, after, None, feed.unpack))
+
+    def _keep_deltas(self, feed: _Feed, before: Snapshot, parts: list[Any], now_ms: int) -> None:
+        made: type[Any] = StandingDelta if feed.kind is FeedKind.STANDING else GalleryDelta
+        for version, part in enumerate(parts, before.version + 1):
+            delta = made(before.epoch, version, now_ms, *part)
+            size_bytes = len(canonical(delta))
+            feed.deltas[version] = (delta, size_bytes)
+            feed.deltas_bytes += size_bytes
+            self._untold.append(FeedDelta(feed.kind, feed.name, delta))
+        while len(feed.deltas) > DELTAS_KEPT_MAX or feed.deltas_bytes > DELTAS_KEPT_BYTES:
+            self._drop_delta(feed)
+
+    @staticmethod
+    def _drop_delta(feed: _Feed) -> None:
+        _, (_, size_bytes) = feed.deltas.popitem(last=False)
+        feed.deltas_bytes -= size_bytes
+
+    def _forget_old(self, feed: _Feed, now_ms: int) -> None:
+        """Drop older versions that nobody asks for, and changes of yesterday: who withdrew is in them."""
+        with self._guard:
+            while feed.deltas and next(iter(feed.deltas.values()))[0].issued_at_ms < now_ms - DELTAS_KEPT_MS:
+                self._drop_delta(feed)
+            over = [place for place, (_, until_ms) in feed.older.items() if until_ms < now_ms]
+            over += [*feed.older][: max(0, len(feed.older) - LEASES_MAX)]
+            for place in over:
+                feed.older.pop(place, None)
+
+    def _gallery_rows(self, subjects: Sequence[Subject]) -> list[GalleryEntry]:
+        named = [each.subject for each in subjects]
+        templates = self._gallery.templates_among(named)
+        claims: defaultdict[SubjectId, list[StoredClaim]] = defaultdict(list)
+        for claim in self._gallery.claims_among(named):
+            claims[claim.subject].append(claim)
+        return [gallery_entry(each, templates.get(each.subject), claims[each.subject]) for each in subjects]
+
+    # --- what is asked
+
+    def untold(self) -> list[FeedDelta]:
+        """The changes that were not given out before, in their order; each is given once."""
+        with self._guard:
+            untold, self._untold = self._untold, []
+        return untold
+
+    def place(self, purpose: Purpose) -> tuple[int, int] | None:
+        """Epoch and version of a purpose's standings."""
+        snapshot = self._snapshot(FeedKind.STANDING, purpose)
+        return None if snapshot is None else (snapshot.epoch, snapshot.version)
 
     def standing_heads(self) -> dict[Purpose, Head]:
         """The head of each purpose, issued now."""
-        now_ms = self._context.now_ms()
-        return {purpose: snapshot.head(now_ms) for purpose, snapshot in self._purposes.items()}
+        return {Purpose(name): head for name, head in self._heads(FeedKind.STANDING)}
 
     def gallery_heads(self) -> dict[GalleryName, Head]:
         """The head of each gallery, issued now."""
+        return {GalleryName(name): head for name, head in self._heads(FeedKind.GALLERY)}
+
+    def head(self, kind: FeedKind, name: str) -> Head | None:
+        """The head of one feed, issued now."""
+        snapshot = self._snapshot(kind, name)
+        return None if snapshot is None else snapshot.head(self._context.now_ms())
+
+    def chunk(self, kind: FeedKind, name: str, epoch: int, version: int, index: int) -> bytes | Refusal:
+        """One packed chunk of a feed at a version: the newest, or one that is still being asked for."""
+        feed = self._feeds.get((kind, name))
+        if feed is None or feed.snapshot is None:
+            return Refusal.UNKNOWN_FEED
+        with self._guard:
+            snapshot = feed.snapshot
+            if (snapshot.epoch, snapshot.version) != (epoch, version):
+                leased = feed.older.get((epoch, version))
+                if leased is None:
+                    return Refusal.SUPERSEDED
+                snapshot = leased[0]
+                feed.older[epoch, version] = (snapshot, self._context.now_ms() + LEASE_MS)
+        return snapshot.pages[index].packed if index < len(snapshot.pages) else Refusal.UNKNOWN_FEED
+
+    def delta(self, kind: FeedKind, name: str, epoch: int, version: int) -> Delta | Refusal:
+        """The change of a feed that led to a version, if it is still kept."""
+        feed = self._feeds.get((kind, name))
+        if feed is None or feed.snapshot is None:
+            return Refusal.UNKNOWN_FEED
+        with self._guard:
+            kept = feed.deltas.get(version) if epoch == feed.snapshot.epoch else None
+        return Refusal.NOT_KEPT if kept is None else kept[0]
+
+    def _snapshot(self, kind: FeedKind, name: str) -> Snapshot | None:
+        feed = self._feeds.get((kind, name))
+        return None if feed is None else feed.snapshot
+
+    def _heads(self, kind: FeedKind) -> list[tuple[str, Head]]:
         now_ms = self._context.now_ms()
-        return {name: snapshot.head(now_ms) for name, snapshot in self._galleries.items()}
-
-    def standing_chunk(
-        self, purpose: Purpose, epoch: int, version: int, index: int
-    ) -> tuple[StandingEntry, ...] | Refusal:
-        """The rows of one chunk of a purpose's standings."""
-        return _chunk(self._purposes.get(purpose), epoch, version, index)
-
-    def gallery_chunk(
-        self, gallery: GalleryName, epoch: int, version: int, index: int
-    ) -> tuple[GalleryEntry, ...] | Refusal:
-        """The rows of one chunk of a gallery."""
-        return _chunk(self._galleries.get(gallery), epoch, version, index)
+        return [
+            (feed.name, feed.snapshot.head(now_ms))
+            for feed in self._feeds.values()
+            if feed.kind is kind and feed.snapshot is not None
+        ]
 
 
-def _chunk(snapshot: Snapshot[Row] | None, epoch: int, version: int, index: int) -> tuple[Row, ...] | Refusal:
-    if snapshot is None:
-        return Refusal.UNKNOWN_FEED
-    if (snapshot.epoch, snapshot.version) != (epoch, version):
-        return Refusal.SUPERSEDED
-    return snapshot.chunks[index] if index < len(snapshot.chunks) else Refusal.UNKNOWN_FEED
+class _EpochBegunError(Exception):
+    """Somebody raised the epoch between reading and writing it: what was made is not used."""
+
+
+def _rows_of(standings: Standings, purpose: Purpose) -> Callable[[Sequence[Subject]], Iterable[Any]]:
+    return lambda subjects: standings.rows(purpose, subjects)
+
+
+def _due(feed: _Feed, before: Snapshot, now_ms: int) -> Iterator[SubjectId]:
+    """Subjects whose rows time has changed, of some pages at a time."""
+    due = [page for page in before.pages if page.renew_at_ms <= now_ms and page.renew_at_ms < NEVER_MS]
+    for page in due[:PAGES_A_TICK]:
+        unpacked = feed.unpack(page.packed)
+        assert unpacked is not None, "a page of our own"
+        yield from (row.subject for row in unpacked.rows if renewed_at_ms(row) <= now_ms)

@@ -302,5 +302,5 @@ class Reviews:
 
     def _base(self, purpose: Purpose) -> Base:
         lowest = lowest_tier(self._standings.scorecards[purpose]).value
-        tiers = Counter(row.tier for row in self._standings.rows(purpose) if isinstance(row, Standing))
+        tiers = Counter(row.tier for row in self._standings.everybody(purpose) if isinstance(row, Standing))
         return Base(lowest, tiers.total(), tiers[ReasonCode(lowest)])

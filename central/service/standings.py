@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from central.subjects import Subject
 from wire.ids import Purpose, RestrictionId, SubjectId
 from wire.signing import key_id_of
 from wire.values import RESTRICTIONS_MAX, Certificate, Restriction, Standing, StandingEntry, Tombstone
+
+BATCH_SUBJECTS = 500  # looked up in the store at once
 
 
 class EventStore(Protocol):
@@ -32,6 +34,10 @@ class EventStore(Protocol):
 
     def subject(self, subject: SubjectId) -> Subject | None:
         """A subject, withdrawn ones included."""
+        ...
+
+    def subjects_after(self, after: str, most: int) -> Sequence[Subject]:
+        """The next subjects in their order, withdrawn ones included."""
         ...
 
 
@@ -80,18 +86,18 @@ class OversightStore(Protocol):
 
 
 class WholePurposeStore(Protocol):
-    """Everything of one purpose at once: a feed is made of all members."""
+    """Many subjects of one purpose at once: a feed is made of all members."""
 
-    def subjects(self) -> Sequence[Subject]:
-        """Every subject, withdrawn ones included."""
+    def standings_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Standing]:
+        """The stored standings of some subjects, without restrictions."""
         ...
 
-    def standings(self, purpose: Purpose) -> Sequence[Standing]:
-        """The stored standings of a purpose, without restrictions."""
+    def events_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Event]:
+        """Every event of some subjects for one purpose."""
         ...
 
-    def events(self, purpose: Purpose) -> Sequence[Event]:
-        """Every event of a purpose."""
+    def restrictions_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Restriction]:
+        """Restrictions of some subjects that were not lifted, expired ones included."""
         ...
 
     def save_standings(self, standings: Sequence[Standing]) -> None:
@@ -206,24 +212,30 @@ class Standings:
         held = self._standings.restrictions_of(found.subject, card.purpose)
         return restricted(standing, self.binding(held), now_ms)
 
-    def rows(self, purpose: Purpose) -> list[StandingEntry]:
-        """Everything kiosks of a purpose are told, computed anew where due; raises UnknownError."""
+    def everybody(self, purpose: Purpose) -> Iterator[StandingEntry]:
+        """What kiosks are told of everybody, in the order of subjects; raises UnknownError."""
+        after = ""
+        while batch := self._events.subjects_after(after, BATCH_SUBJECTS):
+            yield from self.rows(purpose, batch)
+            after = batch[-1].subject
+
+    def rows(self, purpose: Purpose, everybody: Sequence[Subject]) -> list[StandingEntry]:
+        """What kiosks are told of some subjects, computed anew where due; raises UnknownError."""
         card, now_ms = self._card(purpose), self._context.now_ms()
-        everybody = self._whole.subjects()
-        stored = {standing.subject: standing for standing in self._whole.standings(purpose)}
+        named = [found.subject for found in everybody]
+        stored = {each.subject: each for each in self._whole.standings_among(purpose, named)}
         active = [found.subject for found in everybody if found.withdrawn_at_ms is None]
         overdue = [each for each in active if each not in stored or due(stored[each], now_ms)]
         if overdue:
             events: defaultdict[SubjectId, list[Event]] = defaultdict(list)
-            for event in self._whole.events(purpose):
+            for event in self._whole.events_among(purpose, overdue):
                 events[event.subject].append(event)
             anew = [compute(card, subject, events[subject], now_ms) for subject in overdue]
             self._whole.save_standings(anew)
             stored |= {standing.subject: standing for standing in anew}
         restrictions: defaultdict[SubjectId, list[Restriction]] = defaultdict(list)
-        for restriction in self.binding(self._restrictions.restrictions()):
-            if restriction.purpose == purpose:
-                restrictions[restriction.subject].append(restriction)
+        for restriction in self.binding(self._whole.restrictions_among(purpose, named)):
+            restrictions[restriction.subject].append(restriction)
         return [
             Tombstone(found.subject, found.withdrawn_at_ms)
             if found.withdrawn_at_ms is not None

@@ -1,13 +1,15 @@
 """What central said and would say again: each feed's rows, sealed, and the verified head behind them.
 
 A new snapshot is staged beside the one in use and takes its place in one transaction, once it is complete.
+A change from one version to the next is one transaction too, and a row is read together with its version: no
+reader ever sees rows of two versions.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,17 +21,22 @@ from edge.errors import StoreError
 from wire.canonical import canonical
 from wire.errors import SealBrokenError
 from wire.ids import ClaimDigest, SubjectId
-from wire.messages import GalleryEntry, GalleryRow, StandingEntry, Tombstone
+from wire.messages import GalleryDelta, GalleryEntry, GalleryRow, StandingDelta, StandingEntry, Tombstone
+from wire.packing import EMPTY_ROWS_DIGEST, Unpacked, row_number, rows_digest, rows_number
 
+_FEED = """
+    CREATE TABLE feed (
+        name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, version INTEGER NOT NULL,
+        issued_at_ms INTEGER NOT NULL, entries INTEGER NOT NULL, generation INTEGER NOT NULL,
+        digest BLOB NOT NULL
+    ) STRICT;
+"""
 SCHEMA = Schema(
     name="cache",
-    version=1,
+    version=2,
     synchronous="NORMAL",
-    tables="""
-        CREATE TABLE feed (
-            name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, version INTEGER NOT NULL,
-            issued_at_ms INTEGER NOT NULL, entries INTEGER NOT NULL, generation INTEGER NOT NULL
-        ) STRICT;
+    tables=f"""
+        {_FEED}
         CREATE TABLE entry (
             feed TEXT NOT NULL, generation INTEGER NOT NULL, subject TEXT NOT NULL, sealed BLOB NOT NULL,
             PRIMARY KEY (feed, generation, subject)
@@ -41,6 +48,8 @@ SCHEMA = Schema(
         CREATE TABLE kept (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     """,
     on_damage="central will send everything in it again, so remove cache.sqlite3* and start the kiosk",
+    # Version 1 did not know the digest of its rows. Central sends them again; what was `kept` stays.
+    upgrades={1: f"DROP TABLE feed; {_FEED}"},
 )
 SWEEP_ROWS = 2_000
 """Rows of an old snapshot deleted in one transaction, so that no writer waits long behind it."""
@@ -53,6 +62,15 @@ _SWEEP_CLAIMS = f"""
     DELETE FROM claim WHERE (generation, digest, subject) IN
     (SELECT generation, digest, subject FROM claim WHERE generation <> ? LIMIT {SWEEP_ROWS})
 """  # noqa: S608 - a constant of this module
+_PLACE = "SELECT epoch, version, issued_at_ms, entries, generation, digest FROM feed WHERE name = ?"
+_ROW_AND_PLACE = """
+    SELECT f.epoch, f.version, f.issued_at_ms, f.entries, f.generation, f.digest, e.sealed
+    FROM feed f LEFT JOIN entry e ON e.feed = f.name AND e.generation = f.generation AND e.subject = ?
+    WHERE f.name = ?
+"""
+
+
+Delta = StandingDelta | GalleryDelta
 
 
 class FeedName(StrEnum):
@@ -64,13 +82,28 @@ class FeedName(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Held:
-    """The head of the snapshot in use: its place in the order of heads, and how many entries it has."""
+    """The version in use: its place in the order of heads, and how many entries of which digest it has."""
 
     epoch: int
     version: int
     issued_at_ms: int
     entries: int = 0
     generation: int = 0
+    digest: bytes = EMPTY_ROWS_DIGEST
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Epoch and version."""
+        return self.epoch, self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The rows of one verified chunk, sealed and ready to be written, and the sum of their numbers."""
+
+    entries: Sequence[tuple[str, int, str, bytes]]
+    claims: Sequence[tuple[int, bytes, str, int]]
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,39 +126,37 @@ class Cache:
         self._sealer = sealer
         self.unreadable = 0
         self.trouble = ""
-        self._held: dict[FeedName, Held] = {}
-        for row in self._database.read(
-            "SELECT name, epoch, version, issued_at_ms, entries, generation FROM feed"
-        ):
-            name, *numbers = row
-            self._held[FeedName(str(name))] = Held(*(_int(number) for number in numbers))
+        self.on_change: list[Callable[[FeedName, Delta | None], None]] = []
+        """Each is told of a feed's change once it is in use; None: another snapshot is."""
         self._kept = {
             str(name): _int(value) for name, value in self._database.read("SELECT name, value FROM kept")
         }
 
     def held(self, feed: FeedName) -> Held | None:
-        """The head of the snapshot in use."""
-        return self._held.get(feed)
+        """The version in use."""
+        rows = self._database.read(_PLACE, feed.value)
+        return _held(rows[0]) if rows else None
 
     def standing(self, subject: SubjectId) -> StandingEntry | None:
         """The cached standing or tombstone of a subject."""
-        plain = self._entry(FeedName.STANDING, subject)
-        return None if plain is None else _STANDING.decode(plain)
+        return self.standing_at(subject)[0]
+
+    def standing_at(self, subject: SubjectId) -> tuple[StandingEntry | None, Held | None]:
+        """The cached standing or tombstone of a subject, and the very version it is of."""
+        plain, held = self._entry(FeedName.STANDING, subject)
+        return None if plain is None else _STANDING.decode(plain), held
 
     def member(self, subject: SubjectId) -> GalleryEntry | None:
         """The cached gallery entry of a subject."""
-        plain = self._entry(FeedName.GALLERY, subject)
+        plain, _ = self._entry(FeedName.GALLERY, subject)
         return None if plain is None else _GALLERY.decode(plain)
 
     def members(self) -> Iterable[GalleryEntry]:
         """Every entry of the cached gallery."""
-        held = self._held.get(FeedName.GALLERY)
-        if held is None:
-            return
         for subject, sealed in self._database.read(
-            "SELECT subject, sealed FROM entry WHERE feed = ? AND generation = ? ORDER BY subject",
+            "SELECT subject, sealed FROM entry WHERE feed = ?1"
+            " AND generation = (SELECT generation FROM feed WHERE name = ?1) ORDER BY subject",
             FeedName.GALLERY.value,
-            held.generation,
         ):
             plain = self._opened(FeedName.GALLERY, str(subject), sealed)
             if plain is not None:
@@ -133,25 +164,20 @@ class Cache:
 
     def holders(self, digest: ClaimDigest) -> tuple[ClaimHolder, ...]:
         """Who holds a claim: one subject, or several who share the last digits of a telephone number."""
-        held = self._held.get(FeedName.GALLERY)
-        if held is None:
-            return ()
         rows = self._database.read(
-            "SELECT subject, ended FROM claim WHERE generation = ? AND digest = ?", held.generation, digest
+            "SELECT subject, ended FROM claim WHERE digest = ?"
+            " AND generation = (SELECT generation FROM feed WHERE name = ?)",
+            digest,
+            FeedName.GALLERY.value,
         )
         return tuple(ClaimHolder(SubjectId(str(subject)), bool(ended)) for subject, ended in rows)
 
-    def _entry(self, feed: FeedName, subject: SubjectId) -> bytes | None:
-        held = self._held.get(feed)
-        if held is None:
-            return None
-        rows = self._database.read(
-            "SELECT sealed FROM entry WHERE feed = ? AND generation = ? AND subject = ?",
-            feed.value,
-            held.generation,
-            subject,
-        )
-        return self._opened(feed, subject, rows[0][0]) if rows else None
+    def _entry(self, feed: FeedName, subject: SubjectId) -> tuple[bytes | None, Held | None]:
+        rows = self._database.read(_ROW_AND_PLACE, subject, feed.value)
+        if not rows:
+            return None, None
+        sealed = rows[0][6]
+        return None if sealed is None else self._opened(feed, subject, sealed), _held(rows[0])
 
     def _opened(self, feed: FeedName, subject: str, sealed: object) -> bytes | None:
         try:
@@ -162,50 +188,94 @@ class Cache:
 
     async def begin(self, feed: FeedName) -> int:
         """Open an empty stage for a snapshot, sweeping an earlier attempt away; its generation."""
-        held = self._held.get(feed)
-        current = held.generation if held else 0
-        await self._sweep(feed, current)
-        return current + 1
+        await self.sweep(feed)
+        held = self.held(feed)
+        return held.generation + 1 if held else 1
 
-    async def stage(
-        self, feed: FeedName, generation: int, entries: Iterable[StandingEntry | GalleryEntry]
-    ) -> None:
-        """Put the rows of one verified chunk on the stage."""
-        rows = tuple(entries)
-        claims = [
-            (generation, digest, row.subject, ended)
-            for row in rows
-            if feed is FeedName.GALLERY and isinstance(row, GalleryRow | Tombstone)
-            for digest, ended in _claims(row)
-        ]
+    def sealed(
+        self, feed: FeedName, generation: int, chunk: Unpacked[StandingEntry] | Unpacked[GalleryEntry]
+    ) -> Staged:
+        """A verified chunk made ready to be written; takes some milliseconds, so in a thread of its own."""
+        entries, claims, number = [], [], 0
+        for row, encoded in zip(chunk.rows, chunk.encoded, strict=True):
+            entries.append((feed.value, generation, row.subject, self._seal(feed, row.subject, encoded)))
+            if feed is FeedName.GALLERY and isinstance(row, GalleryRow | Tombstone):
+                claims += [(generation, digest, row.subject, ended) for digest, ended in _claims(row)]
+            number += row_number(encoded)
+        return Staged(entries, claims, number)
 
-        def change(connection: sqlite3.Connection) -> None:
-            sealed = (
-                (
-                    feed.value,
-                    generation,
-                    row.subject,
-                    self._sealer.seal(canonical(row), feed.value, row.subject),
-                )
-                for row in rows
-            )
-            connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", sealed)
-            connection.executemany("INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?)", claims)
+    def _seal(self, feed: FeedName, subject: str, encoded: bytes) -> bytes:
+        return self._sealer.seal(encoded, feed.value, subject)
 
-        await self._database.write(change)
+    async def stage(self, staged: Staged) -> None:
+        """Put the rows of one chunk on the stage."""
+        await self._database.write(lambda connection: _put(connection, staged.entries, staged.claims))
 
     async def install(self, feed: FeedName, head: Held) -> None:
         """Let the staged snapshot take the place of the one in use, in one transaction."""
+        await self._database.write(lambda connection: _place(connection, feed, head))
+        self._tell(feed, None)
 
-        def change(connection: sqlite3.Connection) -> None:
+    async def apply(self, feed: FeedName, delta: Delta) -> bool:
+        """Make the version in use the next one by what changed, in one transaction.
+
+        False, and nothing is changed, if what an entry takes the place of cannot be read.
+        """
+        before = self.held(feed)
+        assert before is not None, "a change is of what is held"
+        after = replace(before, version=delta.version)
+        applied = await self._database.write(lambda connection: self._changed(connection, feed, after, delta))
+        if applied:
+            self._tell(feed, delta)
+        return applied
+
+    def _changed(
+        self,
+        connection: sqlite3.Connection,
+        feed: FeedName,
+        after: Held,
+        delta: Delta,
+    ) -> bool:
+        number, count, generation = rows_number(after.digest), after.entries, after.generation
+        olds: dict[SubjectId, bytes | None] = {}
+        for subject in (*(row.subject for row in delta.rows), *delta.gone):
+            this = (feed.value, generation, subject)
+            found = connection.execute(
+                "SELECT sealed FROM entry WHERE feed = ? AND generation = ? AND subject = ?", this
+            ).fetchone()
+            old = olds[subject] = None if found is None else self._opened(feed, subject, found[0])
+            if found is not None and old is None:
+                return False
+        for subject, old in olds.items():
+            if old is None:
+                continue
+            number -= row_number(old)
+            count -= 1
             connection.execute(
-                "INSERT OR REPLACE INTO feed VALUES (?, ?, ?, ?, ?, ?)",
-                (feed.value, head.epoch, head.version, head.issued_at_ms, head.entries, head.generation),
+                "DELETE FROM entry WHERE feed = ? AND generation = ? AND subject = ?",
+                (feed.value, generation, subject),
             )
+            if feed is FeedName.GALLERY:
+                gone = [(generation, digest, subject) for digest, _ in _claims(_GALLERY.decode(old))]
+                connection.executemany(
+                    "DELETE FROM claim WHERE generation = ? AND digest = ? AND subject = ?", gone
+                )
+        newest = {row.subject: row for row in delta.rows}
+        sealed, claims = [], []
+        for subject, row in newest.items():
+            encoded = canonical(row)
+            number += row_number(encoded)
+            count += 1
+            sealed.append((feed.value, generation, subject, self._seal(feed, subject, encoded)))
+            if feed is FeedName.GALLERY and isinstance(row, GalleryRow | Tombstone):
+                claims += [(generation, digest, subject, ended) for digest, ended in _claims(row)]
+        _put(connection, sealed, claims)
+        _place(connection, feed, replace(after, entries=count, digest=rows_digest(number)))
+        return True
 
-        await self._database.write(change)
-        self._held[feed] = head
-        await self._sweep(feed, head.generation)
+    def _tell(self, feed: FeedName, delta: Delta | None) -> None:
+        for tell in self.on_change:
+            tell(feed, delta)
 
     async def confirm(self, feed: FeedName, issued_at_ms: int) -> None:
         """The snapshot in use was vouched for again, later."""
@@ -214,8 +284,11 @@ class Cache:
                 "UPDATE feed SET issued_at_ms = ? WHERE name = ?", (issued_at_ms, feed.value)
             )
         )
-        held = self._held[feed]
-        self._held[feed] = Held(held.epoch, held.version, issued_at_ms, held.entries, held.generation)
+
+    async def sweep(self, feed: FeedName) -> None:
+        """Delete what is left of other snapshots than the one in use."""
+        held = self.held(feed)
+        await self._sweep(feed, held.generation if held else 0)
 
     async def _sweep(self, feed: FeedName, keep: int) -> None:
         """Delete every generation of a feed but one, some rows at a time."""
@@ -263,6 +336,30 @@ def _claims(entry: GalleryEntry) -> Iterable[tuple[ClaimDigest, int]]:
     if isinstance(entry, Tombstone):
         return [(digest, 1) for digest in entry.claim_digests]
     return [(digest, 0) for digest in entry.claim_digests] + [(digest, 1) for digest in entry.revoked_digests]
+
+
+def _put(
+    connection: sqlite3.Connection,
+    entries: Iterable[tuple[str, int, str, bytes]],
+    claims: Iterable[tuple[int, bytes, str, int]],
+) -> None:
+    connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", entries)
+    connection.executemany("INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?)", claims)
+
+
+def _place(connection: sqlite3.Connection, feed: FeedName, head: Held) -> None:
+    numbers = (head.epoch, head.version, head.issued_at_ms, head.entries, head.generation)
+    connection.execute(
+        "INSERT OR REPLACE INTO feed VALUES (?, ?, ?, ?, ?, ?, ?)", (feed.value, *numbers, head.digest)
+    )
+
+
+def _held(row: Sequence[object]) -> Held:
+    digest = row[5]
+    if not isinstance(digest, bytes):
+        raise TypeError(f"bytes were expected in the cache, found {type(digest).__name__}")
+    epoch, version, issued_at_ms, entries, generation = (_int(number) for number in row[:5])
+    return Held(epoch, version, issued_at_ms, entries, generation, digest)
 
 
 def _int(value: object) -> int:

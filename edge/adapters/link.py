@@ -106,9 +106,15 @@ class Link:
         return Publication(address.topic, payload, address.rule.qos, address.rule.retained)
 
     async def ask(
-        self, question: Callable[[Nonce, int], Request], expected: type[R], deadline_ms: int
+        self,
+        question: Callable[[Nonce, int], Request],
+        expected: type[R] | tuple[type[R], ...],
+        deadline_ms: int,
     ) -> R | None:
-        """Ask central; None when it is not there, refuses, or is late. `question` gets nonce and limit."""
+        """Ask central; None when it is not there, says something else, or is late.
+
+        `question` gets nonce and limit.
+        """
         if not self.connected or len(self._asked) >= ASKED_MAX:
             return None
         nonce = Nonce(self._random_bytes(NONCE_BYTES))

@@ -201,8 +201,7 @@ class CachedMembers:
 
     def _cached(self, subject: SubjectId) -> CachedStanding | None:
         """The newer of the snapshot's entry and central's answer to an earlier miss."""
-        held = self._cache.held(FeedName.STANDING)
-        entry = self._cache.standing(subject)
+        entry, held = self._cache.standing_at(subject)
         asked = self._asked_standings.get(subject)
         if held is None or (asked is not None and _place(asked) >= _place(held)):
             return asked

@@ -13,9 +13,9 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -38,6 +38,8 @@ class Schema:
     synchronous: Literal["FULL", "NORMAL"]
     tables: str
     on_damage: str
+    upgrades: Mapping[int, str] = field(default_factory=dict)
+    """What makes a file of an older version one of the next."""
 
 
 class Database:
@@ -73,7 +75,12 @@ class Database:
             self._writer.executescript(
                 f"BEGIN IMMEDIATE; {self.schema.tables} PRAGMA user_version = {self.schema.version}; COMMIT;"
             )
-        elif found != self.schema.version:
+            found = self.schema.version
+        while found in self.schema.upgrades:
+            upgrade = self.schema.upgrades[found]
+            found += 1
+            self._writer.executescript(f"BEGIN IMMEDIATE; {upgrade} PRAGMA user_version = {found}; COMMIT;")
+        if found != self.schema.version:
             raise StoreError(
                 f"{self.path} has schema version {found}, this program reads {self.schema.version}: "
                 "start the version of Stile that wrote it, or move the file away once its records are sent"

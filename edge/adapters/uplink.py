@@ -16,7 +16,8 @@ from pathlib import Path
 from edge.adapters.cache import Cache, FeedName
 from edge.adapters.clock import Clock, timesync_marker
 from edge.adapters.commands import Commands, OnCommand
-from edge.adapters.feeds import Feed, GalleryFeed, StandingFeed
+from edge.adapters.feeds import Feed
+from edge.adapters.filling import gallery_feed, standing_feed
 from edge.adapters.keyfile import RandomBytes, RowSealer
 from edge.adapters.link import Link
 from edge.adapters.members import CachedMembers
@@ -144,8 +145,8 @@ async def open_uplink(
         )
         reporter = Reporter(about, link, clock, cache, outbox, sender, config.standing, world.dice, metrics)
         feeds = {
-            FeedName.STANDING: Feed(StandingFeed(identity.purpose), cache, link, clock),
-            FeedName.GALLERY: Feed(GalleryFeed(identity.gallery), cache, link, clock),
+            FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock),
+            FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock),
         }
         Commands(link, clock, on_command)
         members = CachedMembers(

@@ -79,7 +79,7 @@ async def test_a_retained_request_is_ignored(rig: Rig):
 async def test_a_head_that_a_kiosk_signs_is_no_head(rig: Rig):
     async with rig.kiosk() as end, rig.kiosk("gate-2") as victim:
         address = topics.standing_head(end.grant.site, RIDE)
-        head = Head("ride", 99, 1, end.clock.ms, 0, ())
+        head = Head("ride", 99, 1, end.clock.ms, 0, bytes(32), ())
         end.link.publish(address, encode(address, head, end.signer, "metro", RIDE))
         await victim.wait_for(lambda: victim.rejected or None)
         assert victim.rejected == ["unknown_key"]

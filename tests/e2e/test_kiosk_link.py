@@ -13,6 +13,7 @@ import pytest
 
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
 from central.restriction import Terms
+from central.service.feeds import FeedKind
 from edge.adapters.cache import FeedName
 from edge.compare.claim import QrClaim
 from edge.decide.standing import StandingConfig
@@ -211,7 +212,7 @@ async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verifi
     context = rig.central.desk.context
     central, site = context.identity.signer, context.site
     address = topics.standing_head(site, RIDE)
-    later = Head(RIDE, 9, 9, rig.clock.ms + 1, 0, ())
+    later = Head(RIDE, 9, 9, rig.clock.ms + 1, 0, bytes(32), ())
     good = forge(address, later, central)
     envelope = msgspec.msgpack.decode(good)
     signed = msgspec.structs.replace(later, version=10)
@@ -224,9 +225,11 @@ async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verifi
         await send(rig, address, forge(address, later, central, purpose="locker"))
         await send(rig, address, forge(address, later, central, operator="tram"))
         await send(rig, address, canonical([2, *envelope[1:]]))
-        await send(rig, address, forge(address, Head("locker", 9, 9, 1, 0, ()), central))
-        await send(rig, address, forge(address, Head(RIDE, 0, 1, rig.clock.ms + 1, 0, ()), central))
-        replayed = Head(RIDE, held.epoch, held.version, held.issued_at_ms - HOUR_MS, 1, ())
+        await send(rig, address, forge(address, Head("locker", 9, 9, 1, 0, bytes(32), ()), central))
+        await send(
+            rig, address, forge(address, Head(RIDE, 0, 1, rig.clock.ms + 1, 0, bytes(32), ()), central)
+        )
+        replayed = Head(RIDE, held.epoch, held.version, held.issued_at_ms - HOUR_MS, 1, bytes(32), ())
         await send(rig, address, forge(address, replayed, central))
         await send(rig, address, b"\xc1 not a message")
         receipt = topics.kiosk_topic(TopicKind.RECEIPT, site, KIOSK)
@@ -256,11 +259,11 @@ async def test_a_snapshot_whose_chunk_is_not_the_one_the_head_named_is_not_used(
         await filled(uplink, subject)
         held = uplink.cache.held(FeedName.STANDING)
         address = topics.standing_head(context.site, RIDE)
-        wrong = Head(RIDE, held.epoch, held.version, rig.clock.ms, 1, (b"w" * 32,))
+        wrong = Head(RIDE, held.epoch, held.version, rig.clock.ms, 1, held.digest, (b"w" * 32,))
         feeds = rig.central.desk.feeds
-        snapshot = feeds._purposes[RIDE]
+        feed = feeds._feeds[FeedKind.STANDING, RIDE]
         # A head of central's own key that names other rows than central then sends.
-        feeds._purposes[RIDE] = replace(snapshot, version=held.version + 1)
+        feed.snapshot = replace(feed.snapshot, version=held.version + 1)
         wrong = msgspec.structs.replace(wrong, version=held.version + 1, issued_at_ms=rig.clock.ms + 1)
         await send(rig, address, forge(address, wrong, context.identity.signer))
         await eventually(lambda: uplink.link.ignored["wrong_chunk"] == 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import central.app
@@ -24,11 +24,8 @@ from central.scorecard import (
     score,
     sentences,
 )
-from central.standing import compute, cut, due, restricted
-from wire.canonical import canonical
+from central.standing import compute, due, restricted
 from wire.ids import OperatorId, Purpose, SubjectId
-from wire.requests import CHUNK_MAX_BYTES, CHUNK_MAX_ROWS
-from wire.values import Standing
 
 METRO, RIDE, ADA = OperatorId("metro"), Purpose("ride"), SubjectId("a" * 32)
 NOW_MS = 2_000_000_000_000
@@ -199,17 +196,3 @@ def test_a_standing_expires_with_the_scorecards_validity_and_is_due_after_a_quar
     assert not due(standing, NOW_MS + 12 * 3_600_000 - 1)
     assert due(standing, NOW_MS + 12 * 3_600_000)
     assert restricted(standing, [], NOW_MS) == standing
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 3 * CHUNK_MAX_ROWS))
-def test_chunks_hold_every_row_once_in_order_within_their_bounds(count: int):
-    one = compute(card(), ADA, [], NOW_MS)
-    rows: list[Standing] = [
-        Standing(SubjectId(f"{number:032x}"), *(getattr(one, name) for name in one.__struct_fields__[1:]))
-        for number in reversed(range(count))
-    ]
-    chunks = cut(rows)
-    assert [row.subject for chunk in chunks for row in chunk] == sorted(row.subject for row in rows)
-    assert all(0 < len(chunk) <= CHUNK_MAX_ROWS for chunk in chunks)
-    assert all(sum(len(canonical(row)) for row in chunk) <= CHUNK_MAX_BYTES for chunk in chunks)

@@ -10,12 +10,15 @@ from msgspec import inspect as i
 from wire import codec, pairing
 from wire.codec import Envelope
 from wire.fields import FIELD_MAX_BYTES
-from wire.messages import Message
+from wire.messages import GalleryChunk, Message, StandingChunk
+from wire.packing import PACKED_MAX_BYTES
 from wire.records import PassRecord, SequencedRecord
 
 # A message inside its envelope and a record inside its batch keep their exact bytes for signature and
 # commitment; codec decodes both at once, under the topic's and the record's size.
 RAW_FIELDS = {(Envelope, "body"), (SequencedRecord, "body")}
+# A chunk is deflated rows; `wire.packing` turns it into records, under a chunk's bound, or refuses it.
+PACKED_FIELDS = {(StandingChunk, "packed"), (GalleryChunk, "packed")}
 ROOTS = (Message, Envelope, PassRecord, pairing.PairRequest, pairing.PairReply, pairing.SiteSecrets)
 
 
@@ -37,6 +40,10 @@ def unbounded(node: i.Type, where: str, seen: set[type]) -> Iterator[str]:
                 for field in fields:
                     place = f"{cls.__name__}.{field.name}"
                     if isinstance(field.type, i.RawType) and (cls, field.name) in RAW_FIELDS:
+                        continue
+                    if (cls, field.name) in PACKED_FIELDS:
+                        assert isinstance(field.type, i.BytesType)
+                        assert field.type.max_length == PACKED_MAX_BYTES
                         continue
                     yield from unbounded(field.type, place, seen)
         case i.IntType(ge=low, le=high):

@@ -53,7 +53,9 @@ def test_a_changed_purpose_breaks_the_signature():
 
 
 def test_a_head_of_another_purpose_is_rejected():
-    head = Head(name="ride", epoch=1, version=1, issued_at_ms=1, count=0, chunk_digests=())
+    head = Head(
+        name="ride", epoch=1, version=1, issued_at_ms=1, count=0, rows_digest=bytes(32), chunk_digests=()
+    )
     address = topics.standing_head(SITE, Purpose("ride"))
     assert (
         receive(address, encode(address, head, CENTRAL, OPERATOR, "loans"), RING).reason
@@ -85,7 +87,7 @@ def test_more_bytes_than_the_topic_allows_are_rejected_and_never_sent():
     address = topics.roll_call(SITE)
     assert decode(address, b"\x00" * 1025).reason is Reason.OVERSIZED
     with pytest.raises(TooLargeError, match="at most 1024"):
-        encode(address, Head("n", 1, 1, 1, 1, (b"d" * 32,) * 40), CENTRAL, OPERATOR)
+        encode(address, Head("n", 1, 1, 1, 1, bytes(32), (b"d" * 32,) * 40), CENTRAL, OPERATOR)
 
 
 @pytest.mark.parametrize("opening", [b"\x91", b"\x81", b"\x91\x81", b"\x96\x01"])

@@ -28,8 +28,9 @@ A_FEW = 3  # list elements drawn; maxima are proven by test_wire_bounds
 def drawn(node: i.Type) -> st.SearchStrategy[Any]:
     """Valid values of a type, as msgspec describes it."""
     match node:
-        case i.StrType(pattern=str(pattern)):
-            return st.from_regex(pattern.removesuffix(r"\Z"), fullmatch=True)
+        case i.StrType(pattern=str(pattern), max_length=most):
+            matching = st.from_regex(pattern.removesuffix(r"\Z"), fullmatch=True)
+            return matching.filter(lambda text: most is None or len(text) <= most)
         case i.StrType(max_length=most):
             return st.text(max_size=min(most or 0, 30))
         case i.BytesType(min_length=least, max_length=most):

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from wire.ids import BootId, GateId, KioskId, PassageId, Purpose, ReasonCode, RecordId, SubjectId
+from wire.ids import (
+    BootId,
+    ContestCode,
+    GateId,
+    KioskId,
+    OperatorId,
+    PassageId,
+    Purpose,
+    ReasonCode,
+    RecordId,
+    RestrictionId,
+    ReviewerId,
+    SubjectId,
+)
 from wire.records import (
     Comparison,
     GateOutcome,
@@ -13,7 +26,10 @@ from wire.records import (
     RecordedCircumstances,
     StandingUsed,
 )
+from wire.values import Certificate, Factor, Limits, Restriction, Role, Standing
 
+METRO, RIDE = OperatorId("metro"), Purpose("ride")
+ISSUED_MS, DAY_MS = 1_795_000_000_000, 86_400_000
 SUBJECT = SubjectId("5" * 32)
 
 
@@ -59,3 +75,40 @@ def pass_record(kiosk: KioskId, number: int = 1, **changes: Any) -> PassRecord:
         "standing": StandingUsed(1, 1, 900, 9000, 100, 500, 5000, 2000, 0),
     }
     return PassRecord(**{**fields, **changes})
+
+
+def standing(subject: SubjectId = SUBJECT, score: int = 500, **changes: Any) -> Standing:
+    """A standing with one factor."""
+    fields: dict[str, Any] = {
+        "subject": subject,
+        "operator": METRO,
+        "purpose": RIDE,
+        "score": score,
+        "tier": ReasonCode("standard"),
+        "factors": (Factor(ReasonCode("fare"), 12, "You paid your fares."),),
+        "limits": Limits(5000, 2000, "EUR"),
+        "restrictions": (),
+        "issued_at_ms": ISSUED_MS,
+        "expires_at_ms": ISSUED_MS + 2 * DAY_MS,
+    }
+    return Standing(**{**fields, **changes})
+
+
+def restriction(subject: SubjectId = SUBJECT, number: int = 1, **changes: Any) -> Restriction:
+    """A restriction whose signatures are of the right size and hold for nothing."""
+    certificate = Certificate(METRO, Role.REVIEWER, "ada", "", b"k" * 32, 1, 2, b"s" * 64)
+    fields: dict[str, Any] = {
+        "restriction_id": RestrictionId(f"{number:032x}"),
+        "subject": subject,
+        "operator": METRO,
+        "purpose": RIDE,
+        "reason": ReasonCode("staff_assaulted"),
+        "reason_text": "See staff",
+        "contest_code": ContestCode("K7PD-2MXW"),
+        "issued_at_ms": ISSUED_MS,
+        "expires_at_ms": ISSUED_MS + DAY_MS,
+        "reviewer": ReviewerId("ada"),
+        "certificate": certificate,
+        "signature": b"s" * 64,
+    }
+    return Restriction(**{**fields, **changes})

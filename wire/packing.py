@@ -1,0 +1,111 @@
+"""Rows of a feed as they travel and are compared: packed into chunks, and summed into one digest.
+
+A chunk is deflated MessagePack. It is unpacked under a bound, so that a small message never becomes a large
+value, and at once into records: what does not validate row by row is no chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+from wire.canonical import canonical, joined
+from wire.values import GalleryEntry, StandingEntry
+
+CHUNK_MAX_ROWS = 1024  # rows of one snapshot chunk
+CHUNK_MAX_BYTES = 192 * 1024  # encoded rows of one chunk or delta: fits its topic with the envelope
+PACKED_MAX_BYTES = 200 * 1024  # a full chunk that does not compress, and what deflate adds
+EMPTY_ROWS_DIGEST = bytes(32)  # the digest of no rows
+_LIST_HEAD_BYTES = 5  # MessagePack's own, before the rows
+_COMPRESSION = 1  # standings to a sixth in 1.4 us a row; level 9 saves 8 % more for four times as long
+_ROW = b"stile row v1"
+_CHUNK = b"stile chunk v1"
+_MODULUS = 2**256
+
+Row = TypeVar("Row", StandingEntry, GalleryEntry)
+_RAW: msgspec.msgpack.Decoder[tuple[msgspec.Raw, ...]] = msgspec.msgpack.Decoder(tuple[msgspec.Raw, ...])
+_STANDINGS: msgspec.msgpack.Decoder[tuple[StandingEntry, ...]] = msgspec.msgpack.Decoder(
+    tuple[StandingEntry, ...]
+)
+_GALLERY: msgspec.msgpack.Decoder[tuple[GalleryEntry, ...]] = msgspec.msgpack.Decoder(
+    tuple[GalleryEntry, ...]
+)
+# msgspec's own errors and bad UTF-8 are ValueErrors; nesting too deep is a RecursionError.
+_HOSTILE = (zlib.error, ValueError, RecursionError, OverflowError, MemoryError)
+
+
+def pack(rows: Iterable[bytes]) -> tuple[bytes, bytes]:
+    """The chunk of rows that are encoded already, in their order, and its digest."""
+    encoded = canonical(tuple(msgspec.Raw(row) for row in rows))
+    return zlib.compress(encoded, _COMPRESSION), chunk_digest(encoded)
+
+
+def chunk_digest(encoded: bytes) -> bytes:
+    """The digest a head gives for a chunk: of its encoded rows, so that compression may differ."""
+    return hashlib.sha256(joined(_CHUNK, encoded)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked(Generic[Row]):
+    """A chunk's rows, the exact bytes of each, and the chunk's digest."""
+
+    rows: tuple[Row, ...]
+    encoded: tuple[bytes, ...]
+    digest: bytes
+
+
+def unpack_standings(packed: bytes) -> Unpacked[StandingEntry] | None:
+    """The standings of a chunk; None for anything that is no such chunk."""
+    return _unpacked(packed, _STANDINGS)
+
+
+def unpack_gallery(packed: bytes) -> Unpacked[GalleryEntry] | None:
+    """The gallery entries of a chunk; None for anything that is no such chunk."""
+    return _unpacked(packed, _GALLERY)
+
+
+def _unpacked(packed: bytes, decoder: msgspec.msgpack.Decoder[tuple[Row, ...]]) -> Unpacked[Row] | None:
+    try:
+        encoded = _inflated(packed)
+        if encoded is None:
+            return None
+        rows = decoder.decode(encoded)
+        if len(rows) > CHUNK_MAX_ROWS:
+            return None
+        return Unpacked(rows, tuple(bytes(raw) for raw in _RAW.decode(encoded)), chunk_digest(encoded))
+    except _HOSTILE:
+        return None
+
+
+def _inflated(packed: bytes) -> bytes | None:
+    """The bytes behind deflated ones; None past the size of a chunk, whatever they would have become."""
+    if len(packed) > PACKED_MAX_BYTES:
+        return None
+    most = CHUNK_MAX_BYTES + _LIST_HEAD_BYTES
+    inflating = zlib.decompressobj()
+    encoded = inflating.decompress(packed, most + 1)
+    whole = inflating.eof and not inflating.unused_data and len(encoded) <= most
+    return encoded if whole else None
+
+
+def row_number(encoded: bytes) -> int:
+    """What one encoded row adds to its feed's digest."""
+    return int.from_bytes(hashlib.sha256(_ROW + encoded).digest())
+
+
+def rows_digest(number: int) -> bytes:
+    """The digest of a feed whose rows' numbers add up to `number`: the same in whatever order they came.
+
+    It shows that two sides hold the same rows, each once; who signs the head vouches for the digest.
+    """
+    return (number % _MODULUS).to_bytes(32)
+
+
+def rows_number(digest: bytes) -> int:
+    """The sum behind a digest, to add rows to and take rows from."""
+    return int.from_bytes(digest)
