@@ -176,6 +176,7 @@ def test_who_withdraws_takes_the_waiting_template_along(desk: Desk) -> None:
     assert desk.reenrolments.progress(NEW).members == 0
     desk.reenrolments.switch()
     assert isinstance(desk.members.entry(ada), Tombstone)
+    assert desk.reenrolments._templates.template(ada) is None, "not even where no gallery tells it"
     with pytest.raises(ConflictError, match="has withdrawn"):
         enrol_again(desk, ada)
     assert desk.reenrolments.finish(anyway=True) == 0
