@@ -19,10 +19,11 @@ from rich.progress import Progress
 from firmware_bridge.auth import GateKeys
 from firmware_bridge.drivers.own import read_keys
 from firmware_bridge.errors import GateKeyError
-from firmware_bridge.messages import Acknowledge
+from firmware_bridge.messages import EVENT_REPEAT_MS, HOST_SILENCE_MS, OPEN_MAX_MS, Acknowledge, Mode
 from scripts.gate_build import BuildError, build_avr, build_host, build_simavr
-from scripts.gate_rig import Rig, StepError
-from scripts.gate_scenarios import Scenario, keys_numbered, read_scenarios, run_scenario
+from scripts.gate_rig import LONG_STEP_MS, PATIENCE_MS, Rig, StepError
+from scripts.gate_scenarios import BOOT_MS, Scenario, keys_numbered, read_scenarios, run_scenario
+from scripts.gate_served import provision
 from scripts.gate_targets import LineTarget, SimulatorTarget, SteppedTarget, Target, TargetError
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
@@ -34,6 +35,8 @@ SEED: Final = 20_251_123
 
 # "Key provisioning" is itself a scenario; the suite provisions once and copies the memory.
 _SUITE_KEYS: Final = 1
+
+_PROVISIONED: Final = "memory-provisioned"
 
 Opener = Callable[[Path], Target]
 
@@ -50,37 +53,15 @@ class Outcome:
 
 
 class Bench:
-    """Where targets of one kind come from: a folder with what was built, and a provisioned memory."""
+    """Where targets of one kind come from, and a memory that was provisioned once and is copied for each."""
 
-    def __init__(self, target: str, folder: Path, *, sanitized: bool = True, paced: bool = True) -> None:
-        """Builds what is needed; raises BuildError."""
-        self.lanes = 1
+    def __init__(self, opener: Opener, folder: Path, lanes: int = 1) -> None:
+        """Provisions once; raises BuildError when the target takes no keys."""
+        self.lanes = lanes
         self.keys: GateKeys = keys_numbered(_SUITE_KEYS)
+        self._open = opener
         self._folder = folder
-        match target:
-            case "simulator":
-                self._open: Opener = lambda memory: SimulatorTarget(self._simulated(memory))
-            case "host":
-                program = build_host(folder, sanitized=sanitized)
-                self._open = lambda memory: SteppedTarget(program, memory)
-            case "simavr":
-                runner, environment = build_simavr(folder), {"GATE_FIRMWARE": str(build_avr(folder))}
-                self._open = lambda memory: SteppedTarget(
-                    runner, memory, paced=paced, environment=environment
-                )
-                self.lanes = SIMAVR_LANES if paced else 1
-            case _:
-                raise BuildError(f"no such target: {target}")
         self._provision()
-
-    @classmethod
-    def of_program(cls, program: Path, folder: Path) -> Bench:
-        """A bench for a host build that is there already."""
-        bench = cls.__new__(cls)
-        bench.lanes, bench.keys, bench._folder = 1, keys_numbered(_SUITE_KEYS), folder
-        bench._open = lambda memory: SteppedTarget(program, memory)
-        bench._provision()
-        return bench
 
     def run(self, scenario: Scenario) -> Outcome:
         """One scenario on a target of its own, from power-on."""
@@ -100,24 +81,50 @@ class Bench:
 
     @property
     def _provisioned(self) -> Path:
-        return self._folder / "memory-provisioned"
-
-    def _simulated(self, memory: Path) -> GateKeys | None:
-        return None if memory == self._provisioned else self.keys
+        return self._folder / _PROVISIONED
 
     def _provision(self) -> None:
         self._provisioned.unlink(missing_ok=True)
         target = self._open(self._provisioned)
-        steps = ("on PROVISIONING", "wait 80", f"provision {_SUITE_KEYS} -> STORED")
         try:
-            rig = Rig(target, self.keys, Random(SEED))  # noqa: S311 - to be seen again
-            failed = run_scenario(Scenario("provisioning", (), steps), rig)
+            failed = provision(target, self.keys)
         except TargetError as error:
             failed = str(error)
         finally:
             target.close()
         if failed is not None:
             raise BuildError(f"the target takes no keys: {failed}")
+
+
+def simulator_bench(folder: Path) -> Bench:
+    """The Python simulator, which has no memory but this process."""
+    keys = keys_numbered(_SUITE_KEYS)
+    return Bench(lambda memory: SimulatorTarget(None if memory.name == _PROVISIONED else keys), folder)
+
+
+def host_bench(program: Path, folder: Path) -> Bench:
+    """A host build of the firmware."""
+    return Bench(lambda memory: SteppedTarget(program, memory), folder)
+
+
+def simavr_bench(runner: Path, firmware: Path, folder: Path, *, paced: bool = True) -> Bench:
+    """The AVR build in simavr, never faster than real time unless told so."""
+    environment = {"GATE_FIRMWARE": str(firmware)}
+    lanes = SIMAVR_LANES if paced else 1
+    return Bench(
+        lambda memory: SteppedTarget(runner, memory, paced=paced, environment=environment), folder, lanes
+    )
+
+
+def build_bench(target: str, folder: Path) -> Bench:
+    """The bench for `simulator`, `host` or `simavr`, built in `folder`. Raises BuildError."""
+    match target:
+        case "simulator":
+            return simulator_bench(folder)
+        case "host":
+            return host_bench(build_host(folder, sanitized=True), folder)
+        case _:
+            return simavr_bench(build_simavr(folder), build_avr(folder), folder)
 
 
 def _outcome(scenario: Scenario, failed: str | None, rig: Rig) -> Outcome:
@@ -149,6 +156,8 @@ def run_on_line(port: str, keys: GateKeys, scenarios: Sequence[Scenario]) -> lis
         for scenario in scenarios:
             rig = Rig(target, keys, random)
             target.restart()
+            if scenario.steps[0] != "up":
+                rig.run(HOST_SILENCE_MS + BOOT_MS)
             failed = run_scenario(scenario, rig)
             outcomes.append(_outcome(scenario, failed, rig))
             _leave_alone(rig)
@@ -158,11 +167,12 @@ def run_on_line(port: str, keys: GateKeys, scenarios: Sequence[Scenario]) -> lis
 
 
 def _leave_alone(rig: Rig) -> None:
-    """Let a release of the last scenario end, and acknowledge all there is."""
-    rig.beats = True
-    while rig.until(lambda: bool(rig.events), 4_000):
+    """Fall silent while a release is open, so that it ends, and acknowledge all there is."""
+    rig.beats = False
+    rig.until(lambda: rig.status is None or rig.status.mode is not Mode.RELEASED, OPEN_MAX_MS)
+    while rig.until(lambda: bool(rig.events), EVENT_REPEAT_MS + PATIENCE_MS):
         rig.send(Acknowledge(rig.events.popleft().sequence))
-        rig.run(20)
+        rig.run(LONG_STEP_MS)
 
 
 def summary(target: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
@@ -215,7 +225,7 @@ def conform(
 
 def _run_built(target: str, scenarios: Sequence[Scenario]) -> list[Outcome]:
     with tempfile.TemporaryDirectory(prefix="stile-conform-") as folder:
-        bench = Bench(target, Path(folder))
+        bench = build_bench(target, Path(folder))
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(target, total=len(scenarios))
             return run_suite(bench, scenarios, lambda _: progress.advance(task))

@@ -251,17 +251,19 @@ def _flood(rig: Rig, words: list[str]) -> None:
 
 
 def _provision(rig: Rig, words: list[str]) -> None:
-    keys = keys_numbered(int(words[0]))
+    # Without a number the rig's own keys.
+    numbered = words[0].isdigit()
+    keys = keys_numbered(int(words.pop(0))) if numbered else rig.keys
     known = len(rig.heard)
     rig.send_bootless(messages.Provision(keys.to_controller, keys.to_host), PROVISIONING_KEYS)
-    if len(words) == 1:
+    if not words:
         return
 
     def answers() -> list[Provisioning]:
         return [m.answer for m in rig.heard[known:] if isinstance(m, messages.Provisioned)]
 
     _check(rig.until(lambda: bool(answers()), PROVISION_MAX_MS), "no answer")
-    _check(answers() == [Provisioning[words[2]]], answers())
+    _check(answers() == [Provisioning[words[1]]], answers())
 
 
 def _keys(rig: Rig, words: list[str]) -> None:

@@ -164,6 +164,24 @@ static void load_memory(void)
     avr_ioctl(avr, AVR_IOCTL_EEPROM_SET, &wanted);
 }
 
+/* Memory between the firmware's variables and its stack: painted at power-on, and counted at the end. */
+enum { RAM_FROM = 0x100, PAINT = 0xa5 };
+
+static void tell_stack_left(void)
+{
+    FILE *file = fopen(getenv("GATE_STACK_LEFT"), "w");
+    unsigned longest = 0, run = 0;
+    for (unsigned at = RAM_FROM; at <= avr->ramend; at++) {
+        run = avr->data[at] == PAINT ? run + 1 : 0;
+        if (run > longest)
+            longest = run;
+    }
+    if (file != NULL) {
+        fprintf(file, "%u\n", longest);
+        fclose(file);
+    }
+}
+
 /* Standard output carries the steps' replies: simavr's chatter must not. */
 static void say_nothing(avr_t *of, const int level, const char *format, va_list words)
 {
@@ -196,6 +214,9 @@ static void power_on(void)
     avr_ioctl(avr, AVR_IOCTL_UART_SET_FLAGS('0'), &flags);
     avr_irq_register_notify(avr_io_getirq(avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUTPUT), on_byte, NULL);
     load_memory();
+    memset(avr->data + RAM_FROM, PAINT, avr->ramend + 1 - RAM_FROM);
+    if (getenv("GATE_STACK_LEFT") != NULL)
+        atexit(tell_stack_left);
     avr_cycle_timer_register(avr, CYCLES_PER_BYTE, on_byte_time, NULL);
 }
 
