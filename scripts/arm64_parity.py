@@ -29,7 +29,7 @@ from scripts.output import EXIT_FAILED, tell_json
 
 DESCRIPTOR_MAX_DIFFERENCE: Final = 1e-5
 """Of any component of a unit vector, between the two processors; issue 3."""
-EVERY_FRAMES: Final = 12
+EVERY_FRAMES: Final = 40
 """Of a painted scene every so manieth frame is looked at: from too far, over near enough, to gone."""
 STRANGER: Final = "stranger"
 DECIDED = ("source", "claim", "subject", "verdict", "to", "reasons", "flaw")
@@ -41,33 +41,38 @@ Json = Mapping[str, Any]
 
 @app.command()
 def paint(folder: Path, seed: Annotated[int, typer.Option(min=0)] = 7) -> None:
-    """Make gallery, people and claims.csv in `folder`: the committed portraits, and the demo's scenes."""
-    cast, studio, claims = Cast(), Studio(seed, ClipFormat()), ["source,claim"]
+    """Make in `folder`: gallery, portraits, people (these and frames of the demo's scenes), claims.csv."""
+    cast, studio, claims = Cast(), Studio(seed, ClipFormat()), {}
     for member in MEMBERS:
         for file in member.enrolled_from:
             _copy(file, folder / "gallery" / member.name)
-            claims.append(f"{_copy(file, folder / 'people' / member.name)},{member.name}")
+            claims[_show(file, folder, member.name)] = member.name
     persons = {member.person: member.name for member in MEMBERS}
     for take, part in enumerate(SCRIPT):
-        if part.shown is None or part.claims is None:
+        if part.shown is None or part.claims is None or part.restricted:
             continue
         person = persons.get(cast.credit(part.shown).person, STRANGER)
-        shown = _copy(part.shown, folder / "people" / person)
-        claims.append(f"{shown},{part.claims}")
+        claims[_show(part.shown, folder, person)] = part.claims
         scene = studio.walk_up(cast.portrait(part.shown), None, part.role)
         for number in range(0, len(scene), EVERY_FRAMES):
-            name = f"scene{take}-{number:03}.png"
+            source = f"{person}/scene{take}-{number:03}.png"
             picture = cv2.cvtColor(scene[number], cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(folder / "people" / person / name), picture)
-            claims.append(f"{person}/{name},{part.claims}")
-    (folder / "claims.csv").write_text("\n".join(claims) + "\n", "utf-8")
+            cv2.imwrite(str(folder / "people" / source), picture)
+            claims[source] = part.claims
+    listed = ["source,claim", *(f"{source},{claim}" for source, claim in claims.items())]
+    (folder / "claims.csv").write_text("\n".join(listed) + "\n", "utf-8")
 
 
-def _copy(file: str, to: Path) -> str:
-    """The portrait beside others of the person; its path as a claims file has it."""
+def _show(file: str, folder: Path, person: str) -> str:
+    """The portrait among the people; its path as a claims file has it."""
+    _copy(file, folder / "portraits" / person)
+    _copy(file, folder / "people" / person)
+    return f"{person}/{file}"
+
+
+def _copy(file: str, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     shutil.copy(PORTRAITS / file, to / file)
-    return f"{to.name}/{file}"
 
 
 @app.command()
