@@ -144,6 +144,7 @@ def test_a_comparison_gives_both_builds_of_the_peer_in_units_of_ours(tmp_path: P
     for build in (compared["as_pip_installs"], compared["fastest"]):
         assert build["repeats"] == ours["repeats"] == 2
         assert build["ratio_p50"] == pytest.approx(build["p50_ms"] / ours["p50_ms"], abs=0.006)
+        assert build["ratio_cpu"] == pytest.approx(build["cpu_p50_ms"] / ours["cpu_p50_ms"], abs=0.006)
         assert build["peak_mb"] > 0
         assert build["threads"] >= 1
 
