@@ -32,6 +32,7 @@ from central.restriction import DAY_MS, Terms
 from central.scorecard import Event, EventKind, EventOutcome
 from edge.app import ClipDevice, Extras, OpenKiosk, clip_camera, open_kiosk, pair
 from edge.capture.sample import FailureToAcquire, Frame, Image
+from edge.capture.tracking import TrackingConfig
 from edge.compare.bound import SearchConfig
 from edge.compare.claim import qr_text
 from edge.compare.search import choose_point
@@ -102,6 +103,7 @@ class Staging:
     mqtt_port: int = 0
     head_every_s: int = 60
     search: SearchConfig = field(default_factory=SearchConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     patience: int = 1
 
 
@@ -385,6 +387,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             pack=staging.pack,
             confirm=staging.confirm,
             search=staging.search,
+            tracking=staging.tracking,
             release=staging.release,
             broker=BrokerSection(central.broker.host, central.broker.port),
         )

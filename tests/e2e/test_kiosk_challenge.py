@@ -22,7 +22,7 @@ from edge.passage.state import Phase
 from scripts.attacks import DIRECTIONS
 from scripts.rendered_head import RenderedHead
 from scripts.stage import Staging
-from tests.e2e.lane import FACES, OPEN_MS, Lane, eventually, open_lane
+from tests.e2e.lane import FACES, OPEN_MS, PATIENT, Lane, eventually, open_lane
 from wire.messages import GateOutcome, PassRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,7 +42,9 @@ async def challenged_lane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 def staged(confirm: ConfirmConfig) -> Staging:
     release = ReleaseConfig(open_ms=OPEN_MS, linger_ms=0)
-    return Staging(confirm=confirm, release=release, mqtt_port=free_port(), head_every_s=3600)
+    return Staging(
+        confirm=confirm, release=release, mqtt_port=free_port(), head_every_s=3600, tracking=PATIENT
+    )
 
 
 @pytest_asyncio.fixture(loop_scope="module")

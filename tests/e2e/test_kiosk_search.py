@@ -20,7 +20,7 @@ from edge.errors import ConfigError
 from edge.passage.state import Phase
 from scripts.cast import MEMBERS
 from scripts.stage import Enrolled, Staging, enrol_member
-from tests.e2e.lane import ACQUIRE_MS, FACES, OPEN_MS, STRANGER, Lane, eventually, open_lane
+from tests.e2e.lane import ACQUIRE_MS, FACES, OPEN_MS, PATIENT, STRANGER, Lane, eventually, open_lane
 from tests.e2e.test_kiosk_challenge import ASKING, actor
 from wire.messages import GateOutcome
 
@@ -41,6 +41,7 @@ def staged() -> Staging:
         release=ReleaseConfig(open_ms=OPEN_MS, linger_ms=0),
         mqtt_port=free_port(),
         head_every_s=3600,
+        tracking=PATIENT,
     )
 
 
