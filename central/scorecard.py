@@ -27,7 +27,8 @@ DAY_MS = 86_400_000
 HORIZON_HALF_LIVES = (
     10  # an event then weighs less than a thousandth: it counts no more, and may be forgotten
 )
-NAME_PATTERN = r"^[0-9A-Za-z._/-]{1,64}\Z"  # of events and incidents, as other systems call them
+EVENT_PATTERN = r"^[0-9A-Za-z._-]{1,64}\Z"  # an event's id where it comes from; fits a URL
+INCIDENT_PATTERN = r"^[0-9A-Za-z._/-]{1,64}\Z"
 _WHOLE = 1_000_000  # an event's full weight; weights are whole numbers, so that sums know no order
 
 
@@ -155,9 +156,10 @@ class Scored:
 
 def check_event(event: Event, now_ms: int) -> None:
     """Admit an event; raises RefusedError. Conduct counts only with the number of a reported incident."""
-    for name, given in (("id", event.event_id), ("incident number", event.incident)):
-        if given is not None and re.match(NAME_PATTERN, given) is None:
-            raise RefusedError(f"an event's {name} is of 1 to 64 letters, digits and . _ / -")
+    if re.match(EVENT_PATTERN, event.event_id) is None:
+        raise RefusedError("an event's id is of 1 to 64 letters, digits and . _ -")
+    if event.incident is not None and re.match(INCIDENT_PATTERN, event.incident) is None:
+        raise RefusedError("an incident's number is of 1 to 64 letters, digits and . _ / -")
     if event.kind is EventKind.CONDUCT and event.incident is None:
         raise RefusedError("conduct needs the incident number it was reported under")
     if event.at_ms > now_ms:

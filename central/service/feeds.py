@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
@@ -118,6 +118,10 @@ class GalleryStore(Protocol):
         """The claims of some subjects, revoked ones included."""
         ...
 
+    def invited_among(self, subjects: Sequence[SubjectId]) -> Set[SubjectId]:
+        """Those who have a template, and none of the recipe that is being changed to."""
+        ...
+
 
 @dataclass(slots=True)
 class _Feed:
@@ -150,7 +154,9 @@ class Feeds:
         self._gallery = gallery
         self._rebuilding = threading.Lock()  # one thread at a time brings feeds up to date
         self._guard = threading.Lock()  # held for moments: readers see a feed before a change or after it
+        self._standings = standings
         self._revision = -1
+        self._looked_at_ms = context.now_ms()
         self._forget = (0, 0)
         self._untold: list[FeedDelta] = []
         made = [_Feed(FeedKind.GALLERY, context.gallery, unpack_gallery, self._gallery_rows)]
@@ -180,11 +186,13 @@ class Feeds:
         changed: Sequence[SubjectId] | None = ()
         if self._revision >= 0 and revision != self._revision:
             changed = self._subjects.changed_since(self._revision)
+        if changed is not None:
+            changed = [*changed, *self._standings.lapsed_between(self._looked_at_ms, now_ms)]
         moved = [
             self._bring_up(feed, changed, now_ms, look=revision != self._revision)
             for feed in self._feeds.values()
         ]
-        self._revision = revision
+        self._revision, self._looked_at_ms = revision, now_ms
         self._forget_changes(now_ms)
         return any(moved)
 
@@ -313,7 +321,16 @@ class Feeds:
         claims: defaultdict[SubjectId, list[StoredClaim]] = defaultdict(list)
         for claim in self._gallery.claims_among(named):
             claims[claim.subject].append(claim)
-        return [gallery_entry(each, templates.get(each.subject), claims[each.subject]) for each in subjects]
+        invited = self._gallery.invited_among(named)
+        return [
+            gallery_entry(
+                each,
+                templates.get(each.subject),
+                claims[each.subject],
+                enrol_again=each.subject in invited,
+            )
+            for each in subjects
+        ]
 
     # --- what is asked
 

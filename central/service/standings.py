@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.restriction import binds, check, month_of
+from central.restriction import binds, check, lapsed, month_of
 from central.review import Case, Matter, Reviewer
 from central.scorecard import Event, Scorecard, check_event, counts, lowest_tier
 from central.service.context import Context
@@ -186,6 +186,15 @@ class Standings:
         }
         return [
             each for each in restrictions if binds(each, revoked, contested.get(each.restriction_id), now_ms)
+        ]
+
+    def lapsed_between(self, after_ms: int, until_ms: int) -> list[SubjectId]:
+        """Whose restrictions a contest left waiting ended, after one instant and up to another."""
+        waiting = self._oversight.open_cases(Matter.RESTRICTION)
+        return [
+            each.subject
+            for each in waiting
+            if not lapsed(each.opened_at_ms, after_ms) and lapsed(each.opened_at_ms, until_ms)
         ]
 
     def _compute(self, card: Scorecard, subject: SubjectId) -> Standing:

@@ -20,14 +20,16 @@ from central.app import (
     issue_restriction,
     load_config,
     open_desk,
+    settle,
     utc_ms,
 )
 from central.enrolment import Consent
-from central.errors import ConfigError, UnknownError
+from central.errors import ConfigError, ConflictError, UnknownError
 from central.export import verify_export
 from central.fleet import Kiosk, certify
 from central.restriction import DAY_MS, Terms
 from central.retention import Purged, RetentionConfig, due
+from central.review import Matter, Outcome
 from central.scorecard import Event, EventKind, EventOutcome, score
 from tests.unit.test_central_scorecard import ADA, NOW_MS, RIDE, card, events_drawn
 from tests.unit.test_central_store import postgres, where  # noqa: F401 - fixtures
@@ -161,7 +163,7 @@ def test_what_is_left_of_who_withdrew_goes_with_the_records_that_name_them(archi
     archive.clock[0] += 1
     assert archive.desk.retention.run() == Purged(0, 2, 0, 0, 1)
     assert archive.desk.standings.issued(gone, RIDE) is None
-    assert [row.subject for row in archive.desk.standings.rows(RIDE)] == [stays]
+    assert [row.subject for row in archive.desk.standings.everybody(RIDE)] == [stays]
     assert archive.verified() == (3, 2, None)
     assert archive.desk.records.of_passage(PassageId(f"{2:032x}"))[0].subject == stays
 
@@ -241,3 +243,26 @@ def test_one_byte_changed_in_the_database_is_named_by_kiosk_and_sequence(archive
     assert archive.verified()[2] == 3
     raw.close()
     assert tried == 6
+
+
+def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Archive, tmp_path: Path):
+    for name in ("rita", "bea"):
+        add_reviewer(load_config(archive.config), ReviewerId(name), tmp_path / f"{name}.json")
+    archive.clock[0] = utc_ms()
+    member, desk = archive.member(), archive.desk
+    archive.event(member, "fare-1")
+    desk.reviews.dispute("fare-1", "That was not me.")
+    with pytest.raises(ConflictError):
+        desk.reviews.dispute("fare-1", "Again.")
+    closed = settle(desk, Matter.EVENT, "fare-1", Outcome.STRUCK, "Indeed.", tmp_path / "rita.json")
+    assert not desk.reviews._cases.settle_case(closed), "another program was faster"
+    assert desk.standings.explain(member, RIDE).events_struck == 1
+    ends_ms = archive.clock[0] + DAY_MS
+    terms = Terms(member, METRO, RIDE, ReasonCode("assault"), "Incident 12", ends_ms)
+    made = issue_restriction(desk, terms, tmp_path / "rita.json")
+    opened = desk.reviews.contest(made.contest_code, "I was not there.")
+    assert not desk.reviews._cases.open_case(opened), "another program was faster"
+    settle(desk, Matter.RESTRICTION, made.restriction_id, Outcome.STRUCK, "Right.", tmp_path / "bea.json")
+    assert desk.reviews.history(made.restriction_id).state == "struck"
+    desk.reviews.revoke(ReviewerId("rita"))
+    assert [each.revoked_at_ms for each in desk.reviews.reviewers()] == [archive.clock[0], None]

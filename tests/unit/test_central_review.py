@@ -12,9 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
+from central.adapters import migrations
+from central.adapters.store import Store
 from central.app import (
     Desk,
     Dice,
@@ -30,7 +35,17 @@ from central.app import (
 from central.enrolment import Consent
 from central.errors import CentralError, ConflictError, RefusedError, SecretsError, UnknownError
 from central.fleet import certify
-from central.restriction import CONTEST_DAYS, DAY_MS, LOW_N, Share, Tally, Terms, binomial_at_least, share_of
+from central.restriction import (
+    CONTEST_DAYS,
+    DAY_MS,
+    LOW_N,
+    Share,
+    Tally,
+    Terms,
+    binomial_at_least,
+    issue,
+    share_of,
+)
 from central.review import (
     CASES_MAX,
     Case,
@@ -45,7 +60,7 @@ from central.review import (
 from central.scorecard import Event, EventKind, EventOutcome
 from wire.canonical import canonical
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId, SubjectId
-from wire.signing import Signer, certificate_holds
+from wire.signing import Signer, certificate_holds, key_id_of
 from wire.values import Certificate, Restriction, Role
 
 METRO, RIDE, ADA = OperatorId("metro"), Purpose("ride"), SubjectId("a" * 32)
@@ -210,7 +225,7 @@ class Office:
     def restrictions(self) -> list[str]:
         """What kiosks are told, one by one and all at once."""
         asked = self.desk.standings.issued(self.member, RIDE)
-        (row,) = [each for each in self.desk.standings.rows(RIDE) if each.subject == self.member]
+        (row,) = [each for each in self.desk.standings.everybody(RIDE) if each.subject == self.member]
         assert asked == row
         return [each.restriction_id for each in row.restrictions]  # type: ignore[union-attr]
 
@@ -375,6 +390,20 @@ def test_a_contest_nobody_settles_in_time_ends_the_restriction_for_good(office: 
     assert office.desk.reviews.history(made.contest_code).state == "ended by a contest nobody settled"
 
 
+def test_kiosks_are_told_of_a_lapse_at_once_however_long_standings_last(office: Office):
+    card = office.config.parent / "ride.scorecard.toml"
+    card.write_text(card.read_text().replace("valid_hours = 48", f"valid_hours = {24 * 366}"))
+    with open_desk(load_config(office.config), Dice(lambda: office.clock[0])) as desk:
+        made = office.restrict("rita")
+        desk.reviews.contest(made.contest_code, "I was not there.")
+        assert desk.feeds.refresh()
+        told = []
+        for step_ms in (CONTEST_DAYS * DAY_MS - 1, 1, 1):
+            office.clock[0] += step_ms
+            told.append(desk.feeds.refresh())
+        assert told == [False, True, False]
+
+
 def test_what_binds_no_more_cannot_be_contested(office: Office):
     made = office.restrict("rita")
     office.desk.standings.lift_restriction(made.restriction_id)
@@ -421,3 +450,30 @@ def test_a_withdrawn_members_cases_go_with_them(office: Office):
     office.desk.reviews.dispute("e1", "That was not me.")
     office.desk.members.withdraw(office.member)
     assert list(office.desk.reviews.open_cases()) == []
+
+
+def test_whoever_restricted_before_reviewers_were_listed_is_listed_by_the_migration(tmp_path: Path):
+    file, made = tmp_path / "central.db", issue_old()
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        alembic = Config()
+        alembic.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        alembic.attributes["connection"] = connection
+        command.upgrade(alembic, "0001")
+        subject = (ADA, 1, "1", "en", 1)
+        connection.exec_driver_sql("INSERT INTO subjects VALUES (?, ?, NULL, ?, ?, ?)", subject)
+        row = (made.restriction_id, ADA, RIDE, made.contest_code, canonical(made))
+        connection.exec_driver_sql("INSERT INTO restrictions VALUES (?, ?, ?, ?, ?, NULL)", row)
+        connection.commit()
+    engine.dispose()
+    store = Store(file)
+    (listed,) = store.reviewers()
+    (held,) = store.restrictions()
+    store.close()
+    assert (listed.reviewer, listed.certificate, listed.revoked_at_ms) == ("rita", RITA, None)
+    assert listed.key_id == key_id_of(held.certificate.public_key)
+
+
+def issue_old() -> Restriction:
+    terms = Terms(ADA, METRO, RIDE, ReasonCode("assault"), "Incident 12", NOW_MS + DAY_MS)
+    return issue(terms, RITA_KEY, RITA, NOW_MS, bytes(21))

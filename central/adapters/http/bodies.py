@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from central.scorecard import EventKind, EventOutcome
+from central.scorecard import EVENT_PATTERN, INCIDENT_PATTERN, EventKind, EventOutcome
 from wire import ids
 from wire.claims import ClaimKind
 from wire.fields import INSTANT_MAX_MS, TEXT_MAX
@@ -17,7 +17,8 @@ SLUG_REGEX = ids.SLUG_PATTERN.replace(r"\Z", r"\z")
 TOKEN_REGEX = ids.TOKEN_PATTERN.replace(r"\Z", r"\z")
 
 CONTEST_REGEX = ids.CONTEST_PATTERN.replace(r"\Z", r"\z")
-EVENT_REGEX = r"^[0-9A-Za-z._-]{1,64}\z"
+EVENT_REGEX = EVENT_PATTERN.replace(r"\Z", r"\z")
+INCIDENT_REGEX = INCIDENT_PATTERN.replace(r"\Z", r"\z")
 
 SlugText = Annotated[str, Field(pattern=SLUG_REGEX, max_length=ids.SLUG_MAX)]
 TokenText = Annotated[str, Field(pattern=TOKEN_REGEX, max_length=ids.TOKEN_CHARS)]
@@ -84,7 +85,7 @@ class EventBody(Body):
     kind: EventKind
     outcome: EventOutcome
     at_ms: InstantMs
-    incident: Annotated[str, Field(pattern=r"^[0-9A-Za-z._/-]{1,64}\z", max_length=64)] | None = None
+    incident: Annotated[str, Field(pattern=INCIDENT_REGEX, max_length=64)] | None = None
 
 
 class CaseBody(Body):
