@@ -60,7 +60,11 @@ def check_template(
 
 
 def gallery_entry(
-    subject: Subject, template: SealedTemplate | None, claims: Iterable[StoredClaim]
+    subject: Subject,
+    template: SealedTemplate | None,
+    claims: Iterable[StoredClaim],
+    *,
+    enrol_again: bool = False,
 ) -> GalleryEntry:
     """What a gallery says of a subject: a row, a tombstone once withdrawn.
 
@@ -78,4 +82,5 @@ def gallery_entry(
         claim_digests=tuple(claim.digest for claim in held),
         revoked_digests=tuple(claim.digest for claim in revoked[:CLAIMS_MAX]),
         template=template,
+        enrol_again=enrol_again,
     )

@@ -117,7 +117,8 @@ class SealedTemplate(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
 class GalleryRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="row"):
     """A subject's claims and template; None for a member who enrolled no face and uses another way.
 
-    `pin_verifier` only where PINs work offline.
+    `pin_verifier` only where PINs work offline. `enrol_again`: a change of the recipe is under way, and this
+    member has no template of the new one yet.
     """
 
     subject: f.Subject
@@ -125,6 +126,7 @@ class GalleryRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     revoked_digests: Annotated[tuple[f.ClaimDigestBytes, ...], Meta(max_length=CLAIMS_MAX)]
     template: SealedTemplate | None
     pin_verifier: f.SealedSmallBytes | None = None
+    enrol_again: bool = False
 
 
 StandingEntry = Standing | Tombstone

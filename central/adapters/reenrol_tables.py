@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from central.adapters import tables as t
 from central.adapters.database import Database
@@ -30,7 +30,8 @@ class ReEnrolTables(Database):
 
     def save_plan(self, plan: Plan) -> None:
         """Keep a change that began."""
-        self._saved(t.RE_ENROLMENTS, name=_NAME, **asdict(plan))
+        with self._change(feeds=True) as connection:
+            self._replaced(connection, t.RE_ENROLMENTS, name=_NAME, **asdict(plan))
 
     def exchange(self, plan: Plan) -> None:
         """Store the plan, and put every spare template in the place of the one in use, and that beside it."""
@@ -50,6 +51,21 @@ class ReEnrolTables(Database):
                 other = delete(t.TEMPLATES).where(t.TEMPLATES.c.recipe_digest != kept)
                 removed += connection.execute(other).rowcount
         return removed
+
+    def invited_among(self, subjects: Sequence[SubjectId]) -> Set[SubjectId]:
+        """Those who have a template, and none of the recipe that is being changed to."""
+        plan = self.plan()
+        if plan is None:
+            return frozenset()
+        query = (
+            select(t.TEMPLATES.c.subject)
+            .outerjoin(t.SPARE_TEMPLATES, t.SPARE_TEMPLATES.c.subject == t.TEMPLATES.c.subject)
+            .where(t.TEMPLATES.c.subject.in_(subjects))
+            .where(t.TEMPLATES.c.recipe_digest != plan.recipe_digest)
+            .where(func.coalesce(t.SPARE_TEMPLATES.c.recipe_digest, "") != plan.recipe_digest)
+        )
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def enrolled(self) -> Sequence[Enrolled]:
         """Every active member."""

@@ -126,8 +126,8 @@ class CachedMembers:
                 return UnknownMember()  # an answer to another question
             case GalleryRow():
                 sealed = entry.template
-                outdated = sealed is not None and sealed.recipe_digest != self._recipe_digest
-                return KnownMember(entry.subject, self._template(entry), outdated)
+                other = sealed is not None and sealed.recipe_digest != self._recipe_digest
+                return KnownMember(entry.subject, self._template(entry), other or entry.enrol_again)
 
     def _template(self, row: GalleryRow) -> Template | None:
         if self._lacks_key(row):

@@ -12,12 +12,12 @@ from wire.ids import SubjectId
 class KnownMember:
     """Who a claim belongs to; `template` is None where theirs is of another recipe or cannot be opened.
 
-    `outdated`: it is of another recipe, so that enrolling again would help.
+    `enrol_again`: it is of another recipe, or the recipe is about to change, so that doing so would help.
     """
 
     subject: SubjectId
     template: Template | None
-    outdated: bool = False
+    enrol_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Display:
 
     `hint` is why the last frame could not be used; `lane` is shown with WELCOME, `tries_left` with ENTER_PIN
     after a wrong PIN, `restriction_reason` and `contest_code` with DENIED. `enrol_again` invites a member
-    whose template is of another recipe, with ENTER_PIN and WELCOME.
+    who has no template of the recipe in use, or of the next one, with ENTER_PIN and WELCOME.
     """
 
     prompt: Prompt

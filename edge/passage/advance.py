@@ -160,8 +160,8 @@ def _claimed(passage: Passage, claim: Claim, now_ms: int, rules: Rules) -> Step:
 
 def _resolved(passage: Passage, resolution: Resolution, now_ms: int, rules: Rules) -> Step:
     match resolution:
-        case KnownMember(subject, template, outdated):
-            known = replace(passage, subject=subject, template=template, outdated=outdated)
+        case KnownMember(subject, template, enrol_again):
+            known = replace(passage, subject=subject, template=template, enrol_again=enrol_again)
             if template is None and not passage.without_face:
                 # Nothing to compare with: the PIN at once, and no face is looked at for nothing.
                 return _without_face(known, now_ms, rules), (FetchStanding(subject),)

@@ -61,7 +61,7 @@ def _identifying(passage: Passage) -> Display:
     if passage.without_face:
         checking = passage.checking_pin or passage.subject is None
         prompt = Prompt.CHECKING if checking else Prompt.ENTER_PIN
-        return Display(prompt, tries_left=passage.tries_left, enrol_again=passage.outdated)
+        return Display(prompt, tries_left=passage.tries_left, enrol_again=passage.enrol_again)
     if passage.identification is not None:
         return Display(Prompt.CHECKING)
     if passage.obstacle is not None:
@@ -84,7 +84,7 @@ def _decided(passage: Passage) -> Display:
     match passage.verdict:
         case Grant(lane=lane, reasons=reasons):
             if passage.phase is Phase.RELEASING:
-                return Display(Prompt.WELCOME, lane=lane, reasons=reasons, enrol_again=passage.outdated)
+                return Display(Prompt.WELCOME, lane=lane, reasons=reasons, enrol_again=passage.enrol_again)
             return Display(_ENDED.get(passage.gate_outcome, Prompt.STAFF))
         case StepUp(reasons=reasons):
             return Display(Prompt.OTHER_WAY, reasons=reasons)

@@ -98,7 +98,7 @@ class Passage:
     deadline_ms: int = 0
     subject: SubjectId | None = None
     template: Template | None = None
-    outdated: bool = False
+    enrol_again: bool = False
     membership: Membership = Membership.ACTIVE
     view: StandingView | None = None
     without_face: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,14 @@ import numpy as np
 import pytest
 
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.enrolment import Consent
 from central.restriction import Terms
 from central.service.feeds import FeedKind
 from edge.adapters.cache import FeedName
+from edge.adapters.templates import Vault
+from edge.adapters.uplink import Uplink
 from edge.compare.claim import QrClaim
+from edge.compare.gallery import Template
 from edge.decide.standing import StandingConfig
 from edge.decide.verdict import Age, Membership, RestrictionState
 from edge.ports import KnownMember, PinOutcome, UnknownMember, WithdrawnMember
@@ -46,7 +51,7 @@ async def test_a_new_kiosk_fills_its_caches_and_knows_a_member_by_their_claim(ri
         assert known.template is not None
         assert float(known.template.vector @ face(3)) == pytest.approx(1, abs=1e-5)
         assert known.template.images == 3
-        assert not known.outdated
+        assert not known.enrol_again
         view = await uplink.members.standing(subject)
         assert (view.age, view.membership, view.age_ms) == (Age.FRESH, Membership.ACTIVE, 0)
         assert uplink.link.ignored == {}
@@ -86,9 +91,37 @@ async def test_an_unknown_claim_and_a_template_of_another_recipe_name_no_face(ri
         known = await uplink.members.resolve(claim)
         assert isinstance(known, KnownMember)
         assert known.template is None
-        assert known.outdated
+        assert known.enrol_again
         assert await uplink.members.resolve(QrClaim(ClaimId("0" * 32))) == UnknownMember()
         assert len(uplink.members.gallery()) == 0
+
+
+async def test_while_the_recipe_changes_members_are_invited_until_they_have_enrolled_again(
+    rig: Rig, kiosk: Kiosk
+):
+    subject, claim = enrol(rig)
+    desk = rig.central.desk
+    next_recipe = "ef" * 32
+
+    async def invited(uplink: Uplink) -> bool:
+        known = await uplink.members.resolve(claim)
+        assert isinstance(known, KnownMember)
+        assert known.template is not None, "the kiosk goes on with the template in use"
+        return known.enrol_again
+
+    async with kiosk.running() as uplink:
+        await filled(uplink, subject)
+        assert not await invited(uplink)
+        desk.reenrolments.begin("fused", "fe" * 32, next_recipe)
+        rig.central.publish_heads()
+        await eventually(lambda: uplink.cache.member(subject).enrol_again)
+        assert await invited(uplink)
+        vault = Vault(desk.context.operator, desk.context.site, desk.context.secrets)
+        again = vault.seal(Template(subject, face(2), next_recipe, 3), os.urandom)
+        assert desk.reenrolments.enrol_again(subject, again, Consent("2026-11", "en", rig.clock.ms))
+        rig.central.publish_heads()
+        await eventually(lambda: not uplink.cache.member(subject).enrol_again)
+        assert not await invited(uplink)
 
 
 async def test_a_member_who_withdraws_is_withdrawn_at_the_kiosk(rig: Rig, kiosk: Kiosk):

@@ -14,7 +14,7 @@ from edge.passage.state import wants_face
 from tests.unit.test_passage import CLAIM, FRESH, KNOWN, KNOWN_BY_NAME_ONLY, SUBJECT, Attempt, face, judged
 from wire.messages import GateOutcome, IdentifiedBy
 
-OUTDATED = ClaimResolved(KnownMember(SUBJECT, None, outdated=True))
+OUTDATED = ClaimResolved(KnownMember(SUBJECT, None, enrol_again=True))
 
 
 def claimed(resolved: ClaimResolved) -> Attempt:
