@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 import zlib
@@ -62,6 +63,12 @@ class Bench:
         self._open = opener
         self._folder = folder
         self._provision()
+
+    def with_program(self, program: Path) -> Bench:
+        """The same provisioned memory for another host build, which may be broken."""
+        other = copy.copy(self)
+        other._open = lambda memory: SteppedTarget(program, memory)
+        return other
 
     def run(self, scenario: Scenario) -> Outcome:
         """One scenario on a target of its own, from power-on."""

@@ -391,8 +391,14 @@ def _freed(rig: Rig, words: list[str]) -> None:
     began_us = rig.switched(Inputs[name])
     if began_us is None:
         raise StepError(f"{name} was never active")
-    freed = (c.at_us for c in rig.changes if c.at_us >= began_us and c.outputs & _WAYS[way] == _WAYS[way])
-    freed_us = next(freed, None)
+    freed_us = None
+    for change in rig.changes:
+        if change.at_us < began_us or not change.inputs & Inputs[name]:
+            continue
+        is_free = change.outputs & _WAYS[way] == _WAYS[way]
+        if is_free and freed_us is None:
+            freed_us = change.at_us
+        _check(is_free or freed_us is None, f"locked again {(change.at_us - began_us) / 1_000} ms after")
     if freed_us is None:
         raise StepError("it was not freed")
     took_ms = (freed_us - began_us) / 1_000

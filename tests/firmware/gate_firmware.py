@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.auth import derive_keys
 from scripts.gate_build import BuildError, build_avr, build_host, build_simavr
+
+KEYS = derive_keys(bytes(range(32)), "gate-1")
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="stile-firmware-tests-")
 FOLDER = Path(_FOLDER.name)

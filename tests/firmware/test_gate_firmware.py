@@ -10,14 +10,13 @@ from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
-from bridge_pair import KEYS, nonce, passage
-from gate_firmware import avr_build, host_build, simavr_runner
+from gate_firmware import KEYS, avr_build, host_build, simavr_runner
 
 from firmware_bridge import gate as values
 from firmware_bridge import messages
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.gate import Direction, GateRelease, Mode
-from firmware_bridge.messages import Inputs, Outputs
+from firmware_bridge.messages import Inputs, Nonce, Outputs, PassageId
 from scripts.gate_build import SIMAVR_BOARD, avr_size, portable_sources
 from scripts.gate_header import FIRMWARE, HEADER, header_text
 from scripts.gate_rig import Rig
@@ -164,6 +163,10 @@ def test_without_a_boot_id_to_give_the_port_stays_shut_and_fire_still_frees(memo
 # --- the host's own driver --------------------------------------------------------------------------------
 
 
+def passage(number):
+    return PassageId(number.to_bytes(16, "big"))
+
+
 def clock_ms():
     return time.monotonic_ns() // 1_000_000
 
@@ -198,7 +201,9 @@ async def state(gate, holds):
 
 
 def a_release(number):
-    return GateRelease(passage(number), nonce(number), Direction.ENTRY, clock_ms() + 5_000, 5_000)
+    return GateRelease(
+        passage(number), Nonce(number.to_bytes(8, "big")), Direction.ENTRY, clock_ms() + 5_000, 5_000
+    )
 
 
 BUILDS = {
