@@ -103,6 +103,17 @@ def test_one_flipped_byte_anywhere_is_found_and_named_by_kiosk_and_sequence():
     assert named > 300
 
 
+def test_a_character_that_spells_the_same_bytes_otherwise_is_a_change_too():
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    (at,) = [number for number, line in enumerate(LINES) if b'"gate-2","sequence":4' in line]
+    spare = LINES[at].index(b'=","link"') - 1  # its lowest two bits are of no byte
+    other = alphabet[alphabet.index(LINES[at][spare]) ^ 1]
+    bent = LINES[at][:spare] + bytes([other]) + LINES[at][spare + 1 :]
+    assert msgspec.json.decode(bent) != msgspec.json.decode(LINES[at])
+    assert msgspec.json.decode(bent, type=RecordLine) == msgspec.json.decode(LINES[at], type=RecordLine)
+    assert broken(read(b"".join([*LINES[:at], bent, *LINES[at + 1 :]]))) == [("gate-2", 4)]
+
+
 def decoded(line: bytes) -> object:
     try:
         return msgspec.json.decode(line, type=RecordLine | HeadLine)
