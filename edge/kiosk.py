@@ -11,13 +11,10 @@ from typing import assert_never
 
 import msgspec
 
-from edge.capture.idle import Stillness, consider
-from edge.capture.pipeline import Observation as FaceObservation
-from edge.capture.sample import Face, FailureToAcquire, Frame, Obstacle, Probe
-from edge.capture.tracking import Track, TrackingConfig, follow
+from edge.capture.sample import Probe
+from edge.capture.tracking import TrackingConfig
 from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
 from edge.compare.member import KnownMember, Resolution
-from edge.confirm.challenge import Sighting, needs_probe
 from edge.confirm.liveness import ChallengeTries, RecentUse
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.verdict import GateState, Liveness
@@ -39,9 +36,6 @@ from edge.passage.effects import (
 from edge.passage.observations import (
     ClaimResolved,
     ClaimSeen,
-    FaceMissed,
-    FaceMoved,
-    FaceSeen,
     GateAnswered,
     Observation,
     PinJudged,
@@ -49,21 +43,16 @@ from edge.passage.observations import (
     StandingSeen,
     Surroundings,
     Tick,
-    ZoneSeen,
 )
 from edge.passage.state import (
     Passage,
     Phase,
     Rules,
     is_over,
-    is_seeking,
     new_passage,
-    wants_claim,
-    wants_face,
-    wants_gestures,
-    wants_zone,
 )
 from edge.ports import Camera, ClaimReader, Clock, Members, Pins, Recogniser, Records, Screen, Searcher
+from edge.watching import Sight, Watch
 from firmware_bridge.gate import (
     Accepted,
     Gate,
@@ -84,8 +73,6 @@ logger = logging.getLogger(__name__)
 
 TICK_MS = 50
 """How often time-outs are looked at when no frame comes."""
-NO_PICTURE_MS = 100
-"""How long to wait before asking a camera again that had no picture."""
 ORPHAN_MS = 10_000
 """How long after a restart the gate may still say how a passage of the earlier life ended."""
 STORE_AGAIN_S = 1.0
@@ -94,10 +81,6 @@ UNWRITTEN_MAX = 1_000
 """Records that may wait for a disk, 2 KB each; people come a few a minute."""
 PIN_WAIT_MAX_MS = 10_000
 """How long the kiosk waits by itself where central asks for patience after a wrong PIN."""
-FACING_POSE = 1.0
-"""Of `Quality.pose`: a face turned no further than `quality.good_yaw` looks at the kiosk."""
-NOBODY_THERE = frozenset({Obstacle.NO_FACE, Obstacle.OUTSIDE_ZONE, Obstacle.TOO_SMALL})
-"""What the detector finds where the zone is empty, or holds only people far behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +96,7 @@ class PassReport:
 class _Trace:
     """What the shell keeps of one passage beside its state."""
 
-    passage_id: PassageId
-    track: Track | None = None
-    first_face_ms: int | None = None
+    sight: Sight
     released_ms: int | None = None
 
 
@@ -152,9 +133,12 @@ class Kiosk:
         on_report: Callable[[PassReport], None] = lambda _: None,
     ) -> None:
         """`notice` says what stays on the screen; `on_report` is told of every settled passage."""
-        self._devices, self._rules, self._tracking, self._identity = devices, rules, tracking, identity
+        self._devices, self._rules, self._identity = devices, rules, identity
         self._random_bytes, self._notice = random_bytes, notice
         self._central_answers, self._on_report = central_answers, on_report
+        self._watch = Watch(
+            devices.camera, devices.claims, devices.recogniser, tracking, lambda: self._passage, self._tell
+        )
         self._passage = self._begin_passage(None)
         self._orphans: dict[PassageId, PassRecord] = {}
         self._unwritten = 0
@@ -162,14 +146,16 @@ class Kiosk:
         self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
-        self._stillness: Stillness | None = None
-        self.embedded_frames = 0
-        """Frames of which an embedding may have been made; none before an interaction has begun."""
 
     @property
     def passage(self) -> Passage:
         """The passage under way."""
         return self._passage
+
+    @property
+    def embedded_frames(self) -> int:
+        """Frames of which an embedding may have been made; none before an interaction has begun."""
+        return self._watch.embedded_frames
 
     @property
     def is_waiting(self) -> bool:
@@ -184,7 +170,7 @@ class Kiosk:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 for watch in (
-                    self._watch_camera(pool),
+                    self._watch.run(pool),
                     self._watch_gate(),
                     self._watch_screen(),
                     self._tick(),
@@ -192,121 +178,6 @@ class Kiosk:
                     tasks.create_task(watch)
 
     # --- what is reported -----------------------------------------------------------------------------
-
-    async def _watch_camera(self, pool: ThreadPoolExecutor) -> None:
-        while True:
-            frame = await self._devices.camera.read()
-            if frame is None:
-                await asyncio.sleep(NO_PICTURE_MS / 1000)
-            elif is_seeking(self._passage) and wants_face(self._passage):
-                await self._read_claim(frame, pool)
-                await self._look_at_who_began(frame, pool)
-            elif wants_claim(self._passage) and self._worth_a_look(frame):
-                await self._read_claim(frame, pool)
-                await self._look_into_zone(frame, pool)
-            elif wants_face(self._passage):
-                await self._look(frame, pool)
-            elif wants_gestures(self._passage):
-                await self._follow_gestures(frame, pool)
-            else:
-                # Yield even to a camera that always has a frame.
-                await asyncio.sleep(0)
-
-    def _worth_a_look(self, frame: Frame) -> bool:
-        self._stillness = consider(self._stillness, frame)
-        # Somebody who stands still before the kiosk is followed from frame to frame.
-        return self._stillness.looked_at(frame) or self._passage.approach.facing_since_ms is not None
-
-    async def _read_claim(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
-        claim = await loop.run_in_executor(pool, self._devices.claims.read, frame)
-        if claim is not None:
-            self._tell(ClaimSeen(claim))
-
-    async def _look_into_zone(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
-        """Whether somebody stands there and looks at the kiosk; nothing is embedded."""
-        if not wants_zone(self._passage):
-            return
-        trace = self._trace
-        face, observed = await self._located(frame, pool)
-        if self._trace is not trace or not wants_zone(self._passage):
-            return
-        if face is None:
-            empty = isinstance(observed, FailureToAcquire) and observed.reason in NOBODY_THERE
-            self._tell(ZoneSeen(frame.captured_at_ms, empty=empty))
-            return
-        trace.track = follow(trace.track, face, frame.captured_at_ms, self._tracking)
-        facing = isinstance(observed, FaceObservation) and observed.quality.pose >= FACING_POSE
-        self._tell(ZoneSeen(frame.captured_at_ms, trace.track.id if facing else None))
-
-    async def _look_at_who_began(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
-        """Embed the face that began the search, and no other."""
-        if not is_seeking(self._passage):  # a claim was read from this very frame
-            return
-        trace, loop = self._trace, asyncio.get_running_loop()
-        face = await loop.run_in_executor(pool, self._devices.recogniser.find, frame)
-        if self._trace is not trace or not is_seeking(self._passage):
-            return
-        if isinstance(face, FailureToAcquire):
-            self._tell(FaceMissed(face))
-        elif self._follow(face, frame).id == self._passage.approach.track:
-            await self._look(frame, pool, face)
-        else:
-            self._tell(ZoneSeen(frame.captured_at_ms))
-
-    async def _located(
-        self, frame: Frame, pool: ThreadPoolExecutor
-    ) -> tuple[Face | None, FaceObservation | FailureToAcquire]:
-        """The one face in the zone and its points; recognises no one."""
-        recogniser = self._devices.recogniser
-
-        def locate() -> tuple[Face | None, FaceObservation | FailureToAcquire]:
-            face = recogniser.find(frame)
-            if isinstance(face, FailureToAcquire):
-                return None, face
-            return face, recogniser.observe(frame, face)
-
-        return await asyncio.get_running_loop().run_in_executor(pool, locate)
-
-    async def _look(self, frame: Frame, pool: ThreadPoolExecutor, found: Face | None = None) -> None:
-        trace = self._trace
-        self.embedded_frames += 1
-        loop = asyncio.get_running_loop()
-        acquired = await loop.run_in_executor(pool, self._devices.recogniser.acquire, frame, found)
-        if self._trace is not trace:
-            return
-        if acquired.face is not None and found is None:
-            self._follow(acquired.face, frame)
-        if isinstance(acquired.probe, FailureToAcquire):
-            self._tell(FaceMissed(acquired.probe))
-        elif trace.track is not None:
-            self._tell(FaceSeen(trace.track.id, acquired.probe, frame.captured_at_ms, acquired.live))
-
-    async def _follow_gestures(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
-        """Locate the face; embed it only where the challenge cannot be judged without knowing whose it is."""
-        trace, recogniser = self._trace, self._devices.recogniser
-        loop = asyncio.get_running_loop()
-        face, observed = await self._located(frame, pool)
-        challenge = self._passage.challenge
-        if self._trace is not trace or challenge is None:
-            return
-        track = None if face is None else self._follow(face, frame)
-        if isinstance(observed, FailureToAcquire):
-            self._tell(FaceMissed(observed))
-        elif track is not None:
-            probe = None
-            if needs_probe(challenge, track.id, observed.points):
-                self.embedded_frames += 1
-                probe = await loop.run_in_executor(pool, recogniser.embed, observed)
-            if self._trace is trace:
-                self._tell(FaceMoved(Sighting(track.id, observed.points, frame.captured_at_ms, probe)))
-
-    def _follow(self, face: Face, frame: Frame) -> Track:
-        trace = self._trace
-        trace.track = follow(trace.track, face, frame.captured_at_ms, self._tracking)
-        if trace.first_face_ms is None:
-            trace.first_face_ms = frame.captured_at_ms
-        return trace.track
 
     async def _watch_screen(self) -> None:
         while True:
@@ -384,7 +255,7 @@ class Kiosk:
 
     def _begin_passage(self, before: Passage | None) -> Passage:
         passage_id = PassageId(self._random_bytes(16).hex())
-        self._trace = _Trace(passage_id)
+        self._trace = _Trace(self._watch.begin())
         return new_passage(passage_id, Nonce(self._random_bytes(8)), before)
 
     def _show(self) -> None:
@@ -436,7 +307,7 @@ class Kiosk:
                 record = pass_record(account, self._identity, self._stamp())
                 if record.subject is not None:
                     self._recent_use.note(record.subject, devices.clock.uptime_ms())
-                await self._keep(PassReport(record, trace.first_face_ms, trace.released_ms))
+                await self._keep(PassReport(record, trace.sight.first_face_ms, trace.released_ms))
                 return None
             case _:
                 assert_never(effect)
