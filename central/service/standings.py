@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from central.errors import ConflictError, RefusedError, UnknownError
 from central.restriction import binds, check, lapsed, month_of
 from central.review import Case, Matter, Reviewer
@@ -259,6 +261,13 @@ class Standings:
         entry = self.issued(subject, purpose)
         assert isinstance(entry, Standing)
         events = self._events.events_of(subject, purpose)
+        # The scorecard may be a newer one than the standing was computed with: what is told must replay.
+        if msgspec.structs.replace(entry, restrictions=()) != compute(
+            card, subject, events, entry.issued_at_ms
+        ):
+            self._compute(card, subject)
+            entry = self.issued(subject, purpose)
+            assert isinstance(entry, Standing)
         counted = sum(counts(event) for event in events)
         struck = sum(event.struck for event in events)
         return Explanation(entry, card.version, counted, len(events) - counted - struck, struck)

@@ -415,6 +415,19 @@ def test_what_binds_no_more_cannot_be_contested(office: Office):
         office.desk.reviews.contest(over.contest_code, "I was not there.")
 
 
+def test_what_is_explained_replays_with_the_scorecard_that_is_published_now(office: Office):
+    office.event()
+    assert office.score == 440
+    card = office.config.parent / "ride.scorecard.toml"
+    text = card.read_text().replace("points = -60", "points = -100").replace("version = 1", "version = 2")
+    card.write_text(text)
+    with open_desk(load_config(office.config), Dice(lambda: office.clock[0] + 1)) as desk:
+        found = desk.standings.explain(office.member, RIDE)
+        factors = [(each.kind, each.points) for each in found.standing.factors]
+        assert (found.scorecard_version, found.standing.score, factors) == (2, 400, [("fare_broken", -100)])
+        assert desk.standings.issued(office.member, RIDE) == found.standing
+
+
 def test_an_event_and_its_standing_change_in_one_transaction(office: Office):
     """A program that ends in between leaves no standing of before the event."""
     assert office.score == 500
