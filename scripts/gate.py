@@ -27,10 +27,12 @@ from firmware_bridge.messages import CHALLENGE_SIZE
 from firmware_bridge.simulator import ServedGate, SimulatedGate
 from scripts.gate_conform import conform
 from scripts.gate_header import HEADER, header_text
+from scripts.gate_provision import provision
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
 app = typer.Typer(help="Gate controllers: simulate, watch, and check them.", no_args_is_help=True)
 app.command()(conform)
+app.command()(provision)
 
 # Redrawing faster than this tells a technician nothing more.
 REDRAW_S = 0.25

@@ -5,6 +5,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import asynccontextmanager
 from random import Random
@@ -14,6 +15,7 @@ from gate_firmware import KEYS, avr_build, host_build, simavr_runner
 
 from firmware_bridge import gate as values
 from firmware_bridge import messages
+from firmware_bridge.auth import derive_keys
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.gate import Direction, GateRelease, Mode
 from firmware_bridge.messages import Inputs, Nonce, Outputs, PassageId
@@ -172,10 +174,10 @@ def clock_ms():
 
 
 @asynccontextmanager
-async def driving(served):
+async def driving(served, keys=KEYS):
     challenges = itertools.count(time.monotonic_ns())
     gate = open_own_gate(
-        str(served.path), KEYS, clock_ms=clock_ms, draw_challenge=lambda: next(challenges).to_bytes(8, "big")
+        str(served.path), keys, clock_ms=clock_ms, draw_challenge=lambda: next(challenges).to_bytes(8, "big")
     )
     events = gate.events()
     try:
@@ -227,6 +229,33 @@ async def test_the_kiosks_driver_passes_a_person_through_the_firmware_on_a_real_
             assert await gate.release(a_release(2)) == values.Refused(values.RefusedBecause.FREE)
             wires = await asyncio.to_thread(served.wires)
             assert wires.contacts == BOTH
+
+
+NEW_KEY = bytes(range(64, 96))
+
+
+def provisioned(served, key_file):
+    return subprocess.run(
+        [sys.executable, "-c", "from scripts.cli import main; main()", "gate", "provision", served.path,
+         "--key-file", key_file, "--gate-id", "gate-1"], capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+async def test_a_technician_brings_new_keys_with_the_jumper_and_not_without(tmp_path):
+    key_file = tmp_path / "gate.key"
+    key_file.touch(0o600)
+    key_file.write_text(NEW_KEY.hex() + "\n")
+    with ServedFirmware(KEYS, program=host_build()) as served:
+        refused = await asyncio.to_thread(provisioned, served, key_file)
+        assert (refused.returncode, "jumper is not fitted" in refused.stderr) == (1, True)
+        await asyncio.to_thread(served.set_inputs, Inputs.PROVISIONING)
+        taken = await asyncio.to_thread(provisioned, served, key_file)
+        assert (taken.returncode, "restart the controller" in taken.stdout) == (0, True)
+        await asyncio.to_thread(served.set_inputs, off=Inputs.PROVISIONING)
+        await asyncio.to_thread(served.restart)
+        async with driving(served, derive_keys(NEW_KEY, "gate-1")) as (gate, events):
+            await until(events, values.LinkUp)
+            assert await gate.release(a_release(1)) == values.Accepted()
 
 
 async def test_the_driver_finds_the_firmware_again_after_its_watchdog_restarted_it():
