@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,16 +52,17 @@ def audit_verify(
     as_json: AsJson = False,
 ) -> None:
     """Walk every kiosk's record chain; exit code 1 when one is broken, naming the first break."""
-    from central.app import load_config, open_desk
-
     if export is not None:
         _verify_export(export, root, as_json=as_json)
         return
+    from central.app import load_config, open_desk
+
     with expected_errors(), open_desk(load_config(config)) as desk:
         reports = desk.records.verify()
     broken = sum(each.broken_at is not None for each in reports)
     if as_json:
-        tell_json({"kiosks": [asdict(each) for each in reports], "broken": broken})
+        kiosks = [asdict(each) for each in reports]
+        tell_json({"kiosks": kiosks, "broken": broken, "first_break": _first_break(reports)})
     else:
         _tell_chains(reports)
     if broken:
@@ -81,6 +83,7 @@ def _verify_export(file: Path, root: str | None, *, as_json: bool) -> None:
             "root": report.root,
             "kiosks": [asdict(each) for each in report.kiosks],
             "broken": broken,
+            "first_break": _first_break(report.kiosks),
             "fault": report.fault,
         }
         tell_json(told)
@@ -109,7 +112,14 @@ def _public_key(root: str | None) -> bytes | None:
     return key
 
 
-def _tell_chains(reports: list[ChainReport] | tuple[ChainReport, ...]) -> None:
+def _first_break(reports: Sequence[ChainReport]) -> dict[str, object] | None:
+    broken = [each for each in reports if each.broken_at is not None]
+    if not broken:
+        return None
+    return {"kiosk": broken[0].kiosk, "sequence": broken[0].broken_at, "why": broken[0].why}
+
+
+def _tell_chains(reports: Sequence[ChainReport]) -> None:
     for each in reports:
         state = "holds" if each.broken_at is None else f"BROKEN at {each.broken_at}: {each.why}"
         counts = f"{each.records} records, {each.purged} purged, {each.signed_heads} signed heads"

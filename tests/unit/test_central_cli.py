@@ -176,6 +176,7 @@ def test_a_kiosk_is_added_listed_and_revoked(config: Path):
             }
         ],
         "broken": 0,
+        "first_break": None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from central.app import (
     Desk,
@@ -31,6 +33,7 @@ from central.restriction import DAY_MS, Terms
 from central.retention import Purged, RetentionConfig, due
 from central.review import Matter, Outcome
 from central.scorecard import Event, EventKind, EventOutcome, score
+from scripts.central import app
 from tests.unit.test_central_scorecard import ADA, NOW_MS, RIDE, card, events_drawn
 from tests.unit.test_central_store import postgres, where  # noqa: F401 - fixtures
 from tests.unit.wire_samples import pass_record
@@ -243,6 +246,10 @@ def test_one_byte_changed_in_the_database_is_named_by_kiosk_and_sequence(archive
     assert archive.verified()[2] == 3
     raw.close()
     assert tried == 6
+    command = ["audit", "verify", "--config", str(archive.config), "--json"]
+    found = CliRunner().invoke(app, command)
+    told = {"kiosk": "gate-1", "sequence": 3, "why": "the kiosk's signature does not hold"}
+    assert (found.exit_code, json.loads(found.stdout)["first_break"]) == (1, told)
 
 
 def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Archive, tmp_path: Path):
