@@ -202,7 +202,7 @@ CODES: tuple[type[IntEnum | IntFlag], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Asks who is there; the only message sent with boot id 0 and counter 0."""
+    """Asks who is there; sent with boot id 0 and counter 0."""
 
     challenge: bytes
     protocol_hash: bytes

@@ -170,18 +170,29 @@ uint8_t gate_outputs(void) { return outputs; }
 
 /* --- releases ------------------------------------------------------------------------------------- */
 
-/* Only a full set forgets, and then only what would be late anyway (or is so old that uptime wrapped). */
-static void forget_late_nonces(void)
+/* The oldest nonce that would be late anyway (or is so old that uptime wrapped); GATE_NONCES_KEPT if none is. */
+static uint8_t oldest_late_nonce(void)
 {
-    if (nonces_kept < GATE_NONCES_KEPT)
-        return;
-    uint8_t kept = 0;
-    for (uint8_t i = 0; i < GATE_NONCES_KEPT; i++) {
+    uint8_t i = 0;
+    for (; i < nonces_kept; i++) {
         const int32_t left_ms = -since(nonces[i].until_ms);
-        if (left_ms >= 0 && left_ms <= GATE_RELEASE_AHEAD_MAX_MS)
-            nonces[kept++] = nonces[i];
+        if (left_ms < 0 || left_ms > GATE_RELEASE_AHEAD_MAX_MS)
+            return i;
     }
-    nonces_kept = kept;
+    return GATE_NONCES_KEPT;
+}
+
+/* Only a full set forgets, and then only one, for the new one's place. */
+static void keep_nonce(const uint8_t *nonce, uint32_t until_ms)
+{
+    if (nonces_kept == GATE_NONCES_KEPT) {
+        const uint8_t late = oldest_late_nonce();
+        nonces_kept--;
+        memmove(&nonces[late], &nonces[late + 1], (size_t)(nonces_kept - late) * sizeof *nonces);
+    }
+    memcpy(nonces[nonces_kept].bytes, nonce, GATE_NONCE_SIZE);
+    nonces[nonces_kept].until_ms = until_ms;
+    nonces_kept++;
 }
 
 static bool is_used(const uint8_t *nonce)
@@ -196,7 +207,6 @@ static uint8_t judge(const uint8_t *release)
 {
     const uint32_t not_after_ms = get_u32(release + GATE_RELEASE_NOT_AFTER_MS_AT);
     const int32_t ahead_ms = -since(not_after_ms);
-    forget_late_nonces();
     if (memcmp(release + GATE_RELEASE_PASSAGE_ID_AT, no_passage, GATE_PASSAGE_ID_SIZE) == 0)
         return GATE_ANSWER_MALFORMED;
     if (is_used(release + GATE_RELEASE_NONCE_AT))
@@ -215,7 +225,7 @@ static uint8_t judge(const uint8_t *release)
         return GATE_ANSWER_BUSY;
     if (line_events_waiting() >= GATE_EVENTS_KEPT - GATE_EVENTS_RESERVED)
         return GATE_ANSWER_EVENTS_FULL;
-    if (nonces_kept >= GATE_NONCES_KEPT)
+    if (nonces_kept == GATE_NONCES_KEPT && oldest_late_nonce() == GATE_NONCES_KEPT)
         return GATE_ANSWER_NONCES_FULL;
 
     uint16_t open_ms = get_u16(release + GATE_RELEASE_OPEN_MS_AT);
@@ -223,9 +233,7 @@ static uint8_t judge(const uint8_t *release)
         open_ms = GATE_OPEN_MIN_MS;
     if (open_ms > GATE_OPEN_MAX_MS)
         open_ms = GATE_OPEN_MAX_MS;
-    memcpy(nonces[nonces_kept].bytes, release + GATE_RELEASE_NONCE_AT, GATE_NONCE_SIZE);
-    nonces[nonces_kept].until_ms = not_after_ms;
-    nonces_kept++;
+    keep_nonce(release + GATE_RELEASE_NONCE_AT, not_after_ms);
     memcpy(release_passage, release + GATE_RELEASE_PASSAGE_ID_AT, GATE_PASSAGE_ID_SIZE);
     release_direction = release[GATE_RELEASE_DIRECTION_AT];
     release_until_ms = now_ms + open_ms;

@@ -236,9 +236,8 @@ class Controller:
 
     def _judge(self, release: messages.Release) -> Answer:
         ahead_ms = uptime_difference(release.not_after_ms, self._now_ms)
-        self._nonces = {
-            nonce: until_ms for nonce, until_ms in self._nonces.items() if self._is_kept(until_ms)
-        }
+        is_full = len(self._nonces) >= messages.NONCES_KEPT
+        late = next((nonce for nonce, until_ms in self._nonces.items() if self._is_late(until_ms)), None)
         checks = (
             (release.passage_id == messages.NO_PASSAGE, Answer.MALFORMED),
             (release.nonce in self._nonces, Answer.ALREADY),
@@ -252,12 +251,14 @@ class Controller:
                 self.transport.events_waiting >= messages.EVENTS_KEPT - messages.EVENTS_RESERVED,
                 Answer.EVENTS_FULL,
             ),
-            (len(self._nonces) >= messages.NONCES_KEPT, Answer.NONCES_FULL),
+            (is_full and late is None, Answer.NONCES_FULL),
         )
         for applies, answer in checks:
             if applies:
                 return answer
         open_ms = min(max(release.open_ms, messages.OPEN_MIN_MS), messages.OPEN_MAX_MS)
+        if is_full and late is not None:
+            del self._nonces[late]
         self._nonces[release.nonce] = release.not_after_ms
         self._release = _OpenRelease(
             release.passage_id, release.direction, uptime_after(self._now_ms, open_ms)
@@ -265,11 +266,9 @@ class Controller:
         self._closed_by = None
         return Answer.ACCEPTED
 
-    def _is_kept(self, until_ms: int) -> bool:
-        # Only a full set forgets, and then only what would be late anyway (or is so old that uptime wrapped).
-        if len(self._nonces) < messages.NONCES_KEPT:
-            return True
-        return 0 <= uptime_difference(until_ms, self._now_ms) <= messages.RELEASE_AHEAD_MAX_MS
+    def _is_late(self, until_ms: int) -> bool:
+        # Or so old that uptime wrapped.
+        return not 0 <= uptime_difference(until_ms, self._now_ms) <= messages.RELEASE_AHEAD_MAX_MS
 
     def _interrupt(self, cause: Cause) -> None:
         if self._release is not None:

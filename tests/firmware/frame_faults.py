@@ -22,6 +22,9 @@ WALK = (Inputs.BEAM_A, Inputs.BEAM_A | Inputs.BEAM_B, Inputs.BEAM_B, Inputs(0),
         Inputs.BEAM_B, Inputs.BEAM_A | Inputs.BEAM_B, Inputs.BEAM_A, Inputs(0))  # fmt: skip
 STEPS_A_PLACE = 3
 
+# Frames of earlier boots that are put on the line again.
+CAUGHT_MAX = 200
+
 # A power cycle every so many frames: what was caught before is then of another boot.
 FRAMES_A_BOOT = 5_000
 
@@ -48,6 +51,7 @@ class FaultyHost:
         self._numbers = itertools.count(1)
         self._order = itertools.count()
         self._caught = []
+        self._catching = []
         self._boot_id = boots_before
         self._power_on()
 
@@ -63,6 +67,8 @@ class FaultyHost:
     def _power_on(self):
         self.tally.boots += 1
         self._boot_id += 1
+        self._caught = [*self._caught, *self._catching][-CAUGHT_MAX:]
+        self._catching = []
         self._now_ms = 0
         self._counter = 0
         self._line = []
@@ -109,7 +115,7 @@ class FaultyHost:
         wire = encode(seal(frame, self._keys))
         self._harm(fault, wire)
         if self._random.random() < 0.01:
-            self._caught = [*self._caught[-200:], wire]
+            self._catching.append(wire)
 
     def _harm(self, fault, wire):
         match fault:
