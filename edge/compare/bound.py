@@ -72,11 +72,16 @@ class SearchBound:
     @property
     def fpir(self) -> float:
         """The most passages of people who are not enrolled that end in naming somebody, 0 to 1."""
-        return min(1.0, self.fmr_upper * self.attempts * self.subjects)
+        return self._fpir_of(self.subjects)
 
     def most_subjects(self, max_fpir: float) -> int:
         """The largest gallery that stays within `max_fpir` by this FMR."""
-        return math.floor(max_fpir / (self.fmr_upper * self.attempts))
+        about = math.floor(max_fpir / (self.fmr_upper * self.attempts))
+        # The quotient may be off by a rounding; what counts is what `refusal` compares.
+        return max(most for most in range(max(about - 1, 0), about + 2) if self._fpir_of(most) <= max_fpir)
+
+    def _fpir_of(self, subjects: int) -> float:
+        return min(1.0, self.fmr_upper * self.attempts * subjects)
 
     def refusal(self, max_fpir: float) -> str:
         """Why one to many is not to be started, and what would help; empty when it may."""

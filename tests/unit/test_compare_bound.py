@@ -165,6 +165,19 @@ def test_the_largest_gallery_allowed_is_allowed_and_one_more_is_not() -> None:
     assert refused.refusal(0.01) != ""
 
 
+@pytest.mark.parametrize("attempts", [1, 2, 3, 5])
+@pytest.mark.parametrize("max_fpir", [0.1, 0.05, 0.01, 0.003, 1e-4, 1e-7])
+@pytest.mark.parametrize("max_fmr", ["1e-2", "1e-3", "1e-4", "1e-5"])
+def test_the_largest_gallery_told_is_the_largest_accepted(
+    max_fmr: str, max_fpir: float, attempts: int
+) -> None:
+    point = msgspec.structs.replace(POINT, max_fmr=max_fmr, false_matches=0, non_mated=10**9)
+    most = bound_search(point, Survey(0, 0, 0, frozenset()), attempts).most_subjects(max_fpir)
+    for subjects, allowed in ((most, True), (most + 1, False)):
+        bound = bound_search(point, Survey(subjects, 1, 0, frozenset()), attempts)
+        assert (bound.refusal(max_fpir) == "") is allowed
+
+
 def test_the_refusal_says_how_large_a_gallery_may_be_and_what_helps() -> None:
     said = bound_search(POINT, Survey(392, 76_636, 4, frozenset()), 3).refusal(0.01)
     assert said == (
