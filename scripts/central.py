@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scripts import central_records, central_reenrol, central_review, central_scorecard
+from scripts import central_event, central_records, central_reenrol, central_review, central_scorecard
 from scripts.central_broker import broker_config
 from scripts.central_desk import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.output import AsJson, log_warnings, tell_json
@@ -32,7 +32,7 @@ for name, sub in (
     ("subject", subject_app),
     ("scorecard", central_scorecard.scorecard_app),
     ("standing", central_scorecard.standing_app),
-    ("event", central_review.event_app),
+    ("event", central_event.event_app),
     ("reviewer", central_review.reviewer_app),
     ("restriction", central_review.restriction_app),
     ("record", central_records.record_app),

@@ -1,4 +1,4 @@
-"""`stile central reviewer`, `restriction` and `event`: who may review, what binds, what is disputed."""
+"""`stile central reviewer` and `restriction`: who may review, what binds, what waits for a ruling."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from wire.ids import (
 if TYPE_CHECKING:
     from central.restriction import Share
     from central.review import Case
-    from central.scorecard import EventKind, EventOutcome
     from central.service.reviews import History
 
 reviewer_app = typer.Typer(
@@ -36,7 +35,6 @@ reviewer_app = typer.Typer(
 restriction_app = typer.Typer(
     help="Restrictions: issue, show, contest, settle, report.", no_args_is_help=True
 )
-event_app = typer.Typer(help="Events: add, list, dispute, settle.", no_args_is_help=True)
 
 KeyFile = Annotated[Path, typer.Option("--key", help="The reviewer's own key file.")]
 OwnKey = Annotated[Path | None, typer.Option("--key", help="A reviewer's key, when a reviewer asks for it.")]
@@ -45,7 +43,8 @@ Outcome = Annotated[str, typer.Option(help="upheld: as before; struck: never aga
 Purpose = Annotated[str, typer.Option(help="For which purpose.")]
 
 
-def _when(at_ms: int) -> str:
+def when(at_ms: int) -> str:
+    """An instant as tables show it, UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
@@ -100,8 +99,8 @@ def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) 
         table.add_row(
             str(row["reviewer"]),
             str(row["key_id"]),
-            _when(int(row["added_at_ms"] or 0)),
-            "" if revoked is None else _when(int(revoked)),
+            when(int(row["added_at_ms"] or 0)),
+            "" if revoked is None else when(int(revoked)),
         )
     Console().print(table)
 
@@ -150,7 +149,8 @@ def _key(text: str) -> RestrictionId | ContestCode:
     return parse_contest_code(text) if "-" in text else parse_restriction_id(text)
 
 
-def _case_fields(case: Case) -> dict[str, Any]:
+def case_fields(case: Case) -> dict[str, Any]:
+    """A case for programs."""
     ruling = case.ruling
     return {
         "matter": case.matter.value,
@@ -167,16 +167,17 @@ def _case_fields(case: Case) -> dict[str, Any]:
 
 
 def _case_line(case: Case) -> str:
-    opened = f"{_when(case.opened_at_ms)}  {case.opened_by}: {case.note}"
+    opened = f"{when(case.opened_at_ms)}  {case.opened_by}: {case.note}"
     if case.ruling is None or case.settled_at_ms is None:
         return f"{opened}\n  waits for a reviewer"
     by, outcome = case.ruling.reviewer, case.ruling.outcome.value
-    return f"{opened}\n  {_when(case.settled_at_ms)}  {outcome} by {by}: {case.ruling.note}"
+    return f"{opened}\n  {when(case.settled_at_ms)}  {outcome} by {by}: {case.ruling.note}"
 
 
-def _tell_case(case: Case, *, as_json: bool) -> None:
+def tell_case(case: Case, *, as_json: bool) -> None:
+    """Tell what became of a case."""
     if as_json:
-        tell_json(_case_fields(case))
+        tell_json(case_fields(case))
     else:
         typer.echo(_case_line(case))
 
@@ -196,7 +197,7 @@ def _history_fields(history: History) -> dict[str, Any]:
         "lifted_at_ms": history.held.lifted_at_ms,
         "binds": history.binds,
         "state": history.state,
-        "cases": [_case_fields(case) for case in history.cases],
+        "cases": [case_fields(case) for case in history.cases],
     }
 
 
@@ -215,8 +216,8 @@ def restriction_show(
         tell_json(_history_fields(history))
         return
     each = history.held.restriction
-    typer.echo(f"{_when(each.issued_at_ms)}  {each.reviewer}: {each.reason}, {each.reason_text}")
-    typer.echo(f"  until {_when(each.expires_at_ms)}; {history.state}")
+    typer.echo(f"{when(each.issued_at_ms)}  {each.reviewer}: {each.reason}, {each.reason_text}")
+    typer.echo(f"  until {when(each.expires_at_ms)}; {history.state}")
     for case in history.cases:
         typer.echo(_case_line(case))
 
@@ -233,7 +234,7 @@ def restriction_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fals
         return
     for history in histories:
         each = history.held.restriction
-        said = f"{each.reason} by {each.reviewer} until {_when(each.expires_at_ms)}: {history.state}"
+        said = f"{each.reason} by {each.reviewer} until {when(each.expires_at_ms)}: {history.state}"
         typer.echo(f"{each.restriction_id} of {each.subject}\n  {said}")
 
 
@@ -252,7 +253,7 @@ def restriction_contest(
     with expected_errors(), open_desk(load_config(config)) as desk:
         opened_by = MEMBER if key is None else reviewer_of(desk, key)
         case = desk.reviews.contest(_key(code), note, opened_by)
-    _tell_case(case, as_json=as_json)
+    tell_case(case, as_json=as_json)
 
 
 @restriction_app.command("settle")
@@ -270,11 +271,12 @@ def restriction_settle(
 
     with expected_errors(), open_desk(load_config(config)) as desk:
         held = desk.reviews.history(_key(restriction)).held.restriction
-        case = settle(desk, Matter.RESTRICTION, held.restriction_id, _outcome(outcome), note, key)
-    _tell_case(case, as_json=as_json)
+        case = settle(desk, Matter.RESTRICTION, held.restriction_id, ruled_outcome(outcome), note, key)
+    tell_case(case, as_json=as_json)
 
 
-def _outcome(text: str) -> Any:
+def ruled_outcome(text: str) -> Any:
+    """The outcome of a ruling, as typed; raises RefusedError."""
     from central.errors import RefusedError
     from central.review import Outcome as Closed
 
@@ -327,131 +329,6 @@ def restriction_report(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
     Console().print(table)
 
 
-@event_app.command("add")
-def event_add(
-    subject: str,
-    event_id: Annotated[str, typer.Option("--id", help="Its id where it comes from; told once.")],
-    kind: Annotated[str, typer.Option(help="payment, fare, booking, equipment or conduct.")],
-    outcome: Annotated[str, typer.Option(help="kept or broken.")],
-    at: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When, UTC; now if not given."),
-    ] = None,
-    incident: Annotated[str | None, typer.Option(help="The incident's number; conduct needs one.")] = None,
-    purpose: Purpose = "ride",
-    config: ConfigFile = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
-    """Store an event that counts for one purpose."""
-    from central.app import load_config, open_desk
-    from central.scorecard import Event
-
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        now_ms = desk.context.now_ms()
-        at_ms = now_ms if at is None else int(at.replace(tzinfo=UTC).timestamp() * 1000)
-        which, how = _kind(kind), _kept(outcome)
-        event = Event(
-            event_id, parse_subject_id(subject), parse_purpose(purpose), which, how, at_ms, incident
-        )
-        standing = desk.standings.record_event(event)
-    told = {"event_id": event_id, "score": standing.score, "tier": standing.tier}
-    if as_json:
-        tell_json(told)
-    else:
-        typer.echo(f"{standing.score} points, tier {standing.tier}")
-
-
-def _kind(text: str) -> EventKind:
-    from central.errors import RefusedError
-    from central.scorecard import EventKind as Closed
-
-    if text not in {each.value for each in Closed}:
-        raise RefusedError(f"the kind {text!r} does not count: give one of {', '.join(Closed)}")
-    return Closed(text)
-
-
-def _kept(text: str) -> EventOutcome:
-    from central.errors import RefusedError
-    from central.scorecard import EventOutcome as Closed
-
-    if text not in {each.value for each in Closed}:
-        raise RefusedError(f"the outcome {text!r} is none: give kept or broken")
-    return Closed(text)
-
-
-@event_app.command("list")
-def event_list(
-    subject: str,
-    purpose: Purpose = "ride",
-    config: ConfigFile = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
-    """List a member's events for one purpose, and what was said about each."""
-    from central.app import load_config, open_desk
-
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        events = desk.reviews.events(parse_subject_id(subject), parse_purpose(purpose))
-    if as_json:
-        rows = [
-            {
-                "event_id": event.event_id,
-                "kind": event.kind.value,
-                "outcome": event.outcome.value,
-                "at_ms": event.at_ms,
-                "incident": event.incident,
-                "state": _state(event.disputed, event.struck),
-                "cases": [_case_fields(case) for case in cases],
-            }
-            for event, cases in events
-        ]
-        tell_json({"events": rows})
-        return
-    table = Table("event", "when", "what", "state")
-    for event, _ in events:
-        what, state = f"{event.kind} {event.outcome}", _state(event.disputed, event.struck)
-        table.add_row(event.event_id, _when(event.at_ms), what, state)
-    Console().print(table)
-
-
-def _state(disputed: bool, struck: bool) -> str:
-    return "struck" if struck else "disputed" if disputed else "counts"
-
-
-@event_app.command("dispute")
-def event_dispute(
-    event_id: str,
-    note: Note,
-    key: OwnKey = None,
-    config: ConfigFile = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
-    """Dispute an event: it stops counting until a reviewer settles it."""
-    from central.app import load_config, open_desk, reviewer_of
-    from central.review import MEMBER
-
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        case = desk.reviews.dispute(event_id, note, MEMBER if key is None else reviewer_of(desk, key))
-    _tell_case(case, as_json=as_json)
-
-
-@event_app.command("settle")
-def event_settle(
-    event_id: str,
-    key: KeyFile,
-    outcome: Outcome,
-    note: Note,
-    config: ConfigFile = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
-    """Settle a dispute with a reviewer's own key: the event counts again, or never."""
-    from central.app import load_config, open_desk, settle
-    from central.review import Matter
-
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        case = settle(desk, Matter.EVENT, event_id, _outcome(outcome), note, key)
-    _tell_case(case, as_json=as_json)
-
-
 @reviewer_app.command("cases")
 def reviewer_cases(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List the disputes and contests that wait for a reviewer, oldest first."""
@@ -460,7 +337,7 @@ def reviewer_cases(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False)
     with expected_errors(), open_desk(load_config(config)) as desk:
         waiting: Sequence[Case] = desk.reviews.open_cases()
     if as_json:
-        tell_json({"cases": [_case_fields(case) for case in waiting]})
+        tell_json({"cases": [case_fields(case) for case in waiting]})
         return
     for case in waiting:
         typer.echo(f"{case.matter} {case.target}\n  {_case_line(case)}")
