@@ -67,7 +67,8 @@ class Letterbox:
         canvas = np.zeros((self.side_px, self.side_px, 3), np.uint8)
         rows = slice(self.offset_y_px, self.offset_y_px + inner[1])
         columns = slice(self.offset_x_px, self.offset_x_px + inner[0])
-        canvas[rows, columns] = cv2.resize(image, inner, interpolation=cv2.INTER_LINEAR)
+        # Exact: plain bilinear rounds otherwise on another processor, and templates are made on any.
+        canvas[rows, columns] = cv2.resize(image, inner, interpolation=cv2.INTER_LINEAR_EXACT)
         return canvas
 
     def undo(self, points: Tensor) -> Tensor:

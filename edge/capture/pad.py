@@ -31,7 +31,8 @@ def surroundings_of(image: Image, box: Box, network: PadNetwork) -> Image:
         for centre, most in zip(box.centre, (width, height), strict=True)
     )
     crop = image[top : top + side, left : left + side]
-    return np.asarray(cv2.resize(crop, (network.side, network.side)), np.uint8)
+    size = (network.side, network.side)
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
 
 
 def live_score(image: Image, box: Box, networks: PadNetworks) -> float:
