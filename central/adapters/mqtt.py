@@ -28,6 +28,7 @@ from wire.topics import LARGEST_MESSAGE_BYTES, Address, parse_topic
 
 KEEPALIVE_S = 20
 CONNECT_S = 3.0
+CONNACK_S = 15.0  # a cluster that has just lost a node takes ten; who gives up earlier begins from the start
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 MISC_EVERY_S = 1.0  # paho's keep-alive and retries
@@ -36,6 +37,9 @@ INFLIGHT_MAX = 50
 UNSUPPORTED_VERSION = 132  # reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 _NO_RETAINED = 2  # retain handling of MQTT 5: send none at subscribing
+# What subscriptions ask for in 3.1.1. Sessions are clean, so QoS 1 would keep nothing over a lost connection;
+# and NATS makes a replicated consumer of each, which takes seconds apiece when a node is gone.
+_QOS_311 = 0
 
 log = logging.getLogger(__name__)
 OpenTls = Callable[[], ssl.SSLContext]
@@ -120,7 +124,7 @@ class MqttLink:
             client.connect_async(host, port, KEEPALIVE_S, properties=properties)
             await _opened(client)
             self._client = client
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(CONNACK_S):
                 await life.until(lambda: self.connected.is_set())
             while not life.ended.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -174,7 +178,7 @@ class MqttLink:
             options = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED)
             client.subscribe([(each, options) for each in self._filters])
         else:
-            client.subscribe([(each, 1) for each in self._filters])
+            client.subscribe([(each, _QOS_311) for each in self._filters])
 
     def _subscribed(
         self, client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: object

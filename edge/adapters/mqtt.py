@@ -34,7 +34,8 @@ from wire.topics import LARGEST_MESSAGE_BYTES, TOPIC_MAX_CHARS
 KEEPALIVE_S = 15
 """A dead link is noticed after one and a half of these, by both sides."""
 CONNECT_TIMEOUT_S = 5.0
-CONNACK_TIMEOUT_S = 5.0
+CONNACK_TIMEOUT_S = 15.0
+"""A cluster that has just lost a node takes ten seconds; who gives up earlier only begins from the start."""
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 15.0
 """The longest wait between attempts; a thousand kiosks spread over it when a broker returns."""
@@ -46,6 +47,9 @@ QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux has it."""
 UNSUPPORTED_VERSION = 132
 """Reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too."""
+QOS_311 = 0
+"""What subscriptions ask for in 3.1.1: sessions are clean, so QoS 1 would keep nothing when one is lost,
+and NATS makes a replicated consumer of each, which takes seconds apiece when a node is gone."""
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +256,7 @@ class Connection:
         if self._version is MQTTProtocolVersion.MQTTv5:
             client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in self._topics])
         else:
-            client.subscribe(list(self._topics))
+            client.subscribe([(topic, QOS_311) for topic, _ in self._topics])
 
     def _on_subscribe(
         self, client: paho.Client, _user: object, _mid: int, reasons: list[ReasonCode], _properties: object

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +27,9 @@ from central.app import load_config
 from tests.broker.central_rig import fix_ports
 from wire.topics import LARGEST_MESSAGE_BYTES
 
-START_S = 20.0
+START_S = 40.0
+STARTS_MAX = 3
+"""Another program may take a free port between our finding it and a node's binding it."""
 BOTH = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
 TLS_HOST = "localhost"
 
@@ -226,6 +229,19 @@ class Relay:
             to_writer.close()
 
 
+class NodeEndedError(Exception):
+    """A node ended while it was waited for; its log says why."""
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports of loopback that nobody uses at this moment."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 @dataclass
 class NatsCluster:
     """Three nodes of NATS with JetStream, MQTT 3.1.1, behind a relay."""
@@ -242,7 +258,19 @@ class NatsCluster:
         fix_ports(config, self.relay.port, 0)
 
     async def start(self) -> None:
-        ports = [free_port() for _ in range(4 * self.nodes)]
+        for attempt in range(1, STARTS_MAX + 1):
+            await self._launch()
+            try:
+                await self.healthy()
+            except NodeEndedError:
+                if attempt == STARTS_MAX:
+                    raise
+                await self.stop()
+            else:
+                return
+
+    async def _launch(self) -> None:
+        ports = free_ports(4 * self.nodes)
         client, monitor, mqtt, route = (ports[each::4] for each in range(4))
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in route)
         for each in range(self.nodes):
@@ -262,7 +290,6 @@ class NatsCluster:
         await self.relay.open()
         for each in range(self.nodes):
             self.start_one(each)
-        await self.healthy()
 
     def start_one(self, node: int) -> None:
         """Start a node that does not run."""
@@ -276,10 +303,12 @@ class NatsCluster:
         _end(self.processes[node], signal.SIGKILL)
 
     async def healthy(self) -> None:
-        """Wait, bounded, until every node has JetStream and is up to date."""
+        """Wait, bounded, until every node has JetStream and is up to date; NodeEndedError if one ended."""
         async with asyncio.timeout(START_S), httpx.AsyncClient(trust_env=False) as client:
-            for port in self._monitors:
+            for port, process in zip(self._monitors, self.processes, strict=True):
                 while True:
+                    if process is None or process.poll() is not None:
+                        raise NodeEndedError(port)
                     with contextlib.suppress(httpx.TransportError):
                         if (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200:
                             break
