@@ -107,7 +107,7 @@ async def test_a_client_cannot_take_anothers_session_over_by_calling_itself_so(l
         async with lane.client("thief-3", (call,), client_id=name) as thief:
             lane.rig.central.on_connect()
             await eventually(lambda thief=thief: thief.heard)
-            assert await lane.uplink.members.resolve(enrol(lane.rig, seed=12)[1])
+            await lane.calm()
     assert lane.uplink.link.connection.connects == connects
 
 
