@@ -174,8 +174,8 @@ def run_on_line(port: str, keys: GateKeys, scenarios: Sequence[Scenario]) -> lis
 
 
 def _leave_alone(rig: Rig) -> None:
-    """Fall silent while a release is open, so that it ends, and acknowledge all there is."""
-    rig.beats = False
+    """Let an open release end, and acknowledge all there is."""
+    rig.beats = True
     rig.until(lambda: rig.status is None or rig.status.mode is not Mode.RELEASED, OPEN_MAX_MS)
     while rig.until(lambda: bool(rig.events), EVENT_REPEAT_MS + PATIENCE_MS):
         rig.send(Acknowledge(rig.events.popleft().sequence))

@@ -62,6 +62,7 @@ _WIRED: Final = frozenset(
         "restart",
         "restarted",
         "buzzer",
+        "lamp",
     )
 )
 
