@@ -32,7 +32,7 @@ INFLIGHT_MAX = 100
 CONNECTIONS_MAX = 10_010
 AUTOSAVE_S = 300
 
-_KIOSK_READS = (TopicKind.RECEIPT, TopicKind.REPLY, TopicKind.COMMAND, TopicKind.DESIRED)
+_KIOSKS = tuple(kind for kind in TopicKind if kind.value.startswith("kiosk/{}/"))
 _WRITTEN_BY = "Written by `stile central broker-config`; run it again instead of editing."
 
 _CONF = """\
@@ -112,8 +112,9 @@ def acl(site: SiteId, kiosks: Iterable[Kiosk]) -> str:
 
 def _of_kiosk(kiosk: Kiosk) -> list[str]:
     site = kiosk.site
-    said = [topics.kiosk_topic(k, site, kiosk.kiosk) for k, r in RULES.items() if r.sender is Role.KIOSK]
-    heard = [topics.kiosk_topic(kind, site, kiosk.kiosk) for kind in _KIOSK_READS]
+    own = [topics.kiosk_topic(kind, site, kiosk.kiosk) for kind in _KIOSKS]
+    said = [each for each in own if each.rule.sender is Role.KIOSK]
+    heard = [each for each in own if each.rule.sender is Role.CENTRAL]
     heard += [topics.standing_head(site, kiosk.purpose), topics.standing_delta(site, kiosk.purpose)]
     heard += [topics.gallery_head(site, kiosk.gallery), topics.gallery_delta(site, kiosk.gallery)]
     heard.append(topics.roll_call(site))
