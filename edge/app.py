@@ -22,7 +22,8 @@ from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.sim import ClipDevice, clip_camera
-from edge.adapters.tls import TlsFiles
+from edge.adapters.tls import TlsFiles, chosen_files
+from edge.adapters.tls import probe as probe_tls
 from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
 from edge.capture.detection import ZoneConfig
 from edge.capture.pad import live_min
@@ -58,6 +59,7 @@ __all__ = [
     "open_pipeline",
     "open_recording",
     "pair",
+    "probe_broker",
     "probe_camera",
     "probe_gate",
 ]
@@ -242,6 +244,21 @@ def _tls(config: KioskConfig) -> TlsFiles | None:
     if given is None or given.ca_file is None or given.certificate_file is None or given.key_file is None:
         return None
     return TlsFiles(Path(given.ca_file), Path(given.certificate_file), Path(given.key_file))
+
+
+async def probe_broker(config: KioskConfig, within_s: float) -> str:
+    """What is wrong with the broker, as a sentence; empty when it is well. Raises `StileError`, OSError."""
+    host, port = broker_of(config)
+    name = None if config.broker is None else config.broker.server_name
+    files = chosen_files(Path(config.kiosk.state_dir), _tls(config), name)
+    if files is not None:
+        now_ms = time.time_ns() // 1_000_000
+        return await asyncio.to_thread(probe_tls, files, host, port, now_ms, within_s)
+    async with asyncio.timeout(within_s):
+        _, writer = await asyncio.open_connection(host, port)
+    writer.close()
+    await writer.wait_closed()
+    return ""
 
 
 async def probe_gate(config: KioskConfig, within_s: float) -> str:

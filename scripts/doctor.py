@@ -130,25 +130,22 @@ def _broker(kiosk: KioskConfig | None) -> Finding:
         finally:
             broker.stop()
         return Finding("broker", True, f"the embedded one starts on {address.host}")
-    from edge.app import broker_of
+    from edge.app import broker_of, probe_broker
 
     try:
         host, port = broker_of(kiosk)
     except StileError as error:
         return Finding("broker", False, str(error), "pair this kiosk: stile kiosk pair URL CODE")
     try:
-        asyncio.run(_connect(host, port))
+        trouble = asyncio.run(probe_broker(kiosk, CONNECT_WITHIN_S))
+    except StileError as error:
+        return Finding("broker", False, str(error), "see [broker] and the files of this kiosk")
     except (OSError, TimeoutError) as error:
         said = f"{host}:{port} does not answer ({str(error) or 'no answer in time'})"
         return Finding("broker", False, said, "start it, or correct [broker]; the kiosk goes on without it")
+    if trouble:
+        return Finding("broker", False, f"{host}:{port}: {trouble}", "the kiosk goes on without it")
     return Finding("broker", True, f"{host}:{port} answers")
-
-
-async def _connect(host: str, port: int) -> None:
-    async with asyncio.timeout(CONNECT_WITHIN_S):
-        _, writer = await asyncio.open_connection(host, port)
-        writer.close()
-        await writer.wait_closed()
 
 
 def _serial(kiosk: KioskConfig | None) -> Finding:

@@ -5,6 +5,8 @@ Files are read anew at each connection, so a renewed certificate is used from th
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from edge.adapters.keyfile import RandomBytes, read_secret, write_secret
 from edge.errors import StoreError
-from wire.tls import FileTrouble, Validity, look_at
+from wire.tls import FileTrouble, Validity, explained, look_at
 
 CA_FILE, CERTIFICATE_FILE, KEY_FILE = "broker-ca.crt", "broker.crt", "broker.key"
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -32,6 +34,7 @@ _KEY_SOURCE_BYTES = 48
 """More than a key's 32, so that the remainder is even to within 2**-128 (FIPS 186-5, A.2.1)."""
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
+SILENT_S = 0.5
 _REMEDY = "give the file under [broker], or pair this kiosk anew"
 
 
@@ -135,3 +138,21 @@ def open_context(files: TlsFiles, now_ms: int) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise StoreError(f"{files.certificate} cannot be used ({error}): {_REMEDY}") from error
     return context
+
+
+def probe(files: TlsFiles, host: str, port: int, now_ms: int, within_s: float) -> str:
+    """What is wrong with TLS to a broker, as a sentence; empty when it takes this kiosk. Blocks.
+
+    Raises `StoreError` for the files, OSError when nobody answers.
+    """
+    context = open_context(files, now_ms)
+    with socket.create_connection((host, port), within_s) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=host) as secured:
+                # With TLS 1.3 a refusal comes after the handshake; a broker that is content waits for us.
+                secured.settimeout(SILENT_S)
+                with contextlib.suppress(TimeoutError):
+                    secured.recv(1)
+        except ssl.SSLError as error:
+            return explained(str(error), files.server_name or host)
+    return ""

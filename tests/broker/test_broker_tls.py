@@ -18,7 +18,7 @@ from central.adapters.certificates import BrokerAuthority, Pair
 from central.app import utc_ms
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from edge.adapters.renewal import LEFT, Renewal, due
-from edge.adapters.tls import BrokerContext, TlsFiles, files_in, look_at_files, open_context
+from edge.adapters.tls import BrokerContext, TlsFiles, files_in, look_at_files, open_context, probe
 from tests.broker.brokers import TLS_HOST, Mosquitto
 from tests.broker.contract_lane import Lane, open_lane
 from tests.e2e.kiosk_rig import enrol, eventually
@@ -235,6 +235,19 @@ async def test_a_broker_whose_certificate_has_expired_is_told(lane: Lane, tmp_pa
         assert await handshaken(lane, files, 0, broker.port) == "TLSv1.3"
     finally:
         await broker.stop()
+
+
+async def test_the_doctor_is_told_what_the_broker_thinks_of_a_kiosks_certificate(lane: Lane, tmp_path: Path):
+    own, port = files_in(lane.folder / "gate-1"), lane.identity.broker_port
+
+    async def found(files: TlsFiles) -> str:
+        return await asyncio.to_thread(probe, files, TLS_HOST, port, utc_ms(), 5.0)
+
+    assert await found(own) == ""
+    assert "not made out to other.example" in await found(replace(own, server_name="other.example"))
+    foreign = BrokerAuthority.create(tmp_path, "mallory", utc_ms())
+    both = written(tmp_path, authority_of(lane).pem + foreign.pem, foreign.client("north:gate-1", utc_ms()))
+    assert "does not know the CA" in await found(both)
 
 
 async def test_a_port_without_tls_is_told(lane: Lane):
