@@ -225,6 +225,7 @@ class GateInputs:
     emergency: bool = False
     tamper: bool = False
     fail_open_jumper: bool = False
+    provisioning_jumper: bool = False
 
 
 class LinkStatus(StrEnum):

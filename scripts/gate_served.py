@@ -66,7 +66,7 @@ class ServedFirmware:
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="stile-gate-")
         folder = Path(self._folder.name)
-        self._program = program or build_host(folder)
+        self._program = program
         self._keys = keys
         self._environment = environment or {}
         self.path = path or folder / "port"
@@ -80,7 +80,17 @@ class ServedFirmware:
         self._walker = threading.Thread(target=self._move_people, name="people at the gate", daemon=True)
 
     def __enter__(self) -> ServedFirmware:
-        """Provision, start, and wait until the port is there; raises BuildError."""
+        """Build if need be, provision, start, and wait until the port is there; raises BuildError."""
+        try:
+            self._start()
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        return self
+
+    def _start(self) -> None:
+        if self._program is None:
+            self._program = build_host(Path(self._folder.name))
         target = SteppedTarget(self._program, self._memory, environment=self._environment)
         try:
             failed = provision(target, self._keys)
@@ -90,9 +100,6 @@ class ServedFirmware:
             target.close()
         if failed is not None:
             raise BuildError(f"the firmware takes no keys: {failed}")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(self._control.with_name("asker")))
-        self._socket.settimeout(ANSWER_MAX_S)
         self._process = subprocess.Popen(
             [str(self._program), "--memory", str(self._memory), "--port", str(self.path),
              "--control", str(self._control)],
@@ -100,9 +107,11 @@ class ServedFirmware:
         )  # fmt: skip
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
-            raise BuildError(f"the firmware stopped with code {self._process.wait(START_MAX_S)}")
+            raise BuildError(f"the firmware stopped with code {self._end()}: is {self.path} there already?")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self._control.with_name("asker")))
+        self._socket.settimeout(ANSWER_MAX_S)
         self._walker.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -112,16 +121,19 @@ class ServedFirmware:
             self._stopping = True
             self._wires.notify()
         self._walker.join()
+        self._end()
+        self._socket.close()
+        self._folder.cleanup()
+
+    def _end(self) -> int:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
         try:
-            self._process.wait(START_MAX_S)
+            return self._process.wait(START_MAX_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        self._socket.close()
-        self._folder.cleanup()
+            return self._process.wait()
 
     # --- wires ----------------------------------------------------------------------------------------
 

@@ -264,6 +264,7 @@ def _inputs(inputs: Inputs) -> gate.GateInputs:
         emergency=bool(inputs & Inputs.EMERGENCY),
         tamper=bool(inputs & Inputs.TAMPER),
         fail_open_jumper=bool(inputs & Inputs.FAIL_OPEN),
+        provisioning_jumper=bool(inputs & Inputs.PROVISIONING),
     )
 
 

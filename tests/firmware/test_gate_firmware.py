@@ -19,7 +19,7 @@ from firmware_bridge.auth import derive_keys
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.gate import Direction, GateRelease, Mode
 from firmware_bridge.messages import Inputs, Nonce, Outputs, PassageId
-from scripts.gate_build import SIMAVR_BOARD, avr_size, portable_sources
+from scripts.gate_build import SIMAVR_BOARD, BuildError, avr_size, host_compiler, portable_sources
 from scripts.gate_header import FIRMWARE, HEADER, header_text
 from scripts.gate_rig import Rig
 from scripts.gate_scenarios import Scenario, run_scenario
@@ -239,6 +239,45 @@ def provisioned(served, key_file):
         [sys.executable, "-c", "from scripts.cli import main; main()", "gate", "provision", served.path,
          "--key-file", key_file, "--gate-id", "gate-1"], capture_output=True, text=True, timeout=60,
     )  # fmt: skip
+
+
+async def test_a_kiosk_with_another_key_is_told_so_and_the_gate_stays_safe():
+    with ServedFirmware(KEYS, program=host_build()) as served:
+        async with driving(served, derive_keys(NEW_KEY, "gate-1")) as (gate, _):
+            found = await state(gate, lambda found: found.link is values.LinkStatus.MISMATCHED)
+            assert "another key" in found.trouble
+            assert not (await asyncio.to_thread(served.wires)).contacts
+
+
+@pytest.fixture
+def of_another_release(tmp_path):
+    folder = tmp_path / "firmware"
+    shutil.copytree(FIRMWARE, folder)
+    header = folder / "gate_protocol.h"
+    header.write_text(re.sub(r"(PROTOCOL_HASH \{)0x..", r"\g<1>0x00", header.read_text()))
+    assert header.read_text() != HEADER.read_text()
+    sources = [*folder.glob("*.c"), *(folder / "boards" / "host").glob("*.c")]
+    program = tmp_path / "gate"
+    host_build()
+    flags = ["-std=c99", "-D_XOPEN_SOURCE=700", f"-I{folder}", f"-I{folder}/boards/host"]
+    subprocess.run([host_compiler(), *flags, "-o", program, *sources], check=True)
+    return program
+
+
+async def test_firmware_of_another_release_is_told_so_and_stays_safe(of_another_release):
+    with ServedFirmware(KEYS, program=of_another_release) as served:
+        async with driving(served) as (gate, _):
+            found = await state(gate, lambda found: found.link is values.LinkStatus.MISMATCHED)
+            assert "flash the firmware" in found.trouble
+            refused = await gate.release(a_release(1))
+            assert refused == values.Refused(values.RefusedBecause.LINK_DOWN)
+            assert not (await asyncio.to_thread(served.wires)).contacts
+
+
+def test_a_port_name_that_is_taken_is_said(tmp_path):
+    (tmp_path / "port").touch()
+    with pytest.raises(BuildError, match="port there already"):
+        ServedFirmware(KEYS, program=host_build(), path=tmp_path / "port").__enter__()
 
 
 async def test_a_technician_brings_new_keys_with_the_jumper_and_not_without(tmp_path):
