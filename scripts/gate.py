@@ -25,14 +25,11 @@ from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.gate import GateEvent, GateInputs, GateState, LinkLost, LinkUp
 from firmware_bridge.messages import CHALLENGE_SIZE
 from firmware_bridge.simulator import ServedGate, SimulatedGate
-from scripts.gate_conform import conform
+from scripts import gate_conform, gate_provision
 from scripts.gate_header import HEADER, header_text
-from scripts.gate_provision import provision
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
 app = typer.Typer(help="Gate controllers: simulate, watch, and check them.", no_args_is_help=True)
-app.command()(conform)
-app.command()(provision)
 
 # Redrawing faster than this tells a technician nothing more.
 REDRAW_S = 0.25
@@ -103,6 +100,38 @@ def simulate(
             if served.failure is not None:
                 typer.echo(f"error: the simulated gate stopped: {served.failure}", err=True)
                 raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def conform(
+    target: Annotated[
+        str, typer.Option(help="simulator, host, simavr, or the serial port of a real controller.")
+    ] = "simulator",
+    key_file: KeyFile = None,
+    gate_id: GateId = "gate-1",
+    only: Annotated[str | None, typer.Option(help="Only the scenario of this name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run PROTOCOL.md's conformance scenarios; a real controller's pins are out of reach, so only some there.
+
+    A real controller, whose key file and id are needed, opens its gate meanwhile: nobody may stand in it.
+    """
+    keys = None if key_file is None else _keys(key_file, gate_id)
+    gate_conform.conform(target, keys, only, as_json=as_json)
+
+
+@app.command()
+def provision(
+    port: Annotated[str, typer.Argument(help="The controller's own port, best as /dev/serial/by-id/…")],
+    key_file: Annotated[Path, typer.Option(help="File with the gate key, 64 hexadecimal digits.")],
+    gate_id: GateId = "gate-1",
+    as_json: AsJson = False,
+) -> None:
+    """Bring a gate's keys into its controller, at the open enclosure with the provisioning jumper fitted.
+
+    Nothing else may use the port meanwhile. The keys count from the controller's next start.
+    """
+    gate_provision.provision(port, gate_id, _keys(key_file, gate_id), as_json=as_json)
 
 
 @app.command()

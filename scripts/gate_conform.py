@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from firmware_bridge.auth import GateKeys
-from firmware_bridge.drivers.own import read_keys
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.messages import EVENT_REPEAT_MS, HOST_SILENCE_MS, OPEN_MAX_MS, Acknowledge, Mode
 from scripts.gate_build import BuildError, build_avr, build_host, build_simavr
@@ -26,7 +25,7 @@ from scripts.gate_rig import LONG_STEP_MS, PATIENCE_MS, Rig, StepError
 from scripts.gate_scenarios import BOOT_MS, Scenario, keys_numbered, read_scenarios, run_scenario
 from scripts.gate_served import provision
 from scripts.gate_targets import LineTarget, SimulatorTarget, SteppedTarget, Target, TargetError
-from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, tell_json
 
 # simavr waits for real time most of the while: so many run side by side on two cores.
 SIMAVR_LANES: Final = 8
@@ -197,21 +196,8 @@ def summary(target: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
     }
 
 
-def conform(
-    target: Annotated[
-        str, typer.Option(help="simulator, host, simavr, or the serial port of a real controller.")
-    ] = "simulator",
-    key_file: Annotated[
-        Path | None, typer.Option(help="A real controller's gate key, 64 hexadecimal digits.")
-    ] = None,
-    gate_id: Annotated[str, typer.Option(help="A real controller's gate id.")] = "gate-1",
-    only: Annotated[str | None, typer.Option(help="Only the scenario of this name.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run PROTOCOL.md's conformance scenarios; a real controller's pins are out of reach, so only some there.
-
-    A real controller opens its gate while this runs: nobody may stand in it.
-    """
+def conform(target: str, keys: GateKeys | None, only: str | None, *, as_json: bool) -> None:
+    """Run the scenarios against `simulator`, `host`, `simavr` or a port, which needs `keys`; tell."""
     scenarios = [found for found in read_scenarios() if only in (None, found.name)]
     if not scenarios:
         fail(LookupError(f"no scenario is called {only!r}: see PROTOCOL.md 11"), EXIT_UNUSABLE)
@@ -220,11 +206,11 @@ def conform(
         if target in ("simulator", "host", "simavr"):
             outcomes = _run_built(target, scenarios)
         else:
-            if key_file is None:
+            if keys is None:
                 fail(GateKeyError("key", "not given", "named with --key-file"), EXIT_UNUSABLE)
             unwired = [scenario for scenario in scenarios if not scenario.needs_wires]
             skipped = len(scenarios) - len(unwired)
-            outcomes = run_on_line(target, read_keys(key_file, gate_id), unwired)
+            outcomes = run_on_line(target, keys, unwired)
     except (BuildError, TargetError, GateKeyError, StepError) as error:
         fail(error, EXIT_UNUSABLE)
     _tell(target, outcomes, skipped, as_json=as_json)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import serial
 import typer
 
 from firmware_bridge import messages
 from firmware_bridge.auth import PROVISIONING_KEYS, GateKeys, is_genuine, seal
-from firmware_bridge.drivers.own import read_keys
-from firmware_bridge.errors import GateKeyError, PortUnavailableError
+from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.frame import Frame, FrameReader, Heading, encode
 from firmware_bridge.messages import BAUD, Provisioning
-from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, tell_json
 
 # Opening the port resets an Arduino, whose bootloader then waits for a second or two.
 ANSWER_MAX_S: Final = 6.0
@@ -57,19 +55,11 @@ def _answer(arrived: Frame) -> Provisioning | None:
     return found.answer if isinstance(found, messages.Provisioned) else None
 
 
-def provision(
-    port: Annotated[str, typer.Argument(help="The controller's own port, best as /dev/serial/by-id/…")],
-    key_file: Annotated[Path, typer.Option(help="File with the gate key, 64 hexadecimal digits.")],
-    gate_id: Annotated[str, typer.Option(help="The gate id the keys are derived for.")] = "gate-1",
-    as_json: AsJson = False,
-) -> None:
-    """Bring a gate's keys into its controller, at the open enclosure with the provisioning jumper fitted.
-
-    Nothing else may use the port meanwhile. The keys count from the controller's next start.
-    """
+def provision(port: str, gate_id: str, keys: GateKeys, *, as_json: bool) -> None:
+    """Send the keys and tell what became of them; exits with a failure unless they are kept."""
     try:
-        answer = send_keys(port, read_keys(key_file, gate_id))
-    except (GateKeyError, PortUnavailableError) as error:
+        answer = send_keys(port, keys)
+    except PortUnavailableError as error:
         fail(error, EXIT_UNUSABLE)
     if as_json:
         told = None if answer is None else answer.name.lower()
