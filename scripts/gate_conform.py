@@ -22,8 +22,9 @@ from firmware_bridge.errors import GateKeyError
 from firmware_bridge.messages import EVENT_REPEAT_MS, HOST_SILENCE_MS, OPEN_MAX_MS, Acknowledge, Mode
 from scripts.gate_build import BuildError, build_avr, build_host, build_simavr
 from scripts.gate_rig import LONG_STEP_MS, PATIENCE_MS, Rig, StepError
-from scripts.gate_scenarios import BOOT_MS, Scenario, keys_numbered, read_scenarios, run_scenario
+from scripts.gate_scenarios import Scenario, read_scenarios, run_scenario
 from scripts.gate_served import provision
+from scripts.gate_steps import BOOT_MS, keys_numbered
 from scripts.gate_targets import LineTarget, SimulatorTarget, SteppedTarget, Target, TargetError
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, tell_json
 

@@ -11,8 +11,9 @@ from firmware_bridge import messages
 from firmware_bridge.frame import IgnoredBecause
 from firmware_bridge.messages import LIFE_SAFETY_MS
 from scripts.gate_conform import host_bench, run_on_line, run_suite, simavr_bench, simulator_bench, summary
-from scripts.gate_scenarios import PROTOCOL, Scenario, keys_numbered, read_scenarios
+from scripts.gate_scenarios import PROTOCOL, Scenario, read_scenarios
 from scripts.gate_served import ServedFirmware
+from scripts.gate_steps import keys_numbered
 
 SCENARIOS = read_scenarios()
 # What only a host, or time over days, could show.

@@ -43,7 +43,9 @@ def test_the_header_says_the_numbers_of_the_table(tmp_path):
     names = [row.name for row in messages.TABLE]
     prints = "".join(f'printf("%d %d\\n", GATE_{name}, GATE_{name}_SIZE);' for name in names)
     program.write_text(f'#include <stdio.h>\n#include "gate_protocol.h"\nint main(void) {{ {prints} }}\n')
-    subprocess.run(["gcc", f"-I{FIRMWARE}", "-Werror", "-o", tmp_path / "numbers", program], check=True)
+    subprocess.run(
+        [host_compiler(), f"-I{FIRMWARE}", "-Werror", "-o", tmp_path / "numbers", program], check=True
+    )
     told = subprocess.run([tmp_path / "numbers"], check=True, capture_output=True, text=True).stdout
     assert [tuple(map(int, line.split())) for line in told.splitlines()] == [
         (row.code, row.layout.size) for row in messages.TABLE
