@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import msgspec
@@ -40,6 +40,7 @@ from edge.passage.observations import (
     Observation,
     PinJudged,
     Searched,
+    StaffReleases,
     StandingSeen,
     Surroundings,
     Tick,
@@ -67,7 +68,7 @@ from firmware_bridge.gate import (
     Unanswered,
 )
 from wire.ids import PassageId, SubjectId
-from wire.messages import GateOutcome, PassRecord
+from wire.messages import GateOutcome, OrderOutcome, PassRecord
 
 logger = logging.getLogger(__name__)
 
@@ -92,12 +93,22 @@ class PassReport:
     released_ms: int | None
 
 
+OnOrder = Callable[[OrderOutcome, PassageId | None], None]
+"""Told once what became of an order, and the passage it opened the gate for."""
+
+
 @dataclass(slots=True)
 class _Trace:
     """What the shell keeps of one passage beside its state."""
 
     sight: Sight
     released_ms: int | None = None
+    ordered: OnOrder | None = None
+
+    def answer(self, outcome: OrderOutcome, passage_id: PassageId) -> None:
+        """Tell whoever ordered this passage, if anybody did."""
+        if self.ordered is not None:
+            self.ordered(outcome, passage_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +157,47 @@ class Kiosk:
         self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
+        self.lane_closed = False
+        """Staff closed this lane: everybody is referred elsewhere; an emergency goes before it."""
 
     @property
     def passage(self) -> Passage:
         """The passage under way."""
         return self._passage
+
+    @property
+    def rules(self) -> Rules:
+        """What passages go by; a change holds from the next step on."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def release(self, order: StaffReleases, told: OnOrder) -> None:
+        """Let somebody through on staff's word. Refused while anybody is in a passage: it is their gate."""
+        if (refusal := self._not_now()) is not None:
+            told(refusal, None)
+            return
+        if self._passage.phase is Phase.SETTLED:  # its outcome has been seen long enough: staff stand there
+            self._passage = self._begin_passage(self._passage)
+        self._trace.ordered = told
+        self._tell(order)
+        if self._passage.phase is not Phase.RELEASING:
+            self._trace.answer(OrderOutcome.GATE_FAULT, self._passage.passage_id)
+
+    def _not_now(self) -> OrderOutcome | None:
+        around = self._surroundings()
+        if self._tasks is None:
+            return OrderOutcome.NOT_READY
+        if around.emergency:
+            return OrderOutcome.FREE_GATE
+        if around.gate is GateState.FAULT:
+            return OrderOutcome.GATE_FAULT
+        if self._passage.phase not in {Phase.WAITING, Phase.SETTLED}:
+            return OrderOutcome.PASSAGE_UNDER_WAY
+        self._passage = replace(self._passage, surroundings=around)
+        return None
 
     @property
     def embedded_frames(self) -> int:
@@ -221,7 +268,8 @@ class Kiosk:
         works = (
             gate.link is LinkStatus.UP and gate.mode not in {Mode.FAULT, Mode.SAFE} and not self._unwritten
         )
-        state = GateState.READY if works else GateState.FAULT
+        ready = GateState.CLOSED if self.lane_closed else GateState.READY
+        state = ready if works else GateState.FAULT
         searcher = self._devices.searcher
         searches = searcher is not None and searcher.offered()
         return Surroundings(state, gate.mode is Mode.FREE, self._central_answers(), searches)
@@ -290,15 +338,22 @@ class Kiosk:
                     await devices.records.begin(pass_record(account, self._identity, self._stamp()))
                 except StoreError as error:
                     logger.warning("a decision cannot be kept, so the gate stays shut: %s", error)
+                    trace.answer(OrderOutcome.NOT_KEPT, account.passage_id)
                     return GateAnswered(GateOutcome.REFUSED)
                 return None
             case OpenGate(release):
                 outcome = await devices.gate.release(release)
+                passage_id = PassageId(release.passage_id.hex())
                 match outcome:
                     case Accepted() | Unanswered():
                         trace.released_ms = devices.clock.uptime_ms()
+                        heard = isinstance(outcome, Accepted)
+                        trace.answer(
+                            OrderOutcome.OBEYED if heard else OrderOutcome.GATE_UNANSWERED, passage_id
+                        )
                         return None
                     case Refused(reason):
+                        trace.answer(OrderOutcome.GATE_REFUSED, passage_id)
                         logger.warning("the gate refused a release: %s", reason)
                         return GateAnswered(GateOutcome.REFUSED)
                     case _:

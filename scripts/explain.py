@@ -31,6 +31,8 @@ def sentences(record: PassRecord) -> dict[str, str]:
 def lines(record: PassRecord, when: str) -> list[str]:
     """The record as a person reads it; `when` is the decision's instant, as text."""
     who = "nobody was identified" if record.subject is None else f"{record.subject} by {record.identified_by}"
+    if record.staff is not None:
+        who += f"; {record.staff} answers for them"
     told = [
         f"passage   {record.passage} at {record.kiosk}, gate {record.gate or '-'}, {when}",
         f"member    {who}",

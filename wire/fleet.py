@@ -14,6 +14,7 @@ from wire.values import GalleryEntry, StandingEntry
 CACHES_MAX = 8
 COUNTERS_MAX = 32
 NOTES_MAX = 16
+ANSWERS_MAX = 8  # orders answered of late; staff give them one at a time
 METRICS_MAX = 64
 SETTINGS_MAX = 48  # 48 x (64 + 64 characters) stay within the shadow's 8 KB
 CHUNKS_MAX = 8192  # chunk digests of one head: 256 KiB
@@ -47,6 +48,34 @@ class Counter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     count: f.Count
 
 
+class OrderOutcome(StrEnum):
+    """What became of a command; all but `obeyed` say why nothing was done."""
+
+    OBEYED = "obeyed"  # the lane is as ordered, or the gate took the release
+    PASSAGE_UNDER_WAY = "passage_under_way"  # somebody is in a passage: order it again once they are through
+    FREE_GATE = "free_gate"  # emergency: the gate stands open already
+    GATE_FAULT = "gate_fault"
+    GATE_REFUSED = "gate_refused"
+    GATE_UNANSWERED = "gate_unanswered"  # the gate may have opened: the passage's record says
+    NOT_KEPT = "not_kept"  # the kiosk's disk did not take the record, so nothing was opened
+    OTHER_GATE = "other_gate"  # the order names a gate that is not this kiosk's
+    NOT_READY = "not_ready"  # the kiosk is starting
+    LATE = "late_command"
+    LONG = "long_command"
+    RETAINED = "retained_command"
+    BEFORE_START = "command_before_start"
+    CLOCK_UNSURE = "command_clock_unsure"
+    TOO_MANY = "too_many_commands"
+
+
+class OrderAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What became of the command with this nonce, and the passage it opened the gate for."""
+
+    nonce: f.NonceBytes
+    outcome: OrderOutcome
+    passage: f.Passage | None = None
+
+
 class SearchOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One to many at a kiosk: whether it is offered now, and the false identifications it would make.
 
@@ -64,7 +93,7 @@ class SearchOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KioskState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="kiosk_state"):
     """A kiosk's birth, change or death. A will carries the boot id of the life that ended.
 
-    `search` is None where every passage begins with a claim.
+    `search` is None where every passage begins with a claim. `orders` answers the commands of late.
     """
 
     kiosk: f.Kiosk
@@ -80,6 +109,7 @@ class KioskState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="k
     notes: Annotated[tuple[f.Code, ...], Meta(max_length=NOTES_MAX)] = ()
     roll_call: f.NonceBytes | None = None
     search: SearchOffer | None = None
+    orders: Annotated[tuple[OrderAnswer, ...], Meta(max_length=ANSWERS_MAX)] = ()
 
 
 class Metric(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -108,13 +138,16 @@ class CommandAction(StrEnum):
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="command"):
-    """An order that expires: late, repeated, retained or foreign ones do nothing."""
+    """An order that expires: late, repeated, retained or foreign ones do nothing.
+
+    `gate` None is the kiosk's own gate, whatever it is called.
+    """
 
     nonce: f.NonceBytes
     issued_at_ms: f.InstantMs
     not_after_ms: f.InstantMs
     action: CommandAction
-    gate: f.Gate
+    gate: f.Gate | None
     staff: f.Slug
 
 

@@ -43,7 +43,7 @@ class GateOutcome(StrEnum):
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Numbers of a comparison: cosine similarity, threshold, margin to the next subject (1:N), its floor.
 
-    `live`, `live_min`: the mean live score of the compared frames and its floor, where passive detection runs.
+    `live`, `live_min`: mean live score of the compared frames and its floor, where passive detection runs.
     """
 
     similarity: f.Similarity
@@ -88,7 +88,10 @@ class RecordedCircumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
 
 class PassRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pass"):
-    """One passage, from start to settled. Without an identification it names no subject."""
+    """One passage, from start to settled. Without an identification it names no subject.
+
+    `staff`: who had the gate released, where `identified_by` is staff; they may let anybody in.
+    """
 
     record_id: f.Record
     passage: f.Passage
@@ -115,10 +118,14 @@ class PassRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="p
     contest_code: f.Contest | None = None
     amount_minor: f.AmountMinor | None = None
     currency: f.Currency | None = None
+    staff: f.Slug | None = None
 
     def __post_init__(self) -> None:
         """Refuse a record that names a person nobody identified."""
-        if (self.identified_by is None) != (self.subject is None):
+        released = self.identified_by is IdentifiedBy.STAFF
+        if (self.staff is not None) != released:
+            raise ValueError("the member of staff is recorded exactly when they identified or released")
+        if not released and (self.identified_by is None) != (self.subject is None):
             raise ValueError("a subject is recorded exactly when it was identified")
         if self.subject is None and (self.standing is not None or self.restriction is not None):
             raise ValueError("without a subject there is no standing and no restriction to record")

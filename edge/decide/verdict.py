@@ -20,6 +20,7 @@ class GateState(StrEnum):
     READY = "ready"
     FAULT = "fault"
     NO_PASSAGE_REPORT = "no_passage_report"  # the fare needs the gate to report passage, and it cannot
+    CLOSED = "closed"  # staff closed the lane
 
 
 class Membership(StrEnum):
@@ -30,10 +31,14 @@ class Membership(StrEnum):
 
 
 class Identification(StrEnum):
-    """How identifying the member ended; `OTHER_WAY` is a good claim + PIN, card + PIN, or staff."""
+    """How identifying the member ended; `OTHER_WAY` is a good claim + PIN or card + PIN.
+
+    `STAFF`: nobody was identified; a named member of staff answers for who passes now.
+    """
 
     MATCH = "match"
     OTHER_WAY = "other_way"
+    STAFF = "staff"
     NO_MATCH = "no_match"
     AMBIGUOUS = "ambiguous"
     FAILURE_TO_ACQUIRE = "failure_to_acquire"
@@ -115,6 +120,7 @@ class Reason(StrEnum):
     EMERGENCY = "emergency"
     GATE_FAULT = "gate_fault"
     NO_PASSAGE_REPORT = "no_passage_report"
+    LANE_CLOSED = "lane_closed"
     WITHDRAWN = "withdrawn"
     ATTACK = "attack"
     NO_MATCH = "no_match"
@@ -138,6 +144,7 @@ class Reason(StrEnum):
     TIER_ASSISTED = "tier_assisted"
     TIER_UNKNOWN = "tier_unknown"
     SECOND_FACTOR_GOOD = "second_factor_good"
+    STAFF_RELEASE = "staff_release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +268,11 @@ def _unknown_standing(c: Circumstances) -> bool:
     return c.age in {Age.ABSENT, Age.BEYOND_GRACE, Age.CLOCK_UNSURE}
 
 
+def _released_by_staff(c: Circumstances) -> bool:
+    """Staff let somebody through; they charge nobody, so nothing may be due."""
+    return c.identification is Identification.STAFF and c.payment is Payment.NONE
+
+
 def _lane(c: Circumstances) -> Lane:
     return Lane.PRIORITY if c.tier is Tier.PRIORITY else Lane.STANDARD
 
@@ -274,6 +286,10 @@ ROWS: tuple[Row, ...] = (
     Row(
         lambda c: c.gate is GateState.NO_PASSAGE_REPORT,
         lambda c: _refer(c, Elsewhere.STAFF, Reason.GATE_FAULT, Reason.NO_PASSAGE_REPORT),
+    ),
+    Row(
+        lambda c: c.gate is GateState.CLOSED and not _released_by_staff(c),
+        lambda c: _refer(c, Elsewhere.STAFF, Reason.LANE_CLOSED),
     ),
     Row(
         lambda c: c.membership is Membership.WITHDRAWN,
@@ -296,6 +312,10 @@ ROWS: tuple[Row, ...] = (
     Row(
         lambda c: c.restriction is RestrictionState.VERIFIED,
         lambda c: _refer(c, Elsewhere.STAFF, Reason.RESTRICTION_UNCONFIRMED, _AGE_REASON[c.age]),
+    ),
+    Row(
+        _released_by_staff,
+        lambda c: _grant(c, Lane.STANDARD, credit=False, why=Reason.STAFF_RELEASE),
     ),
     Row(
         lambda c: _unknown_standing(c) and _unproven(c),

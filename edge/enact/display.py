@@ -35,6 +35,7 @@ class Prompt(StrEnum):
     DENIED = "denied"
     GATE_FREE = "gate_free"
     GATE_FAULT = "gate_fault"
+    LANE_CLOSED = "lane_closed"
 
 
 @dataclass(frozen=True, slots=True)

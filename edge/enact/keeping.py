@@ -21,7 +21,7 @@ def drop_rank(record: PassRecord) -> int | None:
     """Lower goes first; None never goes: it is money, or somebody was refused and may contest it."""
     if record.verdict == "deny" or record.restriction is not None or record.amount_minor is not None:
         return None
-    if record.subject is None:
+    if record.identified_by is None:
         return 0
     if record.verdict != "grant":
         return 1

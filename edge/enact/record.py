@@ -73,6 +73,7 @@ class Account:
     view: StandingView
     live: float | None = None
     live_min: float | None = None
+    staff: str | None = None
 
 
 def pass_record(account: Account, kiosk: KioskIdentity, stamp: Stamp) -> PassRecord:
@@ -104,6 +105,7 @@ def pass_record(account: Account, kiosk: KioskIdentity, stamp: Stamp) -> PassRec
         restriction=restriction.restriction_id if restriction else None,
         restriction_reason=restriction.reason if restriction else None,
         contest_code=restriction.contest_code if restriction else None,
+        staff=account.staff,
     )
 
 

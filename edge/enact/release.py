@@ -29,7 +29,10 @@ class ReleaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def make_release(passage: PassageId, nonce: Nonce, evidence_ms: int, config: ReleaseConfig) -> GateRelease:
-    """A release for `passage` that expires `ttl_ms` after its evidence (monotonic milliseconds)."""
+    """A release for `passage` that expires `ttl_ms` after its evidence (monotonic milliseconds).
+
+    Of staff's word the evidence counts as given so that the release ends with the order, or sooner.
+    """
     direction = Direction.ENTRY if config.direction == "entry" else Direction.EXIT
     return GateRelease(
         passage_id=GatePassageId(bytes.fromhex(passage)),

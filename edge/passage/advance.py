@@ -9,6 +9,7 @@
 
     With one to many a face that stands there long enough leads from WAITING to IDENTIFYING as a claim does.
     From IDENTIFYING a match leads to CHALLENGING where the config says so.
+    While WAITING staff may have the gate released, which the decision table grants as it grants members.
 
 The core decides and returns effects; the kiosk performs them, in order, and reports back.
 """
@@ -37,6 +38,7 @@ from edge.passage.observations import (
     Observation,
     PinJudged,
     Searched,
+    StaffReleases,
     StandingSeen,
     Surroundings,
     Tick,
@@ -62,6 +64,8 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             return _without_face(passage, now_ms, rules), ()
         case Phase.WAITING, NotMe():
             return replace(passage, without_face=False), ()
+        case Phase.WAITING, StaffReleases():
+            return _released(passage, observation, now_ms, rules)
         case Phase.WAITING, Tick() if now_ms >= passage.deadline_ms:
             return replace(passage, without_face=False), ()
         case Phase.SETTLED, ClaimSeen(claim):
@@ -139,6 +143,19 @@ def _surrounded(passage: Passage, found: Surroundings, now_ms: int, rules: Rules
         found_so_far = passage.identification or Identification.FAILURE_TO_ACQUIRE
         return decide_passage(changed, found_so_far, now_ms, rules)
     return changed, ()
+
+
+def _released(passage: Passage, order: StaffReleases, now_ms: int, rules: Rules) -> Step:
+    """Somebody is let through on a named person's word: the same table, record and gate as for members."""
+    begun = replace(
+        passage,
+        without_face=False,
+        started_ms=now_ms,
+        staff=order.staff,
+        direction=order.direction,
+        evidence_ms=min(now_ms, order.not_after_ms - rules.release.ttl_ms),
+    )
+    return decide_passage(begun, Identification.STAFF, now_ms, rules)
 
 
 def _claimed(passage: Passage, claim: Claim, now_ms: int, rules: Rules) -> Step:

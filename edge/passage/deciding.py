@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from edge.compare.search import Ambiguous, Comparison, Match
 from edge.confirm.liveness import Window
 from edge.decide.standing import ABSENT
@@ -84,7 +86,10 @@ def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: 
     )
     match verdict:
         case Grant():
-            release = make_release(passage.passage_id, passage.nonce, passage.evidence_ms, rules.release)
+            config = rules.release
+            if passage.direction is not None:
+                config = msgspec.structs.replace(config, direction=passage.direction)
+            release = make_release(passage.passage_id, passage.nonce, passage.evidence_ms, config)
             opening = replace(
                 decided,
                 phase=Phase.RELEASING,

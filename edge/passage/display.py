@@ -15,6 +15,7 @@ _REFERRED = {
     Elsewhere.OTHER_PAYMENT: Prompt.OTHER_PAYMENT,
     Elsewhere.FREE_GATE: Prompt.GATE_FREE,
 }
+_OUT_OF_SERVICE = {Reason.GATE_FAULT: Prompt.GATE_FAULT, Reason.LANE_CLOSED: Prompt.LANE_CLOSED}
 _ASKED = {
     Gesture.TURN_LEFT: Prompt.TURN_LEFT,
     Gesture.TURN_RIGHT: Prompt.TURN_RIGHT,
@@ -48,6 +49,8 @@ def display(passage: Passage) -> Display:
 def _waiting(passage: Passage) -> Display:
     if passage.surroundings.emergency:
         return Display(Prompt.GATE_FREE, reasons=(Reason.EMERGENCY,))
+    if passage.surroundings.gate is GateState.CLOSED:
+        return Display(Prompt.LANE_CLOSED, reasons=(Reason.LANE_CLOSED,))
     if passage.surroundings.gate is not GateState.READY:
         return Display(Prompt.GATE_FAULT, reasons=(Reason.GATE_FAULT,))
     if passage.without_face:
@@ -91,9 +94,8 @@ def _decided(passage: Passage) -> Display:
         case Refer(to=Elsewhere.OTHER_WAY, reasons=reasons) if passage.seeking:
             return Display(Prompt.CLAIM_NEEDED, reasons=reasons)
         case Refer(to=to, reasons=reasons):
-            return Display(
-                Prompt.GATE_FAULT if Reason.GATE_FAULT in reasons else _REFERRED[to], reasons=reasons
-            )
+            prompt = next((_OUT_OF_SERVICE[why] for why in reasons if why in _OUT_OF_SERVICE), _REFERRED[to])
+            return Display(prompt, reasons=reasons)
         case Deny(restriction_reason=why, contest_code=code, reasons=reasons):
             return Display(Prompt.DENIED, reasons=reasons, restriction_reason=why, contest_code=code)
         case None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from edge.capture.sample import FailureToAcquire, Probe
 from edge.capture.tracking import TrackId
@@ -113,6 +114,15 @@ class PinJudged:
 
 
 @dataclass(frozen=True, slots=True)
+class StaffReleases:
+    """A named member of staff has the gate released for whoever stands there, until `not_after_ms`."""
+
+    staff: str
+    direction: Literal["entry", "exit"]
+    not_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class GateAnswered:
     """How the release of this passage went or ended."""
 
@@ -139,6 +149,7 @@ Observation = (
     | OtherWayAsked
     | NotMe
     | HelpAsked
+    | StaffReleases
     | GateAnswered
     | Tick
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Literal
 
 from edge.capture.sample import Obstacle, Probe
 from edge.compare.bound import SearchConfig
@@ -118,6 +119,10 @@ class Passage:
     tries_left: int | None = None
     second_factor: SecondFactor = SecondFactor.NOT_GIVEN
     help_asked: bool = False
+    staff: str | None = None
+    """Who has the gate released for whoever stands there."""
+    direction: Literal["entry", "exit"] | None = None
+    """Which way, where it is not as configured."""
     circumstances: Circumstances | None = None
     verdict: Verdict | None = None
     decided_ms: int = 0
@@ -203,7 +208,7 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
         verdict=passage.verdict,
         circumstances=passage.circumstances,
         gate_outcome=passage.gate_outcome,
-        identified_by=_identified_by(passage) if identified else None,
+        identified_by=_identified_by(passage) if identified or passage.staff else None,
         subject=passage.subject if identified else None,
         comparison=None if unnamed else compared,
         point=_point(passage, rules),
@@ -211,6 +216,7 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
         view=passage.view or ABSENT,
         live=passage.live,
         live_min=rules.live_min,
+        staff=passage.staff,
     )
 
 
@@ -221,6 +227,8 @@ def _point(passage: Passage, rules: Rules) -> OperatingPoint | None:
 
 
 def _identified_by(passage: Passage) -> IdentifiedBy:
+    if passage.staff is not None:
+        return IdentifiedBy.STAFF
     if passage.identification is Identification.MATCH:
         return IdentifiedBy.FACE
     return IdentifiedBy.CARD_PIN if isinstance(passage.claim, CardClaim) else IdentifiedBy.CLAIM_PIN

@@ -58,6 +58,7 @@ STATES: dict[Prompt, Display] = {prompt: Display(prompt) for prompt in Prompt} |
     ),
     Prompt.GATE_FREE: Display(Prompt.GATE_FREE, reasons=(Reason.EMERGENCY,)),
     Prompt.GATE_FAULT: Display(Prompt.GATE_FAULT, reasons=(Reason.GATE_FAULT,)),
+    Prompt.LANE_CLOSED: Display(Prompt.LANE_CLOSED, reasons=(Reason.LANE_CLOSED,)),
 }
 
 CONTRASTS = """() => {

@@ -64,7 +64,7 @@ def verdicts() -> list[tuple[Circumstances, object]]:
 
 
 def test_the_product_is_the_whole_input_space() -> None:
-    assert len(PRODUCT) == 2 * 3 * 2 * 5 * 4 * 4 * 5 * 4 * 4 * 3 * 2 == len(set(PRODUCT))
+    assert len(PRODUCT) == 2 * 4 * 2 * 6 * 4 * 4 * 5 * 4 * 4 * 3 * 2 == len(set(PRODUCT))
 
 
 def test_deny_needs_a_verified_restriction_on_a_fresh_standing_whatever_the_tier(verdicts) -> None:
@@ -80,20 +80,40 @@ def test_no_row_grants_with_a_verified_restriction(verdicts) -> None:
     assert granted == set(RestrictionState) - {RestrictionState.VERIFIED}
 
 
-def test_a_grant_needs_an_identified_active_member_a_working_gate_and_no_attack(verdicts) -> None:
+def test_a_grant_needs_an_identified_active_member_or_staff_a_working_gate_and_no_attack(verdicts) -> None:
     granted = [c for c, verdict in verdicts if isinstance(verdict, Grant)]
-    assert {c.identification for c in granted} == IDENTIFIED
+    assert {c.identification for c in granted} == IDENTIFIED | {Identification.STAFF}
     assert {c.membership for c in granted} == {Membership.ACTIVE}
-    assert {c.gate for c in granted} == {GateState.READY}
+    assert {c.gate for c in granted if c.identification in IDENTIFIED} == {GateState.READY}
+    assert {c.gate for c in granted} == {GateState.READY, GateState.CLOSED}
     assert Liveness.ATTACK not in {c.liveness for c in granted}
     assert not any(c.emergency for c in granted)
 
 
 def test_an_unknown_standing_never_grants_without_the_second_factor_nor_with_credit(verdicts) -> None:
     for c, verdict in verdicts:
-        if isinstance(verdict, Grant) and c.age in {Age.ABSENT, Age.BEYOND_GRACE, Age.CLOCK_UNSURE}:
+        released = c.identification is Identification.STAFF and c.payment is Payment.NONE
+        unknown = c.age in {Age.ABSENT, Age.BEYOND_GRACE, Age.CLOCK_UNSURE}
+        if isinstance(verdict, Grant) and unknown and not released:
             assert c.second_factor is SecondFactor.GOOD
             assert (verdict.lane, verdict.credit, c.payment) == (Lane.STANDARD, False, Payment.NONE)
+
+
+def test_staff_let_somebody_through_without_credit_in_the_standard_lane_and_never_past_a_payment(
+    verdicts,
+) -> None:
+    found = [
+        (c, verdict)
+        for c, verdict in verdicts
+        if isinstance(verdict, Grant) and Reason.STAFF_RELEASE in verdict.reasons
+    ]
+    assert {(c.identification, c.payment) for c, _ in found} == {(Identification.STAFF, Payment.NONE)}
+    assert {(verdict.lane, verdict.credit) for _, verdict in found} == {(Lane.STANDARD, False)}
+
+
+def test_a_closed_lane_grants_nobody_but_whom_staff_let_through(verdicts) -> None:
+    granted = {c.identification for c, v in verdicts if isinstance(v, Grant) and c.gate is GateState.CLOSED}
+    assert granted == {Identification.STAFF}
 
 
 def test_a_payment_above_the_limit_is_never_granted_while_central_is_silent(verdicts) -> None:
@@ -125,6 +145,15 @@ def test_every_verdict_says_why_and_every_denial_can_be_contested(verdicts) -> N
         (
             {"gate": GateState.NO_PASSAGE_REPORT},
             Refer(Elsewhere.STAFF, (Reason.GATE_FAULT, Reason.NO_PASSAGE_REPORT)),
+        ),
+        ({"gate": GateState.CLOSED}, Refer(Elsewhere.STAFF, (Reason.LANE_CLOSED,))),
+        (
+            {"gate": GateState.CLOSED, "identification": Identification.STAFF},
+            Grant(Lane.STANDARD, False, (Reason.STAFF_RELEASE,)),
+        ),
+        (
+            {"age": Age.ABSENT, "identification": Identification.STAFF},
+            Grant(Lane.STANDARD, False, (Reason.STAFF_RELEASE,)),
         ),
         ({"membership": Membership.WITHDRAWN}, Refer(Elsewhere.STAFF, (Reason.WITHDRAWN,))),
         ({"liveness": Liveness.ATTACK}, Refer(Elsewhere.STAFF, (Reason.ATTACK,))),

@@ -13,7 +13,7 @@ from wire.canonical import canonical
 from wire.codec import Decoded, Reason, Received, Rejected, decode, decode_record, encode, receive
 from wire.errors import TooLargeError
 from wire.ids import KioskId, Nonce, OperatorId, Purpose, SiteId, SubjectId
-from wire.messages import Head, RecordBatch, RollCall, Setting, StandingRequest
+from wire.messages import Head, IdentifiedBy, RecordBatch, RollCall, Setting, StandingRequest
 from wire.signing import KeyRing, Signer, TrustedKey, sign_chain_head
 from wire.topics import Address, TopicKind
 from wire.values import Role
@@ -149,6 +149,16 @@ def test_a_record_without_an_identification_cannot_name_a_subject():
         pass_record(KIOSK, identified_by=None, comparison=None)
     nobody = pass_record(KIOSK, identified_by=None, subject=None, standing=None)
     assert decode_record(canonical(nobody)) == nobody
+
+
+def test_a_release_by_staff_names_them_and_may_name_nobody_else():
+    unknown = {"subject": None, "standing": None, "comparison": None}
+    released = pass_record(KIOSK, identified_by=IdentifiedBy.STAFF, staff="ada", **unknown)
+    assert decode_record(canonical(released)) == released
+    with pytest.raises(ValueError, match="exactly when they identified or released"):
+        pass_record(KIOSK, identified_by=IdentifiedBy.STAFF, **unknown)
+    with pytest.raises(ValueError, match="exactly when they identified or released"):
+        pass_record(KIOSK, staff="ada")
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,13 @@ const TONES = {
   denied: "stop",
   gate_free: "free",
   gate_fault: "fault",
+  lane_closed: "fault",
 };
 // Nobody is in a passage: whoever comes next is spoken to in the kiosk's own language.
 const WAITING = new Set(["show_claim", "look_or_claim"]);
 const ENTRIES = { enter_claim: "claim", enter_pin: "pin" };
 // Where the first reason is said; a welcome needs none.
-const EXPLAINED = new Set(["enter_pin", "other_way", "other_payment", "staff", "denied", "gate_free", "gate_fault"]);
+const EXPLAINED = new Set(["enter_pin", "other_way", "other_payment", "staff", "denied", "gate_free", "gate_fault", "lane_closed"]);
 // A hint stands at least so long, or nobody could read it.
 const HINT_HOLD_MS = 700;
 // After so long without a touch the next person gets the kiosk's own language.
