@@ -33,6 +33,7 @@ from edge.errors import ConfigError, FixtureError, StileError
 from models.errors import ModelsError
 from models.manifest import MaxFmr
 from models.registry import open_pack
+from scripts.bench_cache import tell_cache
 from scripts.bench_kiosk import KioskCost, measure_kiosk
 from scripts.bench_laps import Spread, peak_mb
 from scripts.bench_peers import FACE_RECOGNITION, PEERS, PeerEnvironment, compare, peer_environment
@@ -243,9 +244,16 @@ def main(
     against: Annotated[
         str | None, typer.Option(help="Compare with a peer, face_recognition: see scripts/bench-peers.")
     ] = None,
+    cache: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Fill a cache of so many standings, and nothing else."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure speed, memory and start of the kiosk on this machine, in about a minute."""
+    if cache is not None:
+        tell_cache(cache, as_json=as_json)
+        return
     about_s = ABOUT_S + (LONG_SEARCH_S if long_search else 0) + (AGAINST_S if against else 0)
     try:
         with Console(stderr=True).status(f"measuring, about {about_s} s"):

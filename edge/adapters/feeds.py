@@ -124,18 +124,22 @@ class Feed:
                     await self._wake.wait()
             except TimeoutError:
                 self._ask = True
-            self._wake.clear()
-            if self._ask:
-                self._ask = False
-                await self._ask_for_head()
-            try:
-                succeeded = await self._catch_up()
-                self._cache.trouble = ""
-            except StoreError as error:
-                succeeded, self._cache.trouble = False, str(error)
-            if not succeeded:
+            if not await self.step():
                 await asyncio.sleep(RETRY_S)
                 self._ask_soon()  # central may have moved on
+
+    async def step(self) -> bool:
+        """Ask what is to be asked, and take up what was heard; False when that did not succeed."""
+        self._wake.clear()
+        if self._ask:
+            self._ask = False
+            await self._ask_for_head()
+        try:
+            succeeded = await self._catch_up()
+            self._cache.trouble = ""
+        except StoreError as error:
+            succeeded, self._cache.trouble = False, str(error)
+        return succeeded
 
     async def _ask_for_head(self) -> None:
         reply = await self._link.ask(self._kind.head_request, HeadReply, HEAD_DEADLINE_MS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge.errors import StoreError
@@ -67,6 +67,17 @@ class RowSealer:
         """Seal a row under the names of what it is."""
         nonce = self._random_bytes(SEAL_NONCE_BYTES)
         return seal(self._keys[_DEVICE_KEY_VERSION], _DEVICE_KEY_VERSION, nonce, plain, self._binding(names))
+
+    def seal_all(self, kind: str, rows: Sequence[tuple[str, bytes]]) -> list[bytes]:
+        """Seal many rows, each under `kind` and its own name."""
+        nonces = self._random_bytes(SEAL_NONCE_BYTES * len(rows))
+        key, opening = self._keys[_DEVICE_KEY_VERSION], joined(_ROW, kind.encode())
+        sealed = []
+        for number, (name, plain) in enumerate(rows):
+            nonce = nonces[number * SEAL_NONCE_BYTES : (number + 1) * SEAL_NONCE_BYTES]
+            binding = opening + joined(name.encode())
+            sealed.append(seal(key, _DEVICE_KEY_VERSION, nonce, plain, binding))
+        return sealed
 
     def open(self, sealed: bytes, *names: str) -> bytes:
         """Open a row that was sealed under the same names; raises `wire.errors.SealBrokenError`."""
