@@ -372,6 +372,7 @@ def _notice(
         "broker": not uplink.central_seen,
         "clock": not uplink.clock.sure,
         "standing": str(standing.freshness) != Age.FRESH.value,
+        "gallery": str(uplink.reporter.freshness(FeedName.GALLERY).freshness) != Age.FRESH.value,
         "outbox": uplink.outbox.standstill is not None,
         "search": search is not None and not search.offered(),
         "non_commercial": pack.manifest.non_commercial,

@@ -154,12 +154,16 @@ def require_agreement(
     config: KioskConfig, at: Callable[[str, str], str] = lambda section, key: f"{section}.{key}"
 ) -> None:
     """Raise `ConfigError` where two sections contradict each other; `at` names a key of a section."""
-    if config.standing.grace_s < config.standing.fresh_s:
-        raise ConfigError(
-            at("standing", "grace_s"),
-            config.standing.grace_s,
-            f"must be at least standing.fresh_s, which is {config.standing.fresh_s}",
-        )
+    standing = config.standing
+    limits_s = {
+        ("grace_s", "fresh_s"): (standing.grace_s, standing.fresh_s),
+        ("gallery_grace_s", "gallery_fresh_s"): (standing.gallery_grace_s, standing.gallery_fresh_s),
+    }
+    for (grace, fresh), (grace_s, fresh_s) in limits_s.items():
+        if grace_s < fresh_s:
+            raise ConfigError(
+                at("standing", grace), grace_s, f"must be at least standing.{fresh}, which is {fresh_s}"
+            )
     if config.search.mode == "one_to_many" and config.confirm.challenge != "always":
         raise ConfigError(
             at("confirm", "challenge"),

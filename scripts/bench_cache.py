@@ -193,7 +193,7 @@ def _cpu_s(process: subprocess.Popen[str]) -> float:
     """Processor time of a process and its children: central and its broker."""
     this = psutil.Process(process.pid)
     times = [each.cpu_times() for each in (this, *this.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    return float(sum(each.user + each.system for each in times))
 
 
 async def _filled(uplink: Uplink, last: SubjectId, rows: int) -> None:

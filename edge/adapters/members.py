@@ -12,11 +12,12 @@ import msgspec
 from edge.adapters.cache import Cache, FeedName, Held
 from edge.adapters.clock import Clock
 from edge.adapters.link import Link
+from edge.adapters.live_gallery import LiveGallery
 from edge.adapters.pairing import Identity
 from edge.adapters.templates import Vault
 from edge.compare.claim import CardClaim, Claim, PhoneClaim, QrClaim
 from edge.compare.gallery import Gallery, Template
-from edge.decide.standing import CachedStanding, StandingConfig, StandingView, assess
+from edge.decide.standing import CachedStanding, StandingConfig, StandingView, assess, beside_gallery
 from edge.ports import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from wire.claims import ClaimKind, claim_digest
 from wire.errors import SealBrokenError
@@ -78,6 +79,8 @@ class CachedMembers:
         self._asked_claims: _Recent[ClaimDigest, GalleryEntry] = _Recent()
         self._asked_standings: _Recent[SubjectId, CachedStanding] = _Recent()
         self._keys_asked_at_ms = -KEYS_AGAIN_MS
+        self._lacking = False
+        self._live = LiveGallery(cache, recipe_digest, self._opened_or_noted)
         self._key_task: asyncio.Task[None] | None = None
 
     async def resolve(self, claim: Claim) -> Resolution:
@@ -153,11 +156,16 @@ class CachedMembers:
         return gallery
 
     async def read_gallery(self) -> Gallery:
-        """`gallery`, on a thread of its own: it takes a second for some ten thousand members."""
-        gallery, lacks_key = await asyncio.to_thread(self._read_gallery)
-        if lacks_key:
+        """`gallery`, read once, on a thread of its own, and then changed with the cache: nobody waits."""
+        gallery = await self._live.current()
+        if self._lacking:
+            self._lacking = False
             self._want_keys()
         return gallery
+
+    def _opened_or_noted(self, row: GalleryRow) -> Template | None:
+        self._lacking = self._lacking or self._lacks_key(row)
+        return self._opened(row)
 
     def _read_gallery(self) -> tuple[Gallery, bool]:
         rows = [entry for entry in self._cache.members() if isinstance(entry, GalleryRow)]
@@ -186,14 +194,17 @@ class CachedMembers:
         if cached is None:
             cached = await self._ask_standing(subject)
         identity = self._identity
-        return assess(
+        now_ms = self._clock.now_ms()
+        view = assess(
             cached,
             operator=identity.operator,
             purpose=identity.purpose,
-            now_ms=self._clock.now_ms(),
+            now_ms=now_ms,
             config=self._config,
             verify=self.verify,
         )
+        gallery = self._cache.held(FeedName.GALLERY)
+        return beside_gallery(view, None if gallery is None else gallery.issued_at_ms, now_ms, self._config)
 
     def verify(self, restriction: Restriction) -> bool:
         """Whether a reviewer certified by the operator root signed a restriction."""
@@ -237,6 +248,7 @@ class CachedMembers:
             self._link.ignored["bad_secrets"] += 1
             return
         self.vault.trust(secrets)
+        self._live.forget()
         await asyncio.to_thread(self._keep_secrets, secrets)
 
 

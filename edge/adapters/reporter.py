@@ -15,7 +15,7 @@ from edge.adapters.clock import Clock
 from edge.adapters.link import Link
 from edge.adapters.outbox import Outbox
 from edge.adapters.sender import Sender
-from edge.decide.standing import AHEAD_MAX_MS, StandingConfig
+from edge.decide.standing import AHEAD_MAX_MS, StandingConfig, age_of
 from edge.decide.verdict import Age
 from wire.codec import Received
 from wire.fleet import COUNTERS_MAX, METRICS_MAX, NOTES_MAX
@@ -62,6 +62,7 @@ class Reporter:
         self._outbox, self._sender, self._config = outbox, sender, config
         self._dice, self._metrics = dice, metrics
         self.presence = Presence.INIT
+        self.behind: Callable[[], Iterable[FeedName]] = tuple
         self.notes: Callable[[], Iterable[str]] = tuple
         self.search: Callable[[], SearchOffer | None] = lambda: None
         self.faults: Mapping[str, int] = {}
@@ -91,11 +92,11 @@ class Reporter:
         if now_ms is None or held.issued_at_ms - now_ms > AHEAD_MAX_MS:
             return CacheAge(feed.value, held.epoch, held.version, None, ReasonCode(Age.CLOCK_UNSURE))
         age_ms = max(now_ms - held.issued_at_ms, 0)
-        means = Age.BEYOND_GRACE
-        if age_ms <= self._config.fresh_s * 1000:
-            means = Age.FRESH
-        elif age_ms <= self._config.grace_s * 1000:
-            means = Age.STALE
+        config = self._config
+        limits_s = (config.fresh_s, config.grace_s)
+        if feed is FeedName.GALLERY:
+            limits_s = (config.gallery_fresh_s, config.gallery_grace_s)
+        means = age_of(age_ms, *limits_s)
         return CacheAge(feed.value, held.epoch, held.version, age_ms, ReasonCode(means))
 
     def state(self, presence: Presence | None = None, roll_call: Nonce | None = None) -> KioskState:
@@ -139,6 +140,7 @@ class Reporter:
             found.add("records_over_budget")
         if self.faults:
             found.add("link_fault")
+        found.update(f"{feed.value}_behind" for feed in self.behind())
         if self._cache.trouble:
             found.add("cache_trouble")
         if self._clock.stepped:

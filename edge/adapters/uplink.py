@@ -162,6 +162,7 @@ async def open_uplink(
         pins = CentralPins(identity, link, cache, clock.uptime_ms, draw)
         uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds)
         reporter.faults = uplink.faults
+        reporter.behind = lambda: [name for name, feed in feeds.items() if feed.behind]
         connection = asyncio.create_task(_guarded("link", link.run, uplink.faults), name="link")
         running = [
             asyncio.create_task(_guarded(name, run, uplink.faults), name=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -25,11 +25,15 @@ class StandingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `fresh_s`: no older than this is fresh (heads are signed again every 60 s).
     `grace_s`: no older than this is stale but usable.
+    `gallery_fresh_s`, `gallery_grace_s`: the same of the gallery. Beyond its grace, claims and members who
+    were withdrawn may be missing from it: whoever it names is asked for the second factor.
     `miss_deadline_ms`: how long central may take to answer for what is not cached.
     """
 
     fresh_s: Annotated[int, Meta(ge=60, le=86_400)] = 300
     grace_s: Annotated[int, Meta(ge=60, le=604_800)] = 86_400
+    gallery_fresh_s: Annotated[int, Meta(ge=60, le=86_400)] = 300
+    gallery_grace_s: Annotated[int, Meta(ge=60, le=604_800)] = 86_400
     miss_deadline_ms: Annotated[int, Meta(ge=10, le=2_000)] = 150
 
 
@@ -95,12 +99,33 @@ def assess(
     )
 
 
+def beside_gallery(
+    view: StandingView, gallery_issued_at_ms: int | None, now_ms: int | None, config: StandingConfig
+) -> StandingView:
+    """The view of somebody whom a gallery named that was last vouched for then; None: there is none here.
+
+    A usable standing does not make up for a gallery beyond its grace: a withdrawal may be missing from it.
+    """
+    if gallery_issued_at_ms is None or now_ms is None or view.age not in {Age.FRESH, Age.STALE}:
+        return view
+    if now_ms - gallery_issued_at_ms <= config.gallery_grace_s * 1000:
+        return view
+    return replace(view, age=Age.GALLERY_BEYOND_GRACE)
+
+
+def age_of(age_ms: int, fresh_s: int, grace_s: int) -> Age:
+    """What an age means against two limits."""
+    if age_ms > grace_s * 1000:
+        return Age.BEYOND_GRACE
+    return Age.FRESH if age_ms <= fresh_s * 1000 else Age.STALE
+
+
 def _age(standing: Standing, age_ms: int, now_ms: int | None, config: StandingConfig) -> Age:
     if now_ms is None or age_ms < -AHEAD_MAX_MS:
         return Age.CLOCK_UNSURE
-    if now_ms >= standing.expires_at_ms or age_ms > config.grace_s * 1000:
+    if now_ms >= standing.expires_at_ms:
         return Age.BEYOND_GRACE
-    return Age.FRESH if age_ms <= config.fresh_s * 1000 else Age.STALE
+    return age_of(age_ms, config.fresh_s, config.grace_s)
 
 
 def _tier(text: str) -> Tier:

@@ -59,6 +59,7 @@ class Age(StrEnum):
     FRESH = "fresh"
     STALE = "stale"  # within grace
     BEYOND_GRACE = "beyond_grace"
+    GALLERY_BEYOND_GRACE = "gallery_beyond_grace"  # usable itself, but the gallery that named them is too old
     ABSENT = "absent"
     CLOCK_UNSURE = "clock_unsure"
 
@@ -135,6 +136,7 @@ class Reason(StrEnum):
     RESTRICTION_UNVERIFIED = "restriction_unverified"
     STANDING_ABSENT = "standing_absent"
     STANDING_BEYOND_GRACE = "standing_beyond_grace"
+    GALLERY_BEYOND_GRACE = "gallery_beyond_grace"
     STANDING_STALE = "standing_stale"
     CLOCK_UNSURE = "clock_unsure"
     ABOVE_LIMIT = "above_limit"
@@ -213,6 +215,7 @@ class Row:
 _AGE_REASON = {
     Age.STALE: Reason.STANDING_STALE,
     Age.BEYOND_GRACE: Reason.STANDING_BEYOND_GRACE,
+    Age.GALLERY_BEYOND_GRACE: Reason.GALLERY_BEYOND_GRACE,
     Age.ABSENT: Reason.STANDING_ABSENT,
     Age.CLOCK_UNSURE: Reason.CLOCK_UNSURE,
 }
@@ -265,7 +268,7 @@ def _unproven(c: Circumstances) -> bool:
 
 
 def _unknown_standing(c: Circumstances) -> bool:
-    return c.age in {Age.ABSENT, Age.BEYOND_GRACE, Age.CLOCK_UNSURE}
+    return c.age not in {Age.FRESH, Age.STALE}
 
 
 def _released_by_staff(c: Circumstances) -> bool:

@@ -100,6 +100,9 @@ class Ledger:
     def claims_among(self, subjects: Sequence[SubjectId]) -> Sequence[StoredClaim]:
         return []
 
+    def invited_among(self, subjects: Sequence[SubjectId]) -> set[SubjectId]:
+        return set()
+
 
 class Rows:
     """Central's standings, as they are in the ledger."""
@@ -112,6 +115,9 @@ class Rows:
     def rows(self, purpose: Purpose, subjects: Sequence[Subject]) -> list[StandingEntry]:
         assert purpose == RIDE
         return [self.ledger.rows[each.subject] for each in subjects]
+
+    def lapsed_between(self, after_ms: int, until_ms: int) -> list[SubjectId]:
+        return []
 
 
 class Source:

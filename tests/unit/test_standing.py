@@ -7,7 +7,14 @@ import itertools
 import msgspec
 import pytest
 
-from edge.decide.standing import AHEAD_MAX_MS, CachedStanding, StandingConfig, StandingView, assess
+from edge.decide.standing import (
+    AHEAD_MAX_MS,
+    CachedStanding,
+    StandingConfig,
+    StandingView,
+    assess,
+    beside_gallery,
+)
 from edge.decide.verdict import (
     Age,
     Circumstances,
@@ -132,6 +139,28 @@ def test_age_is_counted_from_the_last_verified_head(age_s: float, age: Age) -> N
 
 def test_without_a_sure_clock_no_age_is_known() -> None:
     assert view_of(standing(), now_ms=None).age is Age.CLOCK_UNSURE
+
+
+@pytest.mark.parametrize(
+    ("gallery_age_s", "age"),
+    [
+        (0, Age.FRESH),
+        (CONFIG.gallery_grace_s, Age.FRESH),
+        (CONFIG.gallery_grace_s + 0.001, Age.GALLERY_BEYOND_GRACE),
+    ],
+)
+def test_a_usable_standing_does_not_make_up_for_a_gallery_beyond_its_grace(
+    gallery_age_s: float, age: Age
+) -> None:
+    issued_at_ms = NOW_MS - round(gallery_age_s * 1000)
+    assert beside_gallery(view_of(standing()), issued_at_ms, NOW_MS, CONFIG).age is age
+
+
+def test_a_gallerys_age_changes_nothing_of_a_standing_that_is_unknown_anyway() -> None:
+    expired = view_of(msgspec.structs.replace(standing(), expires_at_ms=NOW_MS))
+    assert beside_gallery(expired, 0, NOW_MS, CONFIG) == expired
+    assert beside_gallery(view_of(standing()), None, NOW_MS, CONFIG) == view_of(standing())
+    assert beside_gallery(view_of(standing()), 0, None, CONFIG) == view_of(standing())
 
 
 def test_a_standing_past_its_own_expiry_is_beyond_grace() -> None:
