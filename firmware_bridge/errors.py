@@ -1,6 +1,7 @@
 """What the bridge raises.
 
 GateError
+├── BoardError            a board of relays does not answer, or not as configured
 ├── GateKeyError          a gate key or gate id that cannot be used
 ├── MessageBoundError     a message this program built with a field out of bounds
 └── PortUnavailableError  the serial port cannot be opened, or is gone
@@ -21,6 +22,13 @@ class GateKeyError(GateError):
     def __init__(self, field: str, found: str, bound: str) -> None:
         super().__init__(f"gate {field} is {found}, but must be {bound}: correct it, or make one anew")
         self.field = field
+
+
+class BoardError(GateError):
+    """A board of relays does not answer, or not as configured."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"board on {where}: {why}")
 
 
 class MessageBoundError(GateError):

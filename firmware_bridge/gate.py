@@ -40,6 +40,7 @@ __all__ = [
     "Tailgated",
     "TimedOut",
     "Unanswered",
+    "Unobserved",
     "WrongWay",
 ]
 
@@ -79,7 +80,7 @@ class RefusedBecause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The controller opened; exactly one of Passed, TimedOut or Interrupted follows for the passage."""
+    """The gate opened; exactly one of Passed, TimedOut, Interrupted or Unobserved follows for the passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,13 @@ class Interrupted:
 
     passage_id: PassageId
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Unobserved:
+    """The release ended at a gate that cannot tell whether anybody went through."""
+
+    passage_id: PassageId
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +178,10 @@ class FreeEnded:
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """The controller answered with the right protocol and keys."""
+    """The controller answered with the right protocol and keys; or a board of relays was reached."""
 
     boot_id: int
+    """Which start of the controller it is; a board has none, so how often it was reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +195,7 @@ GateEvent = (
     Passed
     | TimedOut
     | Interrupted
+    | Unobserved
     | Tailgated
     | WrongWay
     | Forced
@@ -201,16 +211,24 @@ GateEvent = (
 
 @dataclass(frozen=True, slots=True)
 class GateCapabilities:
-    """What a driver can guarantee; the kiosk refuses settings the gate cannot keep."""
+    """What a driver can guarantee; the kiosk refuses settings the gate cannot keep; docs/GATES.md."""
 
     reports_passage: bool
     """Tells Passed from TimedOut, so that a fare may depend on it."""
     authenticated: bool
-    """A device on the line cannot forge or replay a release or an event."""
+    """A device on the line cannot forge a release."""
+    replay_proof: bool
+    """What was recorded on the line opens nothing when it is played again."""
+    confirms_commands: bool
+    """The board says that it took a command; without that, a release is only hoped for."""
     expires_commands: bool
     """A late or repeated release is refused by the gate itself."""
+    closes_without_host: bool
+    """The gate ends a release by its own clock when the host dies in the middle."""
     life_safety_in_firmware: bool
     """Fire and emergency free the gate with the host dead."""
+    exit_without_host: bool
+    """Request to exit opens the exit with the host dead."""
 
 
 @dataclass(frozen=True, slots=True)

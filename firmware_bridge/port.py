@@ -98,7 +98,7 @@ class SerialPort:
         try:
             port.open()
         except (serial.SerialException, OSError, ValueError) as error:
-            raise PortUnavailableError(self._path, _advice(error)) from error
+            raise PortUnavailableError(self._path, advice(error)) from error
         with suppress(OSError, NotImplementedError, ValueError, AttributeError):
             port.set_low_latency_mode(True)
         self._port = port
@@ -154,7 +154,8 @@ class SerialPort:
             self._gone.set_result(PortUnavailableError(self._path, why))
 
 
-def _advice(error: Exception) -> str:
+def advice(error: Exception) -> str:
+    """What a technician can do about a port that does not open."""
     number = getattr(error, "errno", None)
     text = str(error)
     if isinstance(error, FileNotFoundError) or number == 2:

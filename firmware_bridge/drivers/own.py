@@ -10,14 +10,13 @@ from typing import assert_never
 
 from firmware_bridge import gate, messages
 from firmware_bridge.auth import GateKeys, derive_keys
+from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.link import Answered, Down, Link, LinkEvent, Reported, Standing, Up
 from firmware_bridge.messages import Answer, Inputs, Nonce, Outputs, PassageId
 from firmware_bridge.port import SerialPort
 
-CAPABILITIES = gate.GateCapabilities(
-    reports_passage=True, authenticated=True, expires_commands=True, life_safety_in_firmware=True
-)
+CAPABILITIES = capabilities_of("own")
 
 # Events not yet taken by the kiosk. The controller sends one at a time, so only news of the link can pile up,
 # and that is dropped beyond this.

@@ -1,0 +1,168 @@
+"""Pins of a Raspberry Pi as a gate, with gpiod: relays and inputs wired to the kiosk's own computer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, Protocol
+
+import gpiod
+from gpiod.line import Bias, Value
+from gpiod.line import Direction as LineDirection
+
+from firmware_bridge.drivers.capabilities import capabilities_of
+from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.relay import Reading, RelayGate
+from firmware_bridge.errors import BoardError, PortUnavailableError
+from firmware_bridge.gate import Direction, GateInputs
+from firmware_bridge.messages import DEBOUNCE_MS
+
+# Two readings while somebody quick breaks a beam.
+POLL_MS = 10
+
+CONSUMER = "stile-gate"
+
+_BIAS = {"none": Bias.DISABLED, "up": Bias.PULL_UP, "down": Bias.PULL_DOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class GpioWiring:
+    """Line numbers as `gpioinfo` counts them; None: not wired. A passage can be told with both beams."""
+
+    entry_line: int
+    chip: str = "/dev/gpiochip0"
+    exit_line: int | None = None
+    relays_active_low: bool = False
+    beam_a_line: int | None = None
+    beam_b_line: int | None = None
+    door_line: int | None = None
+    request_to_exit_line: int | None = None
+    fire_line: int | None = None
+    emergency_line: int | None = None
+    inputs_active_low: bool = True
+    inputs_pull: Literal["none", "up", "down"] = "up"
+
+    @property
+    def relays(self) -> dict[Direction, int]:
+        """The line of each way that has one."""
+        lines = {Direction.ENTRY: self.entry_line, Direction.EXIT: self.exit_line}
+        return {way: line for way, line in lines.items() if line is not None}
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """The line of each field of `GateInputs` that is wired."""
+        lines = {
+            "beam_a": self.beam_a_line,
+            "beam_b": self.beam_b_line,
+            "door_open": self.door_line,
+            "request_to_exit": self.request_to_exit_line,
+            "fire": self.fire_line,
+            "emergency": self.emergency_line,
+        }
+        return {name: line for name, line in lines.items() if line is not None}
+
+
+class Lines(Protocol):
+    """The lines of one request, as gpiod's LineRequest has them."""
+
+    def get_values(self, lines: Iterable[int | str] | None = None) -> list[Value]:
+        """Whether each line is active."""
+
+    def set_values(self, values: dict[int | str, Value]) -> None:
+        """Make lines active or not."""
+
+    def release(self) -> None:
+        """Give the lines back."""
+
+
+Settings = dict[Iterable[int | str] | int | str, gpiod.LineSettings | None]
+"""By line, as gpiod takes them."""
+
+RequestLines = Callable[[str, Settings], Lines]
+"""Chip and settings by line -> the lines; raises OSError."""
+
+
+def _request_lines(chip: str, settings: Settings) -> Lines:
+    return gpiod.request_lines(chip, settings, consumer=CONSUMER)
+
+
+class GpioBoard:
+    """The lines of one chip; asked for together, relays inactive from the first moment."""
+
+    def __init__(self, wiring: GpioWiring, request_lines: RequestLines) -> None:
+        self._wiring, self._request_lines = wiring, request_lines
+        self._lines: Lines | None = None
+
+    async def connect(self) -> None:
+        """Ask for the lines; whoever had them before must have given them back."""
+        self.close()
+        wiring = self._wiring
+        relay = gpiod.LineSettings(
+            direction=LineDirection.OUTPUT,
+            active_low=wiring.relays_active_low,
+            output_value=Value.INACTIVE,
+        )
+        sense = gpiod.LineSettings(
+            direction=LineDirection.INPUT,
+            active_low=wiring.inputs_active_low,
+            bias=_BIAS[wiring.inputs_pull],
+            debounce_period=timedelta(milliseconds=DEBOUNCE_MS),
+        )
+        settings: Settings = {}
+        settings.update(dict.fromkeys(wiring.relays.values(), relay))
+        settings.update(dict.fromkeys(wiring.inputs.values(), sense))
+        try:
+            self._lines = self._request_lines(wiring.chip, settings)
+        except FileNotFoundError as error:
+            raise PortUnavailableError(wiring.chip, "not there; gpiodetect lists the chips") from error
+        except OSError as error:
+            why = f"{error.strerror or error}; gpioinfo says who holds its lines, and the group gpio may"
+            raise PortUnavailableError(wiring.chip, why) from error
+
+    async def command(self, wanted: Wanted) -> None:
+        """All relays in one call; the chip keeps them as they are until the next one."""
+        values: dict[int | str, Value] = {
+            line: Value.ACTIVE if way in wanted.ways else Value.INACTIVE
+            for way, line in self._wiring.relays.items()
+        }
+        try:
+            self._requested().set_values(values)
+        except OSError as error:
+            raise self._fault(error) from error
+
+    async def poll(self) -> Reading:
+        """The inputs; a relay's own line says only what it was told."""
+        wired = self._wiring.inputs
+        if not wired:
+            return Reading()
+        try:
+            values = self._requested().get_values(list(wired.values()))
+        except OSError as error:
+            raise self._fault(error) from error
+        seen = dict(zip(wired, (value is Value.ACTIVE for value in values), strict=True))
+        return Reading(GateInputs(**seen))
+
+    def close(self) -> None:
+        """Give the lines back; what they then are is the kernel's and the board's business."""
+        lines, self._lines = self._lines, None
+        if lines is not None:
+            lines.release()
+
+    def _requested(self) -> Lines:
+        if self._lines is None:
+            raise BoardError(self._wiring.chip, "its lines were given back")
+        return self._lines
+
+    def _fault(self, error: OSError) -> PortUnavailableError:
+        return PortUnavailableError(self._wiring.chip, f"gone while in use ({error.strerror or error})")
+
+
+def open_gpio_gate(
+    wiring: GpioWiring, *, clock_ms: Callable[[], int], request_lines: RequestLines = _request_lines
+) -> RelayGate:
+    """A gate on a chip's lines, inside a running loop; returns at once."""
+    beams = wiring.beam_a_line is not None and wiring.beam_b_line is not None
+    lane = Lane(frozenset(wiring.relays), beams=beams)
+    board = GpioBoard(wiring, request_lines)
+    return RelayGate(board, lane, capabilities_of("gpio", beams=beams), clock_ms=clock_ms, poll_ms=POLL_MS)

@@ -1,0 +1,185 @@
+"""Relay boards that speak Modbus RTU, with pymodbus: coils for relays, discrete inputs for what is wired."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from pymodbus import ModbusException
+from pymodbus.client import AsyncModbusSerialClient
+from pymodbus.pdu import ModbusPDU
+
+from firmware_bridge.drivers.capabilities import capabilities_of
+from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.relay import Reading, RelayGate
+from firmware_bridge.errors import BoardError, PortUnavailableError
+from firmware_bridge.gate import Direction, GateInputs
+
+# Between two readings; a reading of coils and inputs itself takes 35 ms of line at 9600 baud.
+POLL_MS = 20
+
+# Boards answer within 50 ms; one that is silent for so long is gone.
+ANSWER_S = 0.3
+
+FLASH_UNIT_MS = 100
+"""What a flash-on command counts in."""
+
+WRITE_COIL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusWiring:
+    """Addresses as on the wire, from 0; None: not wired. A passage can be told with both beams.
+
+    `flash_address`: the address of coil 0's flash-on command, where the board has one: function 5 there with
+    a count of tenths of a second switches the relay on, and the board itself switches it off.
+    """
+
+    port: str
+    unit: int = 1
+    baud: int = 9_600
+    parity: Literal["N", "E", "O"] = "N"
+    entry_coil: int | None = 0
+    exit_coil: int | None = None
+    flash_address: int | None = None
+    beam_a_input: int | None = None
+    beam_b_input: int | None = None
+    door_input: int | None = None
+    request_to_exit_input: int | None = None
+    fire_input: int | None = None
+    emergency_input: int | None = None
+    inputs_active_low: bool = False
+
+    @property
+    def coils(self) -> dict[Direction, int]:
+        """The coil of each way that has one."""
+        coils = {Direction.ENTRY: self.entry_coil, Direction.EXIT: self.exit_coil}
+        return {way: coil for way, coil in coils.items() if coil is not None}
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """The discrete input of each field of `GateInputs` that is wired."""
+        inputs = {
+            "beam_a": self.beam_a_input,
+            "beam_b": self.beam_b_input,
+            "door_open": self.door_input,
+            "request_to_exit": self.request_to_exit_input,
+            "fire": self.fire_input,
+            "emergency": self.emergency_input,
+        }
+        return {name: address for name, address in inputs.items() if address is not None}
+
+
+class FlashOn(ModbusPDU):
+    """Function 5 with a count where ON or OFF would be: on for so many tenths of a second."""
+
+    function_code = WRITE_COIL
+    rtu_frame_size = 8
+
+    def encode(self) -> bytes:
+        """Address and count."""
+        return struct.pack(">HH", self.address, self.count)
+
+    def decode(self, data: bytes) -> None:
+        """Address and count."""
+        self.address, self.count = struct.unpack(">HH", data[:4])
+
+
+class ModbusBoard:
+    """One board on one serial line."""
+
+    def __init__(self, wiring: ModbusWiring) -> None:
+        self._wiring = wiring
+        self._client: AsyncModbusSerialClient | None = None
+
+    async def connect(self) -> None:
+        """Open the port; whether a board answers there, the first command tells."""
+        self.close()
+        wiring = self._wiring
+        # No repeats: one would come late, and a board that missed a command is reached anew, and locked.
+        client = AsyncModbusSerialClient(
+            wiring.port,
+            baudrate=wiring.baud,
+            parity=wiring.parity,
+            timeout=ANSWER_S,
+            retries=0,
+            reconnect_delay=0,
+        )
+        if not await client.connect():
+            client.close()
+            why = "cannot be opened; plug the board in, or name its port as in /dev/serial/by-id"
+            raise PortUnavailableError(wiring.port, why)
+        self._client = client
+
+    async def command(self, wanted: Wanted) -> None:
+        """Every coil; flash-on where the board has it and an end is known."""
+        wiring = self._wiring
+        for way, coil in wiring.coils.items():
+            if way in wanted.ways and wiring.flash_address is not None and wanted.for_ms is not None:
+                await self._flash(wiring.flash_address + coil, -(-wanted.for_ms // FLASH_UNIT_MS))
+            else:
+                await self._write(coil, way in wanted.ways)
+
+    async def poll(self) -> Reading:
+        """Coils as the board has them, and the inputs that are wired."""
+        wiring = self._wiring
+        coils = await self._bits(wiring.coils.values(), coils=True)
+        unlocked = frozenset(way for way, coil in wiring.coils.items() if coils[coil])
+        if not wiring.inputs:
+            return Reading(None, unlocked)
+        bits = await self._bits(wiring.inputs.values(), coils=False)
+        seen = {
+            name: bits[address] is not wiring.inputs_active_low for name, address in wiring.inputs.items()
+        }
+        return Reading(GateInputs(**seen), unlocked)
+
+    def close(self) -> None:
+        """Give the port back."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def _flash(self, address: int, tenths: int) -> None:
+        flash = FlashOn(dev_id=self._wiring.unit, address=address, count=tenths)
+        await self._ask(lambda client: client.execute(False, flash))
+
+    async def _write(self, coil: int, on: bool) -> None:
+        unit = self._wiring.unit
+        await self._ask(lambda client: client.write_coil(coil, on, device_id=unit))
+
+    async def _bits(self, addresses: Collection[int], *, coils: bool) -> dict[int, bool]:
+        first, last = min(addresses), max(addresses)
+        unit, count = self._wiring.unit, last - first + 1
+
+        def read(client: AsyncModbusSerialClient) -> Awaitable[ModbusPDU]:
+            ask = client.read_coils if coils else client.read_discrete_inputs
+            return ask(first, count=count, device_id=unit)
+
+        answer = await self._ask(read)
+        return {first + place: bool(bit) for place, bit in enumerate(answer.bits[:count])}
+
+    async def _ask(self, ask: Callable[[AsyncModbusSerialClient], Awaitable[ModbusPDU]]) -> ModbusPDU:
+        port = self._wiring.port
+        if self._client is None or not self._client.connected:
+            raise PortUnavailableError(port, "gone while in use; plug it in again")
+        try:
+            answer = await ask(self._client)
+        except ModbusException as error:
+            if not self._client.connected:
+                raise PortUnavailableError(port, "gone while in use; plug it in again") from error
+            why = f"unit {self._wiring.unit} does not answer; check its power, its address, baud and parity"
+            raise BoardError(port, why) from error
+        if answer.isError():
+            code = answer.exception_code
+            raise BoardError(port, f"it refuses (exception {code}); check the addresses against its manual")
+        return answer
+
+
+def open_modbus_gate(wiring: ModbusWiring, *, clock_ms: Callable[[], int]) -> RelayGate:
+    """A gate on a Modbus RTU board, inside a running loop; returns at once."""
+    beams = wiring.beam_a_input is not None and wiring.beam_b_input is not None
+    capabilities = capabilities_of("modbus", beams=beams, flash=wiring.flash_address is not None)
+    lane = Lane(frozenset(wiring.coils), beams=beams)
+    return RelayGate(ModbusBoard(wiring), lane, capabilities, clock_ms=clock_ms, poll_ms=POLL_MS)

@@ -1,0 +1,220 @@
+"""A reader's relay over OSDP, with libosdp: this host is the control panel, and insists on a secure channel.
+
+OSDP 2.2, OUT command: control code 5 switches an output on for a while and then back by itself, so an opening
+ends at the reader, whatever becomes of this host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import osdp
+import serial
+
+from firmware_bridge.drivers.capabilities import capabilities_of
+from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.relay import Reading, RelayGate
+from firmware_bridge.errors import BoardError, GateKeyError, PortUnavailableError
+from firmware_bridge.gate import Direction
+from firmware_bridge.port import READ_MAX, advice
+
+KEY_SIZE: Final = 16
+"""Bytes of a secure channel base key (SCBK)."""
+
+REFRESH_S: Final = 0.005
+"""How often libosdp looks at its line."""
+
+POLL_MS: Final = 20
+
+SECURE_WITHIN_S: Final = 2.0
+"""A reader with the key has a secure channel after .1 s."""
+
+ANSWER_S: Final = 1.0
+"""A command is answered after 50 ms; libosdp itself repeats it for .6 s."""
+
+PERMANENT_OFF: Final = 1
+TEMPORARY_ON: Final = 5
+TIMER_UNIT_MS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OsdpWiring:
+    """Where the reader is, and which output opens which way; None: no output for that way.
+
+    `key_file`: of mode 600, the secure channel base key in 32 hexadecimal digits.
+    """
+
+    port: str
+    key_file: str
+    address: int = 101
+    baud: int = 9_600
+    entry_output: int | None = 0
+    exit_output: int | None = None
+
+
+class OsdpBoard:
+    """One reader on one serial line."""
+
+    def __init__(self, wiring: OsdpWiring, key: bytes) -> None:
+        outputs = {Direction.ENTRY: wiring.entry_output, Direction.EXIT: wiring.exit_output}
+        self.outputs = {way: output for way, output in outputs.items() if output is not None}
+        self._wiring, self._key = wiring, key
+        self._line: _Line | None = None
+        self._panel: Any = None
+        self._answered: dict[int, bool] = {}
+
+    async def connect(self) -> None:
+        """Open the port and wait for the secure channel; without one, no command is ever sent."""
+        self.close()
+        self._line = line = _Line(self._wiring)
+        reader = osdp.PDInfo(
+            self._wiring.address, line, scbk=self._key, flags=[osdp.LibFlag.EnforceSecure], name="gate"
+        )
+        self._panel = osdp.ControlPanel([reader], log_level=osdp.LogLevel.Emergency)
+        self._panel.set_command_completion_handler(self._completed)
+        if not await self._until(self._is_secure, SECURE_WITHIN_S):
+            if line.heard:
+                why = "it answers, but makes no secure channel: give it the key of gate.osdp.key_file"
+                raise BoardError(line.path, why)
+            raise BoardError(line.path, "nothing answers; check its power, its address and its baud rate")
+
+    async def command(self, wanted: Wanted) -> None:
+        """Every output: on for a time that the reader keeps, or off."""
+        for way, output in self.outputs.items():
+            code, tenths = PERMANENT_OFF, 0
+            if way in wanted.ways:
+                assert wanted.for_ms is not None  # no inputs, so nothing holds an output on
+                code, tenths = TEMPORARY_ON, -(-wanted.for_ms // TIMER_UNIT_MS)
+            await self._submit(output, code, tenths)
+
+    async def poll(self) -> Reading:
+        """Nothing but whether the secure channel stands."""
+        self._refresh()
+        if not self._is_secure():
+            raise BoardError(self._wiring.port, "the secure channel broke; it is made anew")
+        return Reading()
+
+    def close(self) -> None:
+        """Give the port back."""
+        line, self._line, self._panel = self._line, None, None
+        if line is not None:
+            line.close()
+
+    async def _submit(self, output: int, code: int, tenths: int) -> None:
+        self._answered.clear()
+        command = {
+            "command": osdp.Command.Output,
+            "output_no": output,
+            "control_code": code,
+            "timer_count": tenths,
+        }
+        if self._panel is None or not self._panel.ctx.submit_command(0, command):
+            raise BoardError(self._wiring.port, "it takes no command now")
+        if not await self._until(lambda: output in self._answered, ANSWER_S):
+            raise BoardError(self._wiring.port, "a command was not answered")
+        if not self._answered[output]:
+            raise BoardError(self._wiring.port, f"it refuses output {output}; see how many outputs it has")
+
+    def _completed(self, _: int, command: Mapping[str, int], status: int) -> None:
+        if command["command"] == osdp.Command.Output:
+            self._answered[command["output_no"]] = status == osdp.CompletionStatus.Ok
+
+    def _is_secure(self) -> bool:
+        return self._panel is not None and bool(self._panel.ctx.sc_status() & 1)
+
+    def _refresh(self) -> None:
+        if self._panel is None or self._line is None:
+            raise PortUnavailableError(self._wiring.port, "closed")
+        self._panel.ctx.refresh()
+        # libosdp swallows what its channel raises.
+        if self._line.error is not None:
+            raise self._line.error
+
+    async def _until(self, holds: Callable[[], bool], within_s: float) -> bool:
+        end_s = time.monotonic() + within_s
+        while not holds():
+            if time.monotonic() >= end_s:
+                return False
+            self._refresh()
+            await asyncio.sleep(REFRESH_S)
+        return True
+
+
+class _Line(osdp.Channel):  # type: ignore[misc]
+    """libosdp's view of the serial port; never blocks, keeps what went wrong."""
+
+    def __init__(self, wiring: OsdpWiring) -> None:
+        super().__init__()
+        self.path = wiring.port
+        self.heard = False
+        self.error: PortUnavailableError | None = None
+        self._port = serial.Serial()
+        self._port.port, self._port.baudrate, self._port.timeout = wiring.port, wiring.baud, 0
+        self._port.exclusive = True
+        try:
+            self._port.open()
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise PortUnavailableError(wiring.port, advice(error)) from error
+
+    def read(self, max_bytes: int) -> bytes:
+        """What is there, up to `max_bytes`."""
+        try:
+            received = os.read(self._port.fileno(), min(max_bytes, READ_MAX))
+        except BlockingIOError:
+            return b""
+        except (OSError, serial.SerialException) as error:
+            return self._gone(str(error))
+        self.heard = True
+        return received or self._gone("hung up")
+
+    def write(self, buf: bytes) -> int:
+        """Send; how much went out."""
+        try:
+            return os.write(self._port.fileno(), bytes(buf))
+        except (OSError, serial.SerialException) as error:
+            self._gone(str(error))
+            return 0
+
+    def flush(self) -> None:
+        """Drop what has not been read."""
+        with suppress(OSError, serial.SerialException):
+            self._port.reset_input_buffer()
+
+    def close(self) -> None:
+        """Give the port back."""
+        with suppress(OSError, serial.SerialException):
+            self._port.close()
+
+    def _gone(self, why: str) -> bytes:
+        self.error = PortUnavailableError(self.path, f"gone while in use ({why}); plug it in again")
+        return b""
+
+
+def read_scbk(key_file: Path) -> bytes:
+    """The 16 bytes of a secure channel base key; raises GateKeyError saying what to do."""
+    try:
+        if key_file.stat().st_mode & 0o077:
+            raise GateKeyError(f"key file {key_file}", "open to other users", "of mode 600")
+        key = bytes.fromhex(key_file.read_text(encoding="ascii"))
+    except OSError as error:
+        why = error.strerror or "unreadable"
+        raise GateKeyError(f"key file {key_file}", why, "a readable file") from error
+    except ValueError as error:
+        raise GateKeyError(f"key file {key_file}", "not hexadecimal", "32 hexadecimal digits") from error
+    if len(key) != KEY_SIZE:
+        raise GateKeyError(f"key file {key_file}", f"{len(key)} bytes long", "32 hexadecimal digits")
+    return key
+
+
+def open_osdp_gate(wiring: OsdpWiring, *, clock_ms: Callable[[], int]) -> RelayGate:
+    """A gate on an OSDP reader, inside a running loop; raises GateKeyError, else returns at once."""
+    board = OsdpBoard(wiring, read_scbk(Path(wiring.key_file)))
+    lane = Lane(frozenset(board.outputs), beams=False)
+    return RelayGate(board, lane, capabilities_of("osdp"), clock_ms=clock_ms, poll_ms=POLL_MS)
