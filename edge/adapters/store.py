@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 BUSY_MS = 5_000
 """How long one process waits for another that holds the file: an administrator's shell, a backup."""
+PAGES_KIB = 8_192
+"""Memory a connection may use for pages: the inner ones of a million rows take 3 MiB, and a look-up that has
+them reads one page."""
 GROUP_MAX_CHANGES = 256
 """Changes in one commit: none of them waits long for the others, and the log stays small."""
 
@@ -66,6 +69,7 @@ class Database:
             self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
         connection.execute(f"PRAGMA synchronous = {self.schema.synchronous}")
         return connection
 
