@@ -63,16 +63,22 @@ async def traffic(lane: Lane) -> None:
 
 async def test_a_kiosk_hears_nothing_of_another_kiosk_by_name_or_by_wildcard(lane: Lane):
     await lane.another("thief-1")
-    own = topics.standing_head(lane.identity.site, lane.identity.purpose).topic
-    call = topics.roll_call(lane.identity.site).topic
+    site, purpose, gallery = lane.identity.site, lane.identity.purpose, lane.identity.gallery
+    call = topics.roll_call(site).topic
+    everybodys = {
+        topics.standing_head(site, purpose).topic,
+        topics.standing_delta(site, purpose).topic,
+        topics.gallery_head(site, gallery).topic,
+        topics.gallery_delta(site, gallery).topic,
+        call,
+    }
     async with lane.client("thief-1", of_others(lane, "thief-1")) as thief:
         await traffic(lane)
         # The wildcards do cover what it may hear: the roll-call says that everything before it has come.
         before = len([topic for topic in (each[0] for each in thief.heard) if topic == call])
         lane.rig.central.on_connect()
         await eventually(lambda: sum(topic == call for topic, _, _ in thief.heard) > before)
-        mine = {own, call, topics.gallery_head(lane.identity.site, lane.identity.gallery).topic}
-        assert thief.topics() - mine == set()
+        assert thief.topics() - everybodys == set()
 
 
 async def test_what_a_kiosk_publishes_on_anybody_elses_topic_goes_nowhere(lane: Lane):
