@@ -60,22 +60,25 @@ class Records:
 
     def ingest(self, batch: RecordBatch, public_key: bytes) -> Receipt:
         """Commit what is new of a kiosk's batch, then say how far its records are safe."""
-        position = self._records.position(batch.kiosk)
-        found = accept(
-            batch, position, lambda sequence: self._records.link_at(batch.kiosk, sequence), public_key
-        )
-        fault: RecordFault | None = None
-        match found:
-            case RecordFault():
-                fault = found
-            case Acceptable(records=()):
-                pass
-            case Acceptable():
-                if self._records.commit(position, found, self._context.now_ms()):
+        while True:
+            position = self._records.position(batch.kiosk)
+            found = accept(
+                batch, position, lambda sequence: self._records.link_at(batch.kiosk, sequence), public_key
+            )
+            fault: RecordFault | None = None
+            match found:
+                case RecordFault():
+                    fault = found
+                case Acceptable(records=()):
+                    pass
+                case Acceptable():
+                    before = position
+                    committed = self._records.commit(before, found, self._context.now_ms())
                     position = self._records.position(batch.kiosk)
-                else:
-                    fault = RecordFault.CONFLICT
-        return Receipt(batch.kiosk, position.sequence, position.link, self._context.now_ms(), fault)
+                    if not committed and position != before:
+                        continue  # a copy of this batch was committed meanwhile: look at it anew
+                    fault = None if committed else RecordFault.CONFLICT
+            return Receipt(batch.kiosk, position.sequence, position.link, self._context.now_ms(), fault)
 
     def of_passage(self, passage: PassageId) -> Sequence[RecordBody]:
         """The records of one passage: why was I stepped up? raises UnknownError."""
