@@ -8,7 +8,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -136,7 +136,9 @@ async def _run(
     cast = Cast()
     played: list[Played] = []
     console.print("starting broker, central, gate and kiosk …")
-    async with open_stage(folder, seed, patient(patience)) as stage:
+    async with open_stage(folder, seed, replace(patient(patience), gate=None)) as stage:
+        because = f": {stage.gate_why}" if stage.gate_why else ""
+        console.print(f"the gate: {stage.gate_runs}{because}")
         console.print(f"the kiosk's screen: {stage.kiosk.screen_url}")
         if live:
             _open_browser(stage.kiosk.screen_url)
@@ -152,7 +154,7 @@ async def _run(
                 if sum(each.report is not None for each in played) >= passes or not played[-1].as_scripted:
                     break
         records = await stage.receipted()
-    summary = _summary(played, records)
+    summary = {**_summary(played, records), "gate": stage.gate_runs.name.lower()}
     if as_json:
         tell_json({"summary": summary})
     else:

@@ -9,31 +9,26 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from firmware_bridge.auth import GATE_KEY_SIZE, GateKeys
-from firmware_bridge.drivers.own import OwnGate, open_own_gate, read_keys
+from firmware_bridge.drivers.own import open_own_gate, read_keys
 from firmware_bridge.errors import GateKeyError, PortUnavailableError
-from firmware_bridge.gate import GateEvent, GateInputs, GateState, LinkLost, LinkUp
+from firmware_bridge.gate import Gate, GateEvent, GateState
 from firmware_bridge.messages import CHALLENGE_SIZE
-from firmware_bridge.simulator import ServedGate, SimulatedGate
 from scripts import gate_conform, gate_provision
+from scripts.gate_build import BuildError
+from scripts.gate_console import Watcher, summary
 from scripts.gate_header import HEADER, header_text
+from scripts.gate_inject import GRAMMAR, Controls, InjectionError, can_inject
+from scripts.gate_stand import Runs, Stand, open_stand
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 
 app = typer.Typer(help="Gate controllers: simulate, watch, and check them.", no_args_is_help=True)
-
-# Redrawing faster than this tells a technician nothing more.
-REDRAW_S = 0.25
-EVENTS_SHOWN = 12
 
 KeyFile = Annotated[
     Path | None, typer.Option(help="File with the gate key, 64 hexadecimal digits (mode 600).")
@@ -56,15 +51,6 @@ def _keys(key_file: Path, gate_id: str) -> GateKeys:
         fail(error, EXIT_UNUSABLE)
 
 
-@contextmanager
-def _served(gate: SimulatedGate, port: Path | None) -> Iterator[ServedGate]:
-    try:
-        with ServedGate(gate, port) as served:
-            yield served
-    except PortUnavailableError as error:
-        fail(error, EXIT_UNUSABLE)
-
-
 @app.command()
 def simulate(
     key_file: KeyFile = None,
@@ -74,32 +60,52 @@ def simulate(
     auto_walk_ms: Annotated[
         int | None, typer.Option(min=0, max=60_000, help="Walk a person through so long after each release.")
     ] = None,
+    firmware: Annotated[
+        bool | None,
+        typer.Option(
+            "--firmware/--simulator",
+            help="The C firmware, or the Python simulator; else the firmware where a compiler is there.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve a simulated gate controller on a pseudo-terminal until interrupted."""
+    """Serve a gate controller on a pseudo-terminal until interrupted, and say what it runs on."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    runs = None if firmware is None else Runs.FIRMWARE if firmware else Runs.SIMULATOR
     with tempfile.TemporaryDirectory(prefix="stile-gate-key-") as folder:
         if key_file is None:
             key_file = Path(folder) / "gate.key"
             write_gate_key(key_file)
-        gate = SimulatedGate(_keys(key_file, gate_id), fail_open=fail_open, auto_walk_ms=auto_walk_ms)
-        with _served(gate, port) as served:
-            if as_json:
-                tell_json({"port": str(served.path), "gate_id": gate_id, "key_file": str(key_file)})
-            else:
-                typer.echo(f"simulated gate on {served.path} (gate id {gate_id}, key file {key_file})")
-                typer.echo(
-                    f"watch it with: stile gate console {served.path} "
-                    f"--key-file {key_file} --gate-id {gate_id}"
-                )
-            # Woken often enough to notice a server that died, which must not look like a quiet gate.
-            while not stopped.wait(1.0) and served.failure is None:
-                pass
-            if served.failure is not None:
-                typer.echo(f"error: the simulated gate stopped: {served.failure}", err=True)
-                raise typer.Exit(EXIT_FAILED)
+        keys = _keys(key_file, gate_id)
+        try:
+            with (
+                open_stand(keys, port, runs=runs, fail_open=fail_open, auto_walk_ms=auto_walk_ms) as opened,
+                Controls(opened[0]),
+            ):
+                _tell_stand(*opened, gate_id=gate_id, key_file=key_file, as_json=as_json)
+                # Woken often enough to notice a gate that died, which must not look like a quiet one.
+                while not stopped.wait(1.0) and opened[0].failure is None:
+                    pass
+                if opened[0].failure is not None:
+                    typer.echo(f"error: the simulated gate stopped: {opened[0].failure}", err=True)
+                    raise typer.Exit(EXIT_FAILED)
+        except (PortUnavailableError, BuildError) as error:
+            fail(error, EXIT_UNUSABLE)
+
+
+def _tell_stand(
+    stand: Stand, runs: Runs, why: str | None, *, gate_id: str, key_file: Path, as_json: bool
+) -> None:
+    if as_json:
+        told = {"port": str(stand.path), "gate_id": gate_id, "key_file": str(key_file)}
+        tell_json({**told, "runs": runs.name.lower()})
+        return
+    because = "" if why is None else f", because {why}"
+    typer.echo(f"gate on {stand.path} (gate id {gate_id}, key file {key_file})")
+    typer.echo(f"it is {runs}{because}")
+    typer.echo(f"watch it with: stile gate console {stand.path} --key-file {key_file} --gate-id {gate_id}")
 
 
 @app.command()
@@ -147,85 +153,45 @@ def console(
     key_file: Annotated[Path, typer.Option(help="File with the gate key, 64 hexadecimal digits.")],
     gate_id: GateId = "gate-1",
     for_s: Annotated[float | None, typer.Option(min=0.1, help="Stop after so long; else on Ctrl-C.")] = None,
+    orders: Annotated[
+        list[str] | None,
+        typer.Option("--inject", help=f"To a simulated gate only, once it answers: {GRAMMAR}."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a gate's live state, inputs, faults and ignored frames; sends only greetings and heartbeats.
 
-    Its heartbeats take a controller out of its safe state, and it alone may use the port meanwhile.
+    Its heartbeats take a controller out of its safe state, and it alone may use the port meanwhile. On a gate
+    that `stile gate simulate` serves, keys or --inject change inputs and send people through.
     """
+    given = orders or []
+    if given and not can_inject(port):
+        fail(InjectionError.no_orders_on(port), EXIT_UNUSABLE)
     try:
-        state, seen = asyncio.run(_watch(port, _keys(key_file, gate_id), for_s, quiet=as_json))
+        state, seen = asyncio.run(_watch(port, _keys(key_file, gate_id), given, for_s, quiet=as_json))
+    except InjectionError as error:
+        fail(error, EXIT_FAILED)
     except KeyboardInterrupt:
         return
     if as_json:
-        tell_json(_summary(state, seen))
+        tell_json(summary(state, seen))
 
 
 async def _watch(
-    port: str, keys: GateKeys, for_s: float | None, *, quiet: bool
+    port: str, keys: GateKeys, orders: list[str], for_s: float | None, *, quiet: bool
 ) -> tuple[GateState, list[GateEvent]]:
-    gate = open_own_gate(
+    gate = open_gate(port, keys)
+    try:
+        return await Watcher(gate, port).run(orders, for_s, Console(stderr=True, quiet=quiet))
+    finally:
+        await gate.close()
+
+
+def open_gate(port: str, keys: GateKeys) -> Gate:
+    """Stile's own controller on a port, by this machine's clock and dice; inside a running loop."""
+    return open_own_gate(
         port,
         keys,
         clock_ms=lambda: time.monotonic_ns() // 1_000_000,
         draw_challenge=lambda: os.urandom(CHALLENGE_SIZE),
     )
-    seen: list[GateEvent] = []
-    watching = asyncio.create_task(_collect(gate, seen))
-    end_s = None if for_s is None else time.monotonic() + for_s
-    try:
-        with Live(console=Console(stderr=True, quiet=quiet), auto_refresh=False) as live:
-            while end_s is None or time.monotonic() < end_s:
-                live.update(_picture(port, gate.state(), seen), refresh=True)
-                await asyncio.sleep(REDRAW_S)
-        return gate.state(), seen
-    finally:
-        watching.cancel()
-        await gate.close()
-
-
-async def _collect(gate: OwnGate, seen: list[GateEvent]) -> None:
-    # Alarms stay for the kiosk: asking for an event acknowledges the one before, so a watcher takes only
-    # news of the link, and leaves the gate's first real event unacknowledged.
-    async for event in gate.events():
-        seen.append(event)
-        if not isinstance(event, LinkUp | LinkLost):
-            await asyncio.Event().wait()
-
-
-def _picture(port: str, state: GateState, seen: list[GateEvent]) -> Table:
-    table = Table(title=f"gate on {port}", show_header=False)
-    link = str(state.link) if state.trouble is None else f"{state.link}: {state.trouble}"
-    table.add_row("link", link)
-    table.add_row("boot, uptime", f"{state.boot_id}, {(state.uptime_ms or 0) / 1_000:.1f} s")
-    table.add_row("state", "unknown" if state.mode is None else state.mode.name.lower())
-    table.add_row("fault", "unknown" if state.fault is None else state.fault.name.lower())
-    ways = {"entry": state.entry_unlocked, "exit": state.exit_unlocked}
-    table.add_row("unlocked", ", ".join(way for way, unlocked in ways.items() if unlocked) or "-")
-    table.add_row("inputs", ", ".join(_active(state.inputs)) or "-")
-    counts = (f"{name} {count}" for name, count in state.ignored.items() if count)
-    table.add_row("ignored frames", ", ".join(counts) or "none")
-    table.add_row("events", "\n".join(str(event) for event in seen[-EVENTS_SHOWN:]) or "-")
-    return table
-
-
-def _active(inputs: GateInputs | None) -> list[str]:
-    if inputs is None:
-        return []
-    return [name for name in GateInputs.__slots__ if getattr(inputs, name)]
-
-
-def _summary(state: GateState, seen: list[GateEvent]) -> dict[str, object]:
-    return {
-        "link": state.link,
-        "trouble": state.trouble,
-        "boot_id": state.boot_id,
-        "uptime_ms": state.uptime_ms,
-        "state": None if state.mode is None else state.mode.name.lower(),
-        "fault": None if state.fault is None else state.fault.name.lower(),
-        "inputs": _active(state.inputs),
-        "entry_unlocked": state.entry_unlocked,
-        "exit_unlocked": state.exit_unlocked,
-        "ignored": state.ignored,
-        "events": [type(event).__name__ for event in seen],
-    }

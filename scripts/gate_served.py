@@ -31,6 +31,7 @@ ANSWER_MAX_S = 5.0
 MOVE_EVERY_S = 0.005
 
 _UNLOCKS = {Direction.ENTRY: Outputs.ENTRY_UNLOCKED, Direction.EXIT: Outputs.EXIT_UNLOCKED}
+_BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def provision(target: Target, keys: GateKeys) -> str | None:
 class ServedFirmware:
     """The host build serving `path`; use as a context manager. Raises BuildError where it cannot be built.
 
-    `environment` and another `program` serve the AVR build through simavr's runner just so.
+    `environment` and another `program` serve the AVR build through simavr's runner just so. With
+    `auto_walk_ms` a person walks through so long after the gate was unlocked for one way.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class ServedFirmware:
         program: Path | None = None,
         path: Path | None = None,
         environment: dict[str, str] | None = None,
+        auto_walk_ms: int | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="stile-gate-")
         folder = Path(self._folder.name)
@@ -73,6 +76,8 @@ class ServedFirmware:
         self._memory = folder / "memory"
         self._control = folder / "control"
         self._asking = threading.Lock()
+        self._auto_walk_ms = auto_walk_ms
+        self._was_unlocked = Outputs(0)
         self._walks: list[people.Walk] = []
         self._inputs = Inputs(0)
         self._wires = threading.Condition()
@@ -103,6 +108,8 @@ class ServedFirmware:
         self._process = subprocess.Popen(
             [str(self._program), "--memory", str(self._memory), "--port", str(self.path),
              "--control", str(self._control)],
+            # Ctrl-C in a terminal goes to the whole group: this program ends the firmware, nothing else does.
+            start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **self._environment},
         )  # fmt: skip
         assert self._process.stdout is not None
@@ -134,6 +141,12 @@ class ServedFirmware:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the program, if anything did."""
+        code = self._process.poll()
+        return None if code is None else BuildError(f"the firmware stopped with code {code}")
 
     # --- wires ----------------------------------------------------------------------------------------
 
@@ -181,13 +194,22 @@ class ServedFirmware:
     def _move_people(self) -> None:
         while True:
             with self._wires:
-                self._wires.wait_for(lambda: self._walks or self._stopping)
-                if self._stopping:
+                self._wires.wait_for(lambda: self._walks or self._stopping or self._auto_walk_ms is not None)
+                if self._stopping or self.failure is not None:
                     return
+                if self._auto_walk_ms is not None:
+                    self._walk_after(self._auto_walk_ms)
                 for walk in self._walks:
                     self._move(walk, _now_ms())
                 self._walks = [walk for walk in self._walks if walk.steps]
             time.sleep(MOVE_EVERY_S)
+
+    def _walk_after(self, delay_ms: int) -> None:
+        unlocked = self.wires().contacts & _BOTH
+        for direction, unlocks in _UNLOCKS.items():
+            if unlocked == unlocks and not self._was_unlocked:
+                self._walks.append(people.through(direction, _now_ms() + delay_ms))
+        self._was_unlocked = unlocked
 
     def _move(self, walk: people.Walk, now_ms: int) -> None:
         while walk.steps and walk.steps[0].at_ms <= now_ms:

@@ -47,12 +47,11 @@ from edge.kiosk import PassReport
 from edge.ports import Camera, Screen
 from firmware_bridge.auth import derive_keys
 from firmware_bridge.gate import LinkStatus
-from firmware_bridge.simulator.device import SimulatedGate
-from firmware_bridge.simulator.served import ServedGate
 from models.manifest import MaxFmr
 from scripts.cast import ENROLMENT_IMAGES, MEMBERS, Cast, Member, Part
 from scripts.clip import APPROACH_S, SHOW_S, ClipFormat, Scene, Studio
 from scripts.gate import write_gate_key
+from scripts.gate_stand import Runs, Stand, open_stand
 from wire.ids import (
     ClaimId,
     KioskId,
@@ -93,6 +92,7 @@ class Staging:
     """What a stage may have otherwise than the demo. `mqtt_port`: known beforehand, to outlive a broker.
 
     `patience`: how many times slower people move, and how many times longer the stage waits.
+    `gate`: what the gate runs on; None is the C firmware where it can be built, the simulator where not.
     """
 
     pack: PackSection = field(default_factory=PackSection)
@@ -105,6 +105,7 @@ class Staging:
     search: SearchConfig = field(default_factory=SearchConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     patience: int = 1
+    gate: Runs | None = Runs.SIMULATOR
 
 
 def patient(times: int) -> Staging:
@@ -181,7 +182,9 @@ class Stage:
         kiosk: OpenKiosk,
         kiosk_life: _Life[OpenKiosk],
         config: KioskConfig,
-        gate: ServedGate,
+        gate: Stand,
+        gate_runs: Runs,
+        gate_why: str | None,
         camera: ClipDevice,
         screen: AttendedScreen,
         reports: asyncio.Queue[PassReport],
@@ -193,6 +196,7 @@ class Stage:
     ) -> None:
         self.central, self.kiosk, self.config = central, kiosk, config
         self.gate, self.camera, self.screen, self.reports = gate, camera, screen, reports
+        self.gate_runs, self.gate_why = gate_runs, gate_why
         self.studio, self.cast, self.enrolled = studio, cast, enrolled
         self._central_life, self._kiosk_life = central_life, kiosk_life
         self._reviewer_key = reviewer_key
@@ -262,7 +266,7 @@ class Stage:
         def see(display: Display) -> None:
             nonlocal typed
             if display.prompt is Prompt.WELCOME:
-                self.gate.do(SimulatedGate.walk_through)
+                self.gate.walk_through()
             elif display.prompt is Prompt.ENTER_PIN and part.types_pin and claimant and not typed:
                 typed = True
                 self.screen.press(PinEntered(claimant.pin))
@@ -375,7 +379,9 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
         add_reviewer(central_config, ReviewerId("rita"), reviewer_key)
         gate_key_file = folder / "gate.key"
         gate_key = write_gate_key(gate_key_file)
-        gate = stack.enter_context(ServedGate(SimulatedGate(derive_keys(gate_key, GATE))))
+        gate, gate_runs, gate_why = stack.enter_context(
+            open_stand(derive_keys(gate_key, GATE), runs=staging.gate)
+        )
         code = central.desk.kiosks.add(KioskId(KIOSK), Purpose(PURPOSE))
         kiosk_folder = folder / "kiosk"
         kiosk_folder.mkdir(mode=0o700)
@@ -429,6 +435,8 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             kiosk_life,
             config,
             gate,
+            gate_runs,
+            gate_why,
             device[0],
             screens[0],
             reports,

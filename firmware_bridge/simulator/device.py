@@ -159,6 +159,10 @@ class SimulatedGate:
         """Every input as it is from now on, in place of people."""
         self._raw = inputs
 
+    def set_inputs(self, on: Inputs = Inputs(0), off: Inputs = Inputs(0)) -> None:  # noqa: B008 - a value
+        """Inputs active and inactive from now on; the others stay."""
+        self._raw = (self._raw | on) & ~off
+
     # --- the building ---------------------------------------------------------------------------------
 
     def set_fire(self, active: bool) -> None:
@@ -248,7 +252,7 @@ class SimulatedGate:
         return self.to_host if heading is Heading.TO_HOST else self.to_controller
 
     def _set(self, bit: Inputs, active: bool) -> None:
-        self._raw = self._raw | bit if active else self._raw & ~bit
+        self.set_inputs(on=bit) if active else self.set_inputs(off=bit)
 
     def _tick(self) -> None:
         self._move_people()

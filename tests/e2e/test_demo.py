@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.gate_served import can_serve_firmware
+from scripts.gate_stand import Runs
+
 STILE = Path(sys.executable).with_name("stile")
 RUN_S = 100
 SUMMARY_KEYS = {
@@ -161,6 +164,12 @@ def test_every_pass_with_the_photograph_of_the_enrolment_says_so(shown: Shown):
         "standard member": True,
         "code and PIN, no face": False,
     }
+
+
+def test_the_demo_runs_on_the_c_firmware_where_a_compiler_is_and_says_so(shown: Shown):
+    runs = Runs.FIRMWARE if can_serve_firmware() else Runs.SIMULATOR
+    assert shown.summary["gate"] == runs.name.lower()
+    assert f"the gate: {runs}" in " ".join(shown.stderr.split())
 
 
 def test_the_times_of_the_summary_are_those_of_the_passes(shown: Shown):

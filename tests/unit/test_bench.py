@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from edge.app import open_pipeline
 from edge.errors import FixtureError
 from models.registry import open_pack
-from scripts import bench, bench_kiosk, bench_peers
+from scripts import bench, bench_gate, bench_kiosk, bench_peers
 from scripts.bench_kiosk_child import Recording
 from scripts.bench_laps import Spread, peak_mb
 from scripts.bench_peers import FACE_RECOGNITION, PeerEnvironment, PeerProcess, compare
@@ -67,6 +67,7 @@ def test_bench_reports_every_key_of_what_it_measured(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bench, "FRAMES", 3)
     monkeypatch.setattr(bench, "ORDINARY", ((5_000, 16),))
     monkeypatch.setattr(bench, "PASSES_BUDGET_S", 0.01)
+    monkeypatch.setattr(bench_gate, "RELEASES", 3)
     monkeypatch.setattr(bench_kiosk, "STARTS", 1)
     monkeypatch.setattr(bench_kiosk, "SETTLES_S", 0.0)
     monkeypatch.setattr(bench_kiosk, "IDLE_S", 0.2)
@@ -81,6 +82,11 @@ def test_bench_reports_every_key_of_what_it_measured(monkeypatch: pytest.MonkeyP
     assert [(each["subjects"], each["dimensions"]) for each in report["search"]] == [(100, 128), (5_000, 16)]
     assert [each["top1_as_float"] for each in report["search"]] == [1.0, 1.0]
     assert report["pipeline"]["repeats"] == 3
+    assert set(report["gate"]) == {"host", "simavr"}
+    for measured in report["gate"].values():
+        assert (
+            "sudo apt install" in measured["missing"] if "missing" in measured else measured["repeats"] == 3
+        )
     kiosk = report["kiosk"]
     assert 0 < kiosk["rss_mb"] <= kiosk["peak_mb"] == report["rss_mb"]
     assert 0 < kiosk["start_s"] == report["start_s"]
