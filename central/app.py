@@ -17,6 +17,7 @@ from central.adapters.broker import EmbeddedBroker
 from central.adapters.broker_access import BrokerAccess
 from central.adapters.broker_files import Listener, write_broker
 from central.adapters.certificates import BrokerAuthority
+from central.adapters.home_assistant import HomeAssistant
 from central.adapters.http.api import make_api
 from central.adapters.http.server import HttpServer
 from central.adapters.keyfiles import (
@@ -31,10 +32,12 @@ from central.adapters.keyfiles import (
 from central.adapters.mqtt import MqttLink
 from central.adapters.store import Store
 from central.adapters.switchboard import LISTENS_TO, Desk, Outgoing, Switchboard
+from central.adapters.telling import Telling
 from central.adapters.tls import TlsFiles, look_at_files, open_context
 from central.config import LoadedConfig, load_config
 from central.restriction import Terms, issue
 from central.review import Case, Matter, Outcome, rule
+from central.service.commands import Commands
 from central.service.context import Context
 from central.service.feeds import Feeds
 from central.service.gallery_keys import GalleryKeys
@@ -44,6 +47,7 @@ from central.service.records import Records
 from central.service.reenrolments import ReEnrolments
 from central.service.retention import Retention
 from central.service.reviews import Reviews
+from central.service.shadows import Shadows
 from central.service.standings import Standings
 from wire import topics
 from wire.ids import OperatorId, Purpose, ReviewerId, parse_operator_id, parse_purpose, parse_site_id
@@ -157,7 +161,19 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
         reviews = Reviews(context, standings, store, store, store, store)
         retention = Retention(context, settings.retention, config.scorecards.values(), store, store)
         reenrolments = ReEnrolments(context, store, store, members, kiosks)
-        yield Desk(context, members, standings, feeds, kiosks, records, reviews, retention, reenrolments)
+        yield Desk(
+            context,
+            members,
+            standings,
+            feeds,
+            kiosks,
+            records,
+            reviews,
+            retention,
+            reenrolments,
+            Commands(context, kiosks, store, store),
+            Shadows(context, kiosks, store),
+        )
     finally:
         store.close()
 
@@ -173,6 +189,7 @@ class Central:
     api_token: str = field(repr=False)
     link: MqttLink
     embedded: EmbeddedBroker | None
+    telling: Telling
     admission: BrokerAccess | None = None
     _pending: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -188,6 +205,7 @@ class Central:
     def on_connect(self) -> None:
         """Call the roll, so that each kiosk says how it is, and tell every head."""
         self._send([self.switchboard.roll_call(), *self.switchboard.heads()])
+        self.telling.connected()
 
     def on_message(self, address: Address, payload: bytes) -> None:
         """Answer a message in a task of its own; they start in the order in which messages came."""
@@ -204,6 +222,15 @@ class Central:
         except Exception:  # one message must not end the service; nothing was acknowledged
             log.exception("a message on %s could not be answered", address.topic)
             self.switchboard.ignored["failed"] += 1
+
+    async def keep_telling(self) -> None:
+        """Send orders, and tell wishes and Home Assistant what is new, each tick. For ever."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self.telling.look()
+            except Exception:  # what was not told is told at the next tick, orders only while they are good
+                log.exception("orders and wishes could not be told")
 
     async def keep_heads(self, every_s: float) -> None:
         """Sign every head again each `every_s`, and at once when something changed. For ever."""
@@ -248,7 +275,8 @@ def _open_admission(config: LoadedConfig) -> BrokerAccess | None:
         return None
     access = config.settings.mqtt.access_dir
     folder = None if access is None else config.folder / access
-    return BrokerAccess(BrokerAuthority.load(config.keys_path), config.settings.site, folder)
+    prefix = config.settings.home_assistant.discovery_prefix
+    return BrokerAccess(BrokerAuthority.load(config.keys_path), config.settings.site, folder, prefix)
 
 
 @contextlib.asynccontextmanager
@@ -284,7 +312,11 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
             lambda address, payload: central.on_message(address, payload),
             lambda: central.on_connect(),
         )
-        central = Central(desk, switchboard, broker, http.url, token, link, embedded, admission)
+        prefix, home = settings.home_assistant.discovery_prefix, None
+        if prefix is not None:
+            home = HomeAssistant(prefix, settings.operator, settings.site, link.publish_retained)
+        telling = Telling(desk, switchboard, link.publish, home)
+        central = Central(desk, switchboard, broker, http.url, token, link, embedded, telling, admission)
         stack.push_async_callback(central.settle)
         stack.push_async_callback(link.close)
         tls = tls_files(config)
@@ -304,6 +336,8 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
             log.warning("no broker answers at %s:%d yet; central goes on trying", broker.host, broker.port)
         keeper = asyncio.create_task(central.keep_heads(settings.head_every_s), name="heads")
         stack.push_async_callback(_cancelled, keeper)
+        teller = asyncio.create_task(central.keep_telling(), name="telling")
+        stack.push_async_callback(_cancelled, teller)
         yield central
 
 

@@ -65,6 +65,14 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 0
 
 
+class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Home Assistant's discovery prefix, usually `homeassistant`; None: it is told nothing."""
+
+    discovery_prefix: (
+        Annotated[str, Meta(pattern=r"^[a-z0-9_-]+(?:/[a-z0-9_-]+)*\Z", max_length=32)] | None
+    ) = None
+
+
 class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of it. Paths are relative to the file's folder; `purposes` maps each to its scorecard's path."""
 
@@ -82,6 +90,7 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mqtt: MqttConfig = MqttConfig()
     http: HttpConfig = HttpConfig()
     retention: RetentionConfig = RetentionConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):

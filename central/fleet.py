@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from wire.ids import GalleryName, KioskId, OperatorId, Purpose, SiteId
+from wire.fleet import CommandAction, OrderOutcome
+from wire.ids import GalleryName, KioskId, Nonce, OperatorId, PassageId, Purpose, SiteId
 from wire.signing import Signer, sign_certificate
 from wire.values import Certificate, Role
 
@@ -50,6 +52,35 @@ class Sighting:
     seen_at_ms: int
     pack_digest: str | None = None
     recipe_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command that staff gave for a kiosk, and what became of it."""
+
+    nonce: Nonce
+    kiosk: KioskId
+    action: CommandAction
+    staff: str
+    issued_at_ms: int
+    not_after_ms: int
+    sent_at_ms: int | None = None
+    outcome: OrderOutcome | None = None
+    passage: PassageId | None = None
+    answered_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What is wished of a kiosk's configuration beside what it reports; versions are 0 before the first."""
+
+    kiosk: KioskId
+    desired_version: int = 0
+    desired: Mapping[str, str] = field(default_factory=dict)
+    reported_version: int = 0
+    reported: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    reported_at_ms: int | None = None
 
 
 def usable(code: PairingCode, now_ms: int) -> bool:

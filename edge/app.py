@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,12 +15,14 @@ import cv2
 
 from edge.adapters.cache import FeedName
 from edge.adapters.camera import open_camera
+from edge.adapters.commands import StaffOrders
 from edge.adapters.fixtures import open_playable
 from edge.adapters.onnx import load_networks
 from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.searching import GallerySearch, SearchLimits
+from edge.adapters.shadow import Shadow, read_desired, wished
 from edge.adapters.sim import ClipDevice, clip_camera
 from edge.adapters.tls import TlsFiles, chosen_files
 from edge.adapters.tls import probe as probe_tls
@@ -157,6 +159,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
     require_agreement(config)
     extras = extras or Extras()
     folder = Path(config.kiosk.state_dir)
+    own, (config, _) = config, wished(config, read_desired(folder))
     pack = open_pack(config.pack.folder)
     rules = _rules(config, pack)
     pipeline = open_pipeline(
@@ -219,8 +222,13 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
             central_answers=lambda: uplink.central_seen,
             on_report=extras.on_report,
         )
+        Shadow(uplink.link, folder, own, config, lambda changed: _take_up(changed, kiosk, uplink, screen))
         uplink.reporter.presence = Presence.READY
-        uplink.reporter.notes = lambda: _notes(config, pack, gate, camera, search)
+        StaffOrders(folder, GateId(config.gate.id), kiosk, uplink.clock, uplink.commands)
+        uplink.reporter.notes = lambda: (
+            *_notes(config, pack, gate, camera, search),
+            *(("lane_closed",) if kiosk.lane_closed else ()),
+        )
         if search is not None:
             uplink.reporter.search = search.told
         serving = asyncio.create_task(kiosk.run(), name="kiosk")
@@ -231,6 +239,13 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+
+
+def _take_up(config: KioskConfig, kiosk: Kiosk, uplink: Uplink, screen: WebScreen) -> None:
+    """Change what may change while the kiosk runs."""
+    kiosk.rules = replace(kiosk.rules, release=config.release)
+    uplink.members.config = config.standing
+    screen.speak(config.screen.language)
 
 
 def broker_of(config: KioskConfig) -> tuple[str, int]:

@@ -14,7 +14,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scripts import central_event, central_records, central_reenrol, central_review, central_scorecard
+from scripts import (
+    central_event,
+    central_kiosk,
+    central_records,
+    central_reenrol,
+    central_review,
+    central_scorecard,
+)
 from scripts.central_broker import broker_config
 from scripts.central_desk import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.output import AsJson, log_warnings, tell_json
@@ -25,7 +32,7 @@ from wire.ids import (
 )
 
 app = typer.Typer(help="The central service: members, standings, kiosks, records.", no_args_is_help=True)
-kiosk_app = typer.Typer(help="Kiosks: add, list, revoke.", no_args_is_help=True)
+kiosk_app = typer.Typer(help="Kiosks: add, list, order, set, show, revoke.", no_args_is_help=True)
 subject_app = typer.Typer(help="Members: add, claim, PIN, withdraw.", no_args_is_help=True)
 for name, sub in (
     ("kiosk", kiosk_app),
@@ -42,6 +49,9 @@ for name, sub in (
 ):
     app.add_typer(sub, name=name)
 app.command("broker-config")(broker_config)
+kiosk_app.command("command")(central_kiosk.command)
+kiosk_app.command("set")(central_kiosk.set_settings)
+kiosk_app.command("show")(central_kiosk.show)
 
 
 def _tell(found: Mapping[str, object], *, as_json: bool, plain: str) -> None:

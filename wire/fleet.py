@@ -159,17 +159,33 @@ class Setting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="desired"):
-    """The configuration central would like a kiosk to have."""
+    """The configuration central would like a kiosk to have beside its own file; each version is whole."""
 
     version: f.Count
     settings: Annotated[tuple[Setting, ...], Meta(max_length=SETTINGS_MAX)]
+
+
+class SettingRemark(StrEnum):
+    """Why a wished value is not in effect."""
+
+    NEEDS_RESTART = "needs_restart"  # kept, and in effect from the kiosk's next start on
+    NOT_SETTABLE = "not_settable"  # this kiosk takes that key from its own file alone
+    BAD_VALUE = "bad_value"  # out of bounds, or of another kind
+
+
+class RemarkedSetting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A wished setting that is not in effect."""
+
+    key: f.SettingKey
+    remark: SettingRemark
 
 
 class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reported"):
-    """The configuration a kiosk has, and the version of the wish it comes from."""
+    """What a kiosk has of all that may be wished of it, and the version of the wish it knows (0: none)."""
 
     version: f.Count
     settings: Annotated[tuple[Setting, ...], Meta(max_length=SETTINGS_MAX)]
+    remarks: Annotated[tuple[RemarkedSetting, ...], Meta(max_length=SETTINGS_MAX)] = ()
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="head"):

@@ -16,10 +16,12 @@ from wire.fleet import (
     OrderAnswer,
     OrderOutcome,
     Presence,
+    RemarkedSetting,
     Reported,
     RollCall,
     SearchOffer,
     Setting,
+    SettingRemark,
     StandingDelta,
 )
 from wire.records import (
@@ -146,6 +148,7 @@ __all__ = [
     "RecordedCircumstances",
     "Refusal",
     "Refused",
+    "RemarkedSetting",
     "Reply",
     "Reported",
     "Request",
@@ -156,6 +159,7 @@ __all__ = [
     "SearchOffer",
     "SequencedRecord",
     "Setting",
+    "SettingRemark",
     "SnapshotChunkRequest",
     "Standing",
     "StandingChunk",

@@ -97,13 +97,19 @@ def may_connect(kiosk: Kiosk) -> bool:
     return kiosk.certificate is not None and kiosk.revoked_at_ms is None
 
 
-def acl(site: SiteId, kiosks: Iterable[Kiosk]) -> str:
-    """The ACL file: central's entry, and one for each paired kiosk that is not revoked."""
+def acl(site: SiteId, kiosks: Iterable[Kiosk], discovery_prefix: str | None = None) -> str:
+    """The ACL file: central's entry, and one for each paired kiosk that is not revoked.
+
+    With Home Assistant's discovery prefix, also who is certified as `home-assistant` may read what is there.
+    """
     lines = [f"# {_WRITTEN_BY}", "", f"user {central_identity(site)}"]
     lines += [
         f"topic {'write' if rule.sender is Role.CENTRAL else 'read'} {topics.every(kind, site)}"
         for kind, rule in RULES.items()
     ]
+    if discovery_prefix is not None:
+        lines += [f"topic write {discovery_prefix}/#", "", "user home-assistant"]
+        lines.append(f"topic read {discovery_prefix}/#")
     for kiosk in sorted(kiosks, key=lambda each: each.kiosk):
         if may_connect(kiosk):
             lines += ["", f"user {kiosk_identity(kiosk.site, kiosk.kiosk)}", *_of_kiosk(kiosk)]
@@ -124,8 +130,15 @@ def _of_kiosk(kiosk: Kiosk) -> list[str]:
 class BrokerAccess:
     """Certificates for kiosks, and the ACL file of a Mosquitto on this machine, reloaded when it changes."""
 
-    def __init__(self, authority: BrokerAuthority, site: SiteId, folder: Path | None) -> None:
+    def __init__(
+        self,
+        authority: BrokerAuthority,
+        site: SiteId,
+        folder: Path | None,
+        discovery_prefix: str | None = None,
+    ) -> None:
         self._authority, self._site, self._folder = authority, site, folder
+        self._discovery_prefix = discovery_prefix
         self._writing = threading.Lock()
 
     @property
@@ -143,7 +156,7 @@ class BrokerAccess:
         """Bring the ACL up to date and make the broker read it; whether anything changed."""
         if self._folder is None:
             return False
-        wanted, path = acl(self._site, kiosks).encode(), self._folder / ACL_FILE
+        wanted, path = acl(self._site, kiosks, self._discovery_prefix).encode(), self._folder / ACL_FILE
         with self._writing:
             if path.exists() and path.read_bytes() == wanted:
                 return False

@@ -83,6 +83,13 @@ class MqttLink:
         sent = client.publish(address.topic, payload, qos=rule.qos, retain=rule.retained)
         return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def publish_retained(self, topic: str, payload: bytes) -> bool:
+        """Send to a topic that is none of the contract's: what others, not kiosks, read; at QoS 1."""
+        client = self._client
+        if client is None or not self.connected.is_set():
+            return False
+        return client.publish(topic, payload, qos=1, retain=True).rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
     async def close(self) -> None:
         """Take leave of the broker and stop."""
         client = self._client

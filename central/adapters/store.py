@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from central.adapters.command_tables import CommandTables
 from central.adapters.feed_tables import FeedTables
 from central.adapters.fleet_tables import FleetTables
 from central.adapters.member_tables import MemberTables
@@ -12,6 +13,13 @@ from central.adapters.standing_tables import StandingTables
 
 
 class Store(
-    MemberTables, StandingTables, FleetTables, RecordTables, RetentionTables, ReEnrolTables, FeedTables
+    MemberTables,
+    StandingTables,
+    FleetTables,
+    CommandTables,
+    RecordTables,
+    RetentionTables,
+    ReEnrolTables,
+    FeedTables,
 ):
     """Fulfils every store Protocol of `central.service`."""

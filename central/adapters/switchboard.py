@@ -9,6 +9,7 @@ from typing import assert_never
 
 from central.errors import CentralError
 from central.fleet import Kiosk, Sighting
+from central.service.commands import Commands
 from central.service.context import Context
 from central.service.feeds import FeedKind, Feeds
 from central.service.kiosks import Admission, Kiosks
@@ -17,6 +18,7 @@ from central.service.records import Records
 from central.service.reenrolments import ReEnrolments
 from central.service.retention import Retention
 from central.service.reviews import Reviews
+from central.service.shadows import Shadows
 from central.service.standings import Standings
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
@@ -78,6 +80,8 @@ class Desk:
     reviews: Reviews
     retention: Retention
     reenrolments: ReEnrolments
+    commands: Commands
+    shadows: Shadows
 
 
 class Switchboard:
@@ -90,9 +94,10 @@ class Switchboard:
         self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
         self.health: dict[KioskId, Health] = {}
-        self.reported: dict[KioskId, Reported] = {}
+        self.states: dict[KioskId, KioskState] = {}
 
-    def _signed(self, address: Address, message: Message, purpose: str = "") -> Outgoing:
+    def signed(self, address: Address, message: Message, purpose: str = "") -> Outgoing:
+        """A message of central's own."""
         context = self._desk.context
         payload = encode(address, message, context.identity.signer, context.operator, purpose)
         return address, payload
@@ -101,11 +106,11 @@ class Switchboard:
         """Every head, signed now."""
         site = self._desk.context.site
         signed = [
-            self._signed(topics.standing_head(site, purpose), head, purpose)
+            self.signed(topics.standing_head(site, purpose), head, purpose)
             for purpose, head in self._desk.feeds.standing_heads().items()
         ]
         signed += [
-            self._signed(topics.gallery_head(site, gallery), head)
+            self.signed(topics.gallery_head(site, gallery), head)
             for gallery, head in self._desk.feeds.gallery_heads().items()
         ]
         return signed
@@ -114,9 +119,9 @@ class Switchboard:
         """Every change not told before, signed."""
         site = self._desk.context.site
         return [
-            self._signed(topics.standing_delta(site, Purpose(each.name)), each.delta, each.name)
+            self.signed(topics.standing_delta(site, Purpose(each.name)), each.delta, each.name)
             if each.kind is FeedKind.STANDING
-            else self._signed(topics.gallery_delta(site, GalleryName(each.name)), each.delta)
+            else self.signed(topics.gallery_delta(site, GalleryName(each.name)), each.delta)
             for each in self._desk.feeds.untold()
         ]
 
@@ -124,7 +129,7 @@ class Switchboard:
         """A call for every kiosk of the site to say how it is."""
         context = self._desk.context
         call = RollCall(nonce=Nonce(context.draw(16)), issued_at_ms=context.now_ms())
-        return self._signed(topics.roll_call(context.site), call)
+        return self.signed(topics.roll_call(context.site), call)
 
     async def answer(self, address: Address, payload: bytes) -> list[Outgoing]:
         """What to send on hearing a payload; whatever must be durable is committed before this returns."""
@@ -142,7 +147,7 @@ class Switchboard:
             case Health() as health:
                 self.health[kiosk.kiosk] = health
             case Reported() as reported:
-                self.reported[kiosk.kiosk] = reported
+                self._desk.shadows.heard(kiosk.kiosk, reported)
             case RecordBatch() as batch:
                 assert kiosk.certificate is not None
                 # In a thread: a commit waits for the disk, and others are to be answered meanwhile.
@@ -150,7 +155,7 @@ class Switchboard:
                     self._desk.records.ingest, batch, kiosk.certificate.public_key
                 )
                 to = topics.kiosk_topic(TopicKind.RECEIPT, address.site, kiosk.kiosk)
-                return [self._signed(to, receipt, kiosk.purpose)]
+                return [self.signed(to, receipt, kiosk.purpose)]
             case _:
                 return await self._replied(received, kiosk)
         return []
@@ -161,6 +166,8 @@ class Switchboard:
         if state.presence is Presence.LOST and known is not None and known.boot_id != state.boot_id:
             self.ignored["late_will"] += 1
             return
+        self.states[state.kiosk] = state
+        self._desk.commands.heard(state)
         now_ms = self._desk.context.now_ms()
         self._desk.kiosks.saw(
             Sighting(
@@ -191,7 +198,7 @@ class Switchboard:
             except CentralError:
                 reply = Refused(request.nonce, Refusal.UNKNOWN_FEED)
         to = topics.kiosk_topic(TopicKind.REPLY, kiosk.site, kiosk.kiosk)
-        return [self._signed(to, reply, kiosk.purpose)]
+        return [self.signed(to, reply, kiosk.purpose)]
 
     def _is_first(self, nonce: Nonce) -> bool:
         if nonce in self._pin_nonces:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     false,
 )
 
-from wire.fields import FIELD_MAX_BYTES, TEXT_MAX
+from wire.fields import FIELD_MAX_BYTES, SETTING_MAX, TEXT_MAX
 from wire.ids import CODE_MAX
 
 ID_CHARS = 32  # slugs and 128-bit tokens alike
@@ -230,6 +230,33 @@ FEEDS = _table(
 )
 FEED_CHANGES = _table(
     "feed_changes", _text("subject", ID_CHARS, primary_key=True), _number("revision", index=True)
+)
+ORDERS = _table(
+    "orders",
+    _bytes("nonce", 16, primary_key=True),
+    _text("kiosk", ID_CHARS),
+    _text("action", 16),
+    _text("staff", ID_CHARS),
+    _number("issued_at_ms"),
+    _number("not_after_ms"),
+    _number("sent_at_ms", nullable=True),
+    _text("outcome", CODE_MAX, nullable=True),
+    _text("passage", ID_CHARS, nullable=True),
+    _number("answered_at_ms", nullable=True),
+)
+SHADOWS = _table(
+    "shadows",
+    _text("kiosk", ID_CHARS, primary_key=True),
+    _number("desired_version"),
+    _number("reported_version"),
+    _number("reported_at_ms", nullable=True),
+)
+SHADOW_SETTINGS = _table(
+    "shadow_settings",
+    _text("kiosk", ID_CHARS, primary_key=True),
+    _text("part", 8, primary_key=True),
+    _text("key", SETTING_MAX, primary_key=True),
+    _text("value", SETTING_MAX),
 )
 REVISIONS = _table("revisions", _text("name", ID_CHARS, primary_key=True), _number("revision"))
 SECRETS = _table("secrets", _text("name", ID_CHARS, primary_key=True), _bytes("sealed", SEALED_SMALL_MAX))

@@ -36,7 +36,7 @@ SKEW_MS = 5_000
 """Added to a question's time limit, since central's clock may differ; the kiosk waits no longer for it."""
 UNSURE_MS = 60_000
 """Added instead while this kiosk's clock is unsure: heads are a minute apart."""
-HEARD_BY_KIOSK = (TopicKind.RECEIPT, TopicKind.REPLY, TopicKind.COMMAND)
+HEARD_BY_KIOSK = (TopicKind.RECEIPT, TopicKind.REPLY, TopicKind.COMMAND, TopicKind.DESIRED)
 
 R = TypeVar("R")
 Listener = Callable[[Received, bool], None]

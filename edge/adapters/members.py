@@ -74,7 +74,7 @@ class CachedMembers:
         dimensions: int | None = None,
     ) -> None:
         self._identity, self._cache, self._link, self._clock = identity, cache, link, clock
-        self._config, self._recipe_digest, self._keep_secrets = config, recipe_digest, keep_secrets
+        self.config, self._recipe_digest, self._keep_secrets = config, recipe_digest, keep_secrets
         self.vault = Vault(identity.operator, identity.site, identity.secrets, dimensions)
         self._asked_claims: _Recent[ClaimDigest, GalleryEntry] = _Recent()
         self._asked_standings: _Recent[SubjectId, CachedStanding] = _Recent()
@@ -110,7 +110,7 @@ class CachedMembers:
         def question(nonce: Nonce, not_after_ms: int) -> Request:
             return ClaimRequest(nonce, not_after_ms, self._identity.gallery, digest)
 
-        reply = await self._link.ask(question, ClaimReply, self._config.miss_deadline_ms)
+        reply = await self._link.ask(question, ClaimReply, self.config.miss_deadline_ms)
         if reply is None:
             return self._asked_claims.get(digest)
         if reply.entry is not None:
@@ -200,11 +200,11 @@ class CachedMembers:
             operator=identity.operator,
             purpose=identity.purpose,
             now_ms=now_ms,
-            config=self._config,
+            config=self.config,
             verify=self.verify,
         )
         gallery = self._cache.held(FeedName.GALLERY)
-        return beside_gallery(view, None if gallery is None else gallery.issued_at_ms, now_ms, self._config)
+        return beside_gallery(view, None if gallery is None else gallery.issued_at_ms, now_ms, self.config)
 
     def verify(self, restriction: Restriction) -> bool:
         """Whether a reviewer certified by the operator root signed a restriction."""
@@ -222,7 +222,7 @@ class CachedMembers:
         def question(nonce: Nonce, not_after_ms: int) -> Request:
             return StandingRequest(nonce, not_after_ms, subject)
 
-        reply = await self._link.ask(question, StandingReply, self._config.miss_deadline_ms)
+        reply = await self._link.ask(question, StandingReply, self.config.miss_deadline_ms)
         if reply is None or reply.entry is None or reply.entry.subject != subject:
             return None
         cached = CachedStanding(reply.entry, reply.epoch, reply.version, reply.issued_at_ms)

@@ -20,7 +20,17 @@ from edge.decide.verdict import Age
 from wire.codec import Received
 from wire.fleet import COUNTERS_MAX, METRICS_MAX, NOTES_MAX
 from wire.ids import BootId, KioskId, Nonce, ReasonCode
-from wire.messages import CacheAge, Counter, Health, KioskState, Metric, Presence, RollCall, SearchOffer
+from wire.messages import (
+    CacheAge,
+    Counter,
+    Health,
+    KioskState,
+    Metric,
+    OrderAnswer,
+    Presence,
+    RollCall,
+    SearchOffer,
+)
 from wire.topics import TopicKind
 
 HEALTH_EVERY_S = 10.0
@@ -65,6 +75,7 @@ class Reporter:
         self.behind: Callable[[], Iterable[FeedName]] = tuple
         self.notes: Callable[[], Iterable[str]] = tuple
         self.search: Callable[[], SearchOffer | None] = lambda: None
+        self.orders: Callable[[], tuple[OrderAnswer, ...]] = tuple
         self.faults: Mapping[str, int] = {}
         self._wake = asyncio.Event()
         self._roll_call: Nonce | None = None
@@ -119,6 +130,7 @@ class Reporter:
             notes=tuple(ReasonCode(note) for note in self._notes()),
             roll_call=roll_call,
             search=self.search(),
+            orders=self.orders(),
         )
 
     def _presence(self) -> Presence:

@@ -91,6 +91,7 @@ class Uplink:
     pins: CentralPins
     reporter: Reporter
     feeds: dict[FeedName, Feed]
+    commands: Commands
     faults: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -148,7 +149,8 @@ async def open_uplink(
             FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock),
             FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock),
         }
-        Commands(link, clock, on_command)
+        commands = Commands(link, clock, on_command)
+        reporter.orders = commands.answers
         members = CachedMembers(
             identity,
             cache,
@@ -160,7 +162,7 @@ async def open_uplink(
             config.dimensions,
         )
         pins = CentralPins(identity, link, cache, clock.uptime_ms, draw)
-        uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds)
+        uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds, commands)
         reporter.faults = uplink.faults
         reporter.behind = lambda: [name for name, feed in feeds.items() if feed.behind]
         connection = asyncio.create_task(_guarded("link", link.run, uplink.faults), name="link")

@@ -179,7 +179,8 @@ class KioskEnd:
     async def connected(self) -> AsyncIterator[None]:
         """Connect to the broker the grant names, until the block ends."""
         site, purpose = self.grant.site, self.grant.purpose
-        own = [self.address(kind).topic for kind in (TopicKind.REPLY, TopicKind.RECEIPT, TopicKind.COMMAND)]
+        kinds = (TopicKind.REPLY, TopicKind.RECEIPT, TopicKind.COMMAND, TopicKind.DESIRED)
+        own = [self.address(kind).topic for kind in kinds]
         feeds = [topics.standing_head(site, purpose), topics.gallery_head(site, self.grant.gallery)]
         heard = [*own, *(feed.topic for feed in feeds), topics.roll_call(site).topic]
         self.link = MqttLink(self.grant.kiosk, heard, self._hear, lambda: None)

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import RawBody, as_json, changes, problem
+from central.adapters.http.orders import orders
 from central.adapters.http.reviews import needs_token, public, reviews
 from central.adapters.switchboard import Desk, Switchboard
 from central.enrolment import Consent
@@ -83,6 +84,7 @@ def routers(desk: Desk, switchboard: Switchboard, broker: BrokerAddress) -> tupl
         _members(desk),
         _standings(desk),
         _fleet(desk, switchboard),
+        orders(desk),
         public(desk),
         reviews(desk),
     )

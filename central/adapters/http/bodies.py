@@ -7,9 +7,11 @@ from typing import Annotated
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from central.scorecard import EVENT_PATTERN, INCIDENT_PATTERN, EventKind, EventOutcome
+from central.service.commands import LIFE_DEFAULT_S, LIFE_MAX_S
 from wire import ids
 from wire.claims import ClaimKind
-from wire.fields import INSTANT_MAX_MS, TEXT_MAX
+from wire.fields import INSTANT_MAX_MS, SETTING_MAX, TEXT_MAX
+from wire.fleet import SETTINGS_MAX, CommandAction
 from wire.values import IMAGES_MAX
 
 # pydantic's regular expressions are Rust's, in which \z ends the text.
@@ -23,6 +25,7 @@ INCIDENT_REGEX = INCIDENT_PATTERN.replace(r"\Z", r"\z")
 SlugText = Annotated[str, Field(pattern=SLUG_REGEX, max_length=ids.SLUG_MAX)]
 TokenText = Annotated[str, Field(pattern=TOKEN_REGEX, max_length=ids.TOKEN_CHARS)]
 InstantMs = Annotated[int, Field(ge=0, le=INSTANT_MAX_MS, strict=True)]
+SettingText = Annotated[str, Field(max_length=SETTING_MAX)]
 SEALED_BASE64_MAX = 5464  # 4,096 bytes in base64
 
 
@@ -92,6 +95,20 @@ class CaseBody(Body):
     """What is wrong with an event or restriction, in a sentence for the reviewer."""
 
     note: Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
+
+
+class CommandBody(Body):
+    """An order for a kiosk, good for so many seconds."""
+
+    action: CommandAction
+    staff: SlugText
+    for_s: Annotated[int, Field(ge=1, le=LIFE_MAX_S, strict=True)] = LIFE_DEFAULT_S
+
+
+class SettingsBody(Body):
+    """Settings wished of a kiosk by key; null takes a wish back."""
+
+    settings: Annotated[dict[SettingText, SettingText | None], Field(min_length=1, max_length=SETTINGS_MAX)]
 
 
 class KioskBody(Body):

@@ -62,6 +62,16 @@ class Board:
         for changed in self._watchers:
             changed.set()
 
+    def renew(self, page: str) -> None:
+        """Another page is served from now on; those that are open are told."""
+        if page == self._page:
+            return
+        self._page = page
+        self._serial += 1
+        self._encoded = self._encode()
+        for changed in self._watchers:
+            changed.set()
+
     async def touch(self) -> Touch:
         """The oldest touch not taken yet; waits for one."""
         return await self._touches.get()

@@ -47,6 +47,12 @@ class WebScreen:
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
+    def speak(self, language: str) -> None:
+        """Begin each passage in another language; open pages load themselves anew. Raises ConfigError."""
+        fresh = load_page(read_texts(language))
+        self._page.files.update(fresh.files)
+        self._board.renew(fresh.digest)
+
     def show(self, display: Display, notice: Notice) -> None:
         """Replace what is shown; never waits. Call it from the event loop that serves."""
         self._board.show(display, notice)
