@@ -20,7 +20,7 @@ from firmware_bridge.drivers.own import open_own_gate, read_keys
 from firmware_bridge.errors import GateKeyError, PortUnavailableError
 from firmware_bridge.gate import Gate, GateEvent, GateState
 from firmware_bridge.messages import CHALLENGE_SIZE
-from scripts import gate_conform, gate_provision
+from scripts import gate_conform, gate_flash, gate_provision
 from scripts.gate_build import BuildError
 from scripts.gate_console import Watcher, summary
 from scripts.gate_header import HEADER, header_text
@@ -138,6 +138,20 @@ def provision(
     Nothing else may use the port meanwhile. The keys count from the controller's next start.
     """
     gate_provision.provision(port, gate_id, _keys(key_file, gate_id), as_json=as_json)
+
+
+@app.command()
+def flash(
+    programmer: Annotated[str, typer.Option(help="As avrdude calls it: usbasp, avrisp2, stk500v1, …")],
+    port: Annotated[str | None, typer.Option(help="The programmer's own port, if it has one.")] = None,
+    fuses: Annotated[bool, typer.Option(help="Write the fuses too: once, on a new controller.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build the firmware and write it into an ATmega328P by a programmer and avrdude. Never run on hardware.
+
+    The gate is in no state at all meanwhile: its pins float. Nobody may stand in it.
+    """
+    gate_flash.flash(programmer, port, fuses=fuses, as_json=as_json)
 
 
 @app.command()
