@@ -7,19 +7,15 @@ went out, and that the port is still there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-
-import serial
 
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.line import SerialLine
 from firmware_bridge.drivers.relay import Reading, RelayGate
 from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.gate import Direction
-from firmware_bridge.port import READ_MAX, advice
 
 BAUD = 9_600
 START = 0xA0
@@ -49,59 +45,35 @@ class LcusBoard:
         channels = {Direction.ENTRY: wiring.entry_channel, Direction.EXIT: wiring.exit_channel}
         self.channels = {way: channel for way, channel in channels.items() if channel is not None}
         self._path = wiring.port
-        self._port: serial.Serial | None = None
+        self._line: SerialLine | None = None
 
     async def connect(self) -> None:
         """Open the port; nothing tells whether a board is behind it."""
         self.close()
-        port = serial.Serial()
-        port.port, port.baudrate, port.timeout, port.write_timeout = self._path, BAUD, 0, 0
-        port.exclusive = True
-        try:
-            port.open()
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise PortUnavailableError(self._path, advice(error)) from error
-        self._port = port
+        self._line = SerialLine(self._path, BAUD)
 
     async def command(self, wanted: Wanted) -> None:
-        """Every channel, so that a lost byte does not leave one as it was for longer than a command."""
+        """Every channel, each time: a command that was lost is made good by the next."""
         for way, channel in self.channels.items():
-            self._write(frame(channel, way in wanted.ways))
+            sent = frame(channel, way in wanted.ways)
+            if self._opened().write(sent) != len(sent):
+                raise PortUnavailableError(self._path, "it does not read; check the cable and the board")
 
     async def poll(self) -> Reading:
-        """Nothing is known but that the port is there."""
-        try:
-            # A board that does speak is not listened to; at its end a port that hung up reads as empty.
-            if os.read(self._opened().fileno(), READ_MAX):
-                return Reading()
-        except BlockingIOError:
-            return Reading()
-        except OSError as error:
-            raise self._gone(error.strerror or "unreadable") from error
-        raise self._gone("hung up")
+        """Nothing is known but that the port is there; what a board should say is not listened to."""
+        self._opened().read()
+        return Reading()
 
     def close(self) -> None:
         """Give the port back."""
-        port, self._port = self._port, None
-        if port is not None:
-            with suppress(OSError, serial.SerialException):
-                port.close()
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
-    def _write(self, sent: bytes) -> None:
-        try:
-            written = os.write(self._opened().fileno(), sent)
-        except OSError as error:
-            raise self._gone(error.strerror or "unwritable") from error
-        if written != len(sent):
-            raise self._gone("the other side does not read")
-
-    def _opened(self) -> serial.Serial:
-        if self._port is None:
-            raise self._gone("closed")
-        return self._port
-
-    def _gone(self, why: str) -> PortUnavailableError:
-        return PortUnavailableError(self._path, f"gone while in use ({why}); plug it in again")
+    def _opened(self) -> SerialLine:
+        if self._line is None:
+            raise PortUnavailableError(self._path, "closed")
+        return self._line
 
 
 def open_lcus_gate(wiring: LcusWiring, *, clock_ms: Callable[[], int]) -> RelayGate:

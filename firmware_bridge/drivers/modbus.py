@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pymodbus import ModbusException
@@ -27,6 +28,10 @@ FLASH_UNIT_MS = 100
 """What a flash-on command counts in."""
 
 WRITE_COIL = 5
+
+GONE = "gone while in use; plug it in again"
+NOT_THERE = "not there; plug the board in, or name its port as in /dev/serial/by-id"
+NOT_OPENED = "cannot be opened; another program may hold it, or it is no serial port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +114,7 @@ class ModbusBoard:
         )
         if not await client.connect():
             client.close()
-            why = "cannot be opened; plug the board in, or name its port as in /dev/serial/by-id"
-            raise PortUnavailableError(wiring.port, why)
+            raise PortUnavailableError(wiring.port, NOT_OPENED if self._is_there() else NOT_THERE)
         self._client = client
 
     async def command(self, wanted: Wanted) -> None:
@@ -141,6 +145,10 @@ class ModbusBoard:
         if client is not None:
             client.close()
 
+    def _is_there(self) -> bool:
+        # Nothing else tells a pulled cable from a board that is silent.
+        return Path(self._wiring.port).exists()
+
     async def _flash(self, address: int, tenths: int) -> None:
         flash = FlashOn(dev_id=self._wiring.unit, address=address, count=tenths)
         await self._ask(lambda client: client.execute(False, flash))
@@ -163,12 +171,12 @@ class ModbusBoard:
     async def _ask(self, ask: Callable[[AsyncModbusSerialClient], Awaitable[ModbusPDU]]) -> ModbusPDU:
         port = self._wiring.port
         if self._client is None or not self._client.connected:
-            raise PortUnavailableError(port, "gone while in use; plug it in again")
+            raise PortUnavailableError(port, GONE)
         try:
             answer = await ask(self._client)
         except ModbusException as error:
-            if not self._client.connected:
-                raise PortUnavailableError(port, "gone while in use; plug it in again") from error
+            if not self._is_there():
+                raise PortUnavailableError(port, GONE) from error
             why = f"unit {self._wiring.unit} does not answer; check its power, its address, baud and parity"
             raise BoardError(port, why) from error
         if answer.isError():

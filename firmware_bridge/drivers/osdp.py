@@ -7,23 +7,20 @@ ends at the reader, whatever becomes of this host.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import osdp
-import serial
 
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.line import SerialLine
 from firmware_bridge.drivers.relay import Reading, RelayGate
 from firmware_bridge.errors import BoardError, GateKeyError, PortUnavailableError
 from firmware_bridge.gate import Direction
-from firmware_bridge.port import READ_MAX, advice
 
 KEY_SIZE: Final = 16
 """Bytes of a secure channel base key (SCBK)."""
@@ -66,14 +63,14 @@ class OsdpBoard:
         outputs = {Direction.ENTRY: wiring.entry_output, Direction.EXIT: wiring.exit_output}
         self.outputs = {way: output for way, output in outputs.items() if output is not None}
         self._wiring, self._key = wiring, key
-        self._line: _Line | None = None
+        self._line: _Channel | None = None
         self._panel: Any = None
         self._answered: dict[int, bool] = {}
 
     async def connect(self) -> None:
         """Open the port and wait for the secure channel; without one, no command is ever sent."""
         self.close()
-        self._line = line = _Line(self._wiring)
+        self._line = line = _Channel(self._wiring)
         reader = osdp.PDInfo(
             self._wiring.address, line, scbk=self._key, flags=[osdp.LibFlag.EnforceSecure], name="gate"
         )
@@ -82,8 +79,9 @@ class OsdpBoard:
         if not await self._until(self._is_secure, SECURE_WITHIN_S):
             if line.heard:
                 why = "it answers, but makes no secure channel: give it the key of gate.osdp.key_file"
-                raise BoardError(line.path, why)
-            raise BoardError(line.path, "nothing answers; check its power, its address and its baud rate")
+                raise BoardError(self._wiring.port, why)
+            why = "nothing answers; check its power, its address and its baud rate"
+            raise BoardError(self._wiring.port, why)
 
     async def command(self, wanted: Wanted) -> None:
         """Every output: on for a time that the reader keeps, or off."""
@@ -147,54 +145,40 @@ class OsdpBoard:
         return True
 
 
-class _Line(osdp.Channel):  # type: ignore[misc]
-    """libosdp's view of the serial port; never blocks, keeps what went wrong."""
+class _Channel(osdp.Channel):  # type: ignore[misc]
+    """libosdp's view of the serial port; never waits, keeps what went wrong."""
 
     def __init__(self, wiring: OsdpWiring) -> None:
         super().__init__()
-        self.path = wiring.port
         self.heard = False
         self.error: PortUnavailableError | None = None
-        self._port = serial.Serial()
-        self._port.port, self._port.baudrate, self._port.timeout = wiring.port, wiring.baud, 0
-        self._port.exclusive = True
-        try:
-            self._port.open()
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise PortUnavailableError(wiring.port, advice(error)) from error
+        self._line = SerialLine(wiring.port, wiring.baud)
 
     def read(self, max_bytes: int) -> bytes:
         """What is there, up to `max_bytes`."""
         try:
-            received = os.read(self._port.fileno(), min(max_bytes, READ_MAX))
-        except BlockingIOError:
+            received = self._line.read(max_bytes)
+        except PortUnavailableError as error:
+            self.error = error
             return b""
-        except (OSError, serial.SerialException) as error:
-            return self._gone(str(error))
-        self.heard = True
-        return received or self._gone("hung up")
+        self.heard = self.heard or bool(received)
+        return received
 
     def write(self, buf: bytes) -> int:
         """Send; how much went out."""
         try:
-            return os.write(self._port.fileno(), bytes(buf))
-        except (OSError, serial.SerialException) as error:
-            self._gone(str(error))
+            return self._line.write(bytes(buf))
+        except PortUnavailableError as error:
+            self.error = error
             return 0
 
     def flush(self) -> None:
         """Drop what has not been read."""
-        with suppress(OSError, serial.SerialException):
-            self._port.reset_input_buffer()
+        self._line.forget()
 
     def close(self) -> None:
         """Give the port back."""
-        with suppress(OSError, serial.SerialException):
-            self._port.close()
-
-    def _gone(self, why: str) -> bytes:
-        self.error = PortUnavailableError(self.path, f"gone while in use ({why}); plug it in again")
-        return b""
+        self._line.close()
 
 
 def read_scbk(key_file: Path) -> bytes:
