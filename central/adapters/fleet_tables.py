@@ -75,13 +75,14 @@ class FleetTables(Database):
         """Store what a kiosk last said."""
         self._saved(t.SIGHTINGS, **asdict(sighting))
 
+    def sighting(self, kiosk: KioskId) -> Sighting | None:
+        """The last words of one kiosk."""
+        row = self._one(t.SIGHTINGS, kiosk=kiosk)
+        return None if row is None else _sighting(row)
+
     def sightings(self) -> Sequence[Sighting]:
         """The last words of each kiosk."""
-        rows = self._all(t.SIGHTINGS)
-        return [
-            Sighting(row.kiosk, row.presence, row.boot_id, row.seen_at_ms, row.pack_digest, row.recipe_digest)
-            for row in rows
-        ]
+        return [_sighting(row) for row in self._all(t.SIGHTINGS)]
 
     def secret(self, name: str) -> bytes | None:
         """A sealed secret."""
@@ -91,6 +92,12 @@ class FleetTables(Database):
     def save_secret(self, name: str, sealed: bytes) -> None:
         """Store a sealed secret."""
         self._saved(t.SECRETS, name=name, sealed=sealed)
+
+
+def _sighting(row: Row[Any]) -> Sighting:
+    return Sighting(
+        row.kiosk, row.presence, row.boot_id, row.seen_at_ms, row.pack_digest, row.recipe_digest
+    )
 
 
 def _kiosk(row: Row[Any]) -> Kiosk:

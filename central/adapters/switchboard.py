@@ -161,7 +161,7 @@ class Switchboard:
         return []
 
     def _saw(self, state: KioskState) -> None:
-        known = self._desk.kiosks.sightings().get(state.kiosk)
+        known = self._desk.kiosks.sighting(state.kiosk)
         # The will of an earlier life may arrive after the next one has begun.
         if state.presence is Presence.LOST and known is not None and known.boot_id != state.boot_id:
             self.ignored["late_will"] += 1

@@ -67,6 +67,10 @@ class SightingStore(Protocol):
         """Store what a kiosk last said."""
         ...
 
+    def sighting(self, kiosk: KioskId) -> Sighting | None:
+        """The last words of one."""
+        ...
+
     def sightings(self) -> Sequence[Sighting]:
         """The last words of each."""
         ...
@@ -227,6 +231,10 @@ class Kiosks:
     def saw(self, sighting: Sighting) -> None:
         """Remember what a kiosk said of itself."""
         self._sightings.saw(sighting)
+
+    def sighting(self, kiosk: KioskId) -> Sighting | None:
+        """What one kiosk last said of itself."""
+        return self._sightings.sighting(kiosk)
 
     def sightings(self) -> dict[KioskId, Sighting]:
         """What each kiosk last said of itself."""

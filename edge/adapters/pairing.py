@@ -67,9 +67,18 @@ class Identity:
 
 
 async def pair(
-    central_url: str, code: str, folder: Path, *, software: str, random_bytes: RandomBytes
+    central_url: str,
+    code: str,
+    folder: Path,
+    *,
+    software: str,
+    random_bytes: RandomBytes,
+    client: httpx.AsyncClient | None = None,
 ) -> Identity:
-    """Pair the kiosk whose files live in `folder` with central; raises `PairingError` saying what to do."""
+    """Pair the kiosk whose files live in `folder` with central; raises `PairingError` saying what to do.
+
+    `client`: for who pairs many, since opening one reads every certificate authority of the machine.
+    """
     if (folder / IDENTITY_FILE).exists():
         raise PairingError(f"{folder} is paired already: start it, or give the new kiosk a folder of its own")
     try:
@@ -87,7 +96,11 @@ async def pair(
         software,
         certificate_request(broker_key),
     )
-    reply = await _post(central_url, request)
+    if client is None:
+        async with httpx.AsyncClient(timeout=PAIR_TIMEOUT_S, trust_env=False) as own:
+            reply = await _post(own, central_url, request)
+    else:
+        reply = await _post(client, central_url, request)
     if not reply_holds(raw_code, request, reply):
         raise PairingError(
             f"whoever answered at {central_url} does not know this pairing code: check the address, "
@@ -115,12 +128,11 @@ async def pair(
     return _identity(stored, device_key)
 
 
-async def _post(central_url: str, request: PairRequest) -> PairReply:
+async def _post(client: httpx.AsyncClient, central_url: str, request: PairRequest) -> PairReply:
     url = central_url.rstrip("/") + PAIR_PATH
     headers = {"Content-Type": "application/json"}
     try:
-        async with httpx.AsyncClient(timeout=PAIR_TIMEOUT_S, trust_env=False) as client:
-            answer = await client.post(url, content=msgspec.json.encode(request), headers=headers)
+        answer = await client.post(url, content=msgspec.json.encode(request), headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PairingError(
             f"central does not answer at {central_url} ({str(error) or type(error).__name__}): "

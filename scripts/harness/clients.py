@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import msgspec
 
-from edge.adapters.pairing import IDENTITY_FILE, pair
+from edge.adapters.pairing import pair
 from edge.adapters.uplink import Uplink, UplinkConfig, World, host_ms, monotonic_ms, open_uplink
 from edge.compare.claim import QrClaim
 from edge.decide.standing import ABSENT, StandingConfig, StandingView
@@ -85,15 +86,10 @@ class SimulatedKiosk:
     uplink: Uplink | None = None
     _identity: KioskIdentity | None = None
 
-    @property
-    def paired(self) -> bool:
-        """Whether it has an identity already."""
-        return (self.folder / IDENTITY_FILE).exists()
-
-    async def pair(self, url: str, code: str) -> None:
+    async def pair(self, url: str, code: str, client: httpx.AsyncClient | None = None) -> None:
         """Pair with central."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await pair(url, code, self.folder, software=SOFTWARE, random_bytes=self.dice.randbytes)
+        await pair(url, code, self.folder, software=SOFTWARE, random_bytes=self.dice.randbytes, client=client)
 
     async def run(self, host: str, stop: asyncio.Event, opened: Callable[[], None]) -> None:
         """Be there until `stop`, having settled first what an earlier life left."""

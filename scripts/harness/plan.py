@@ -6,6 +6,7 @@ sees what a city sees in a day.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,8 @@ from enum import StrEnum
 from scripts.harness.errors import PlanError
 
 WORKERS_MAX = 10
-"""Processes with kiosks in them; more would only cost memory on one machine."""
+WORKERS_A_CORE = 2
+"""Processes with kiosks in them; more would only cost memory, and a second each to start."""
 KIOSKS_A_WORKER = 25
 """As long as there may be more workers, no more kiosks than this in one."""
 KIOSKS_MAX = 2_000
@@ -83,7 +85,8 @@ class Plan:
         grace_s = self.grace_s or 2 * fresh_s
         if not head_s <= 3600 or not 0 < fresh_s <= grace_s:
             raise PlanError(f"--fresh {fresh_s} and --grace {grace_s}: give 0 < fresh <= grace, in seconds")
-        workers = self.workers or min(WORKERS_MAX, max(2, -(-self.kiosks // KIOSKS_A_WORKER)), self.kiosks)
+        enough = max(2, min(-(-self.kiosks // KIOSKS_A_WORKER), WORKERS_A_CORE * (os.cpu_count() or 1)))
+        workers = self.workers or min(WORKERS_MAX, enough, self.kiosks)
         return Plan(
             self.kiosks,
             self.duration_s,

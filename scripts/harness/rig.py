@@ -35,8 +35,12 @@ class Crew:
     opening: dict[str, Any]
 
     async def start(self) -> None:
-        """Start the process and open its kiosks."""
+        """Start the process again and open its kiosks."""
         await self.child.start()
+        await self.open()
+
+    async def open(self) -> None:
+        """Open its kiosks, which are paired."""
         await self.child.ask("open", within_s=OPEN_S, **self.opening)
 
 
@@ -96,8 +100,6 @@ class Rig:
                 "folder": str(folder),
                 "host": LOOPBACK,
                 "kiosks": {name: self._port(name) for name in names},
-                "codes": {name: added["codes"][name] for name in names},
-                "url": added["url"],
                 "members": self.members,
                 "pin": PIN,
                 "fresh_s": self.plan.fresh_s,
@@ -106,7 +108,14 @@ class Rig:
             }
             child = Child(WORKER_MODULE, self.folder / f"worker-{number}.log", self._teller(number))
             self.crews.append(Crew(number, names, child, opening))
-        await asyncio.gather(*(crew.start() for crew in self.crews))
+        await asyncio.gather(*(self._pair(crew, added) for crew in self.crews))
+        await asyncio.gather(*(crew.open() for crew in self.crews))
+
+    async def _pair(self, crew: Crew, added: dict[str, Any]) -> None:
+        await crew.child.start()
+        folder, seed = crew.opening["folder"], crew.opening["seed"]
+        codes = {name: added["codes"][name] for name in crew.names}
+        await crew.child.ask("pair", within_s=OPEN_S, folder=folder, codes=codes, url=added["url"], seed=seed)
 
     def _port(self, name: str) -> int:
         """Half of the kiosks are on either line."""

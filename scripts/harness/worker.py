@@ -14,18 +14,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from edge.adapters.cache import FeedName
+from edge.adapters.pairing import pair
 from edge.adapters.store import Database
 from edge.adapters.uplink import Uplink
 from edge.decide.standing import StandingConfig
 from scripts.harness.children import say, serve
-from scripts.harness.clients import Person, SimulatedKiosk, Tally
+from scripts.harness.clients import SOFTWARE, Person, SimulatedKiosk, Tally
 from scripts.harness.ledger import Ledger
 from wire.ids import ClaimId, SubjectId
 
 SABOTEUR_VARIABLE = "STILE_HARNESS_SABOTEUR"
 """Names MODULE:FUNCTION, called with the worker's number: how tests show that broken code is noticed."""
 PAIR_AT_ONCE = 4
+PAIR_TIMEOUT_S = 120.0
+OPEN_AT_ONCE = 4
 LOOK_S = 0.1
 TICK_S = 1.0
 FREE_PAGES = 1_000_000
@@ -58,6 +63,7 @@ class Worker:
     def verbs(self) -> dict[str, Any]:
         """By name, for `serve`."""
         return {
+            "pair": self.pair,
             "open": self.open,
             "load": self.load,
             "rest": self.rest,
@@ -75,15 +81,13 @@ class Worker:
         folder: str,
         host: str,
         kiosks: dict[str, int],
-        codes: dict[str, str],
-        url: str,
         members: list[dict[str, str]],
         pin: str,
         fresh_s: int,
         grace_s: int,
         seed: int,
     ) -> Mapping[str, Any]:
-        """Pair the kiosks that are not, open them all, and wait until their caches are filled."""
+        """Open all kiosks, which are paired, and wait until their caches are filled."""
         if saboteur := os.environ.get(SABOTEUR_VARIABLE):
             module, _, name = saboteur.partition(":")
             getattr(import_module(module), name)(number)
@@ -106,12 +110,10 @@ class Worker:
             for name, port in kiosks.items()
         ]
         self._ticking = asyncio.create_task(self._tick())
-        at_once = asyncio.Semaphore(PAIR_AT_ONCE)
+        at_once = asyncio.Semaphore(OPEN_AT_ONCE)
 
         async def join(kiosk: SimulatedKiosk) -> None:
             async with at_once:
-                if not kiosk.paired:
-                    await kiosk.pair(url, codes[kiosk.name])
                 opened = asyncio.Event()
                 life = asyncio.create_task(kiosk.run(host, self._stop, opened.set), name=kiosk.name)
                 self._lives.append(life)
@@ -125,6 +127,21 @@ class Worker:
         await self._until(lambda uplink: all(feed.held for feed in uplink.feeds.values()))
         await self._until(lambda uplink: uplink.clock.sure)
         return {"kiosks": len(self._kiosks)}
+
+    async def pair(self, folder: str, codes: dict[str, str], url: str, seed: int) -> Mapping[str, Any]:
+        """Pair kiosks, before any is opened: each new one makes central read all their keys anew."""
+        at_once = asyncio.Semaphore(PAIR_AT_ONCE)
+        async with httpx.AsyncClient(timeout=PAIR_TIMEOUT_S, trust_env=False) as client:
+
+            async def join(name: str, code: str) -> None:
+                async with at_once:
+                    home = Path(folder) / name
+                    await asyncio.to_thread(home.mkdir, mode=0o700, parents=True)
+                    dice = random.Random(f"{seed} pairing {name}")  # noqa: S311
+                    await pair(url, code, home, software=SOFTWARE, random_bytes=dice.randbytes, client=client)
+
+            await asyncio.gather(*(join(name, code) for name, code in codes.items()))
+        return {"paired": len(codes)}
 
     async def _until(self, holds: Any) -> None:
         waiting = [kiosk.uplink for kiosk in self._kiosks if kiosk.uplink is not None]
@@ -187,15 +204,12 @@ class Worker:
         """Let no database of some kiosks grow any further."""
         self._harmed = self._some(share)
         for database in self._databases():
-            pages = database.write_now(
-                lambda connection: connection.execute("PRAGMA page_count").fetchone()[0]
-            )
-            _limit_pages(database, pages)
+            limit_pages(database, None)
 
     async def free_disk(self) -> None:
         """There is space again."""
         for database in self._databases():
-            _limit_pages(database, FREE_PAGES)
+            limit_pages(database, FREE_PAGES)
 
     def _databases(self) -> list[Database]:
         uplinks = [kiosk.uplink for kiosk in self._harmed if kiosk.uplink is not None]
@@ -303,9 +317,11 @@ def _told_since(uplink: Uplink, feed: FeedName, since_ms: int) -> bool:
     return held is not None and held.issued_at_ms >= since_ms
 
 
-def _limit_pages(database: Database, pages: int) -> None:
+def limit_pages(database: Database, pages: int | None) -> None:
+    """Let a database grow to so many pages; None: not at all."""
     with database._guard:
-        database._writer.execute(f"PRAGMA max_page_count = {pages}")
+        (used,) = database._writer.execute("PRAGMA page_count").fetchone()
+        database._writer.execute(f"PRAGMA max_page_count = {pages or used}")
 
 
 async def main() -> None:
