@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 import serial
 
 from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.messages import BAUD
+
+# Where udev names ports by maker, product and serial number; ttyUSB0 is whatever was plugged in first.
+BY_ID = Path("/dev/serial/by-id")
 
 # A whole second of line at 250000 baud is 25 kB; one read takes what is there up to this.
 READ_MAX = 4_096
@@ -91,18 +95,8 @@ class SerialPort:
             await asyncio.sleep(retry_s)
 
     def _open(self) -> None:
-        port = serial.Serial()
-        port.port, port.baudrate, port.timeout, port.exclusive = self._path, self._baud, 0, True
-        # Opening raises DTR, which resets an Arduino; low from the start where the platform allows it.
-        port.dtr = port.rts = False
-        try:
-            port.open()
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise PortUnavailableError(self._path, advice(error)) from error
-        with suppress(OSError, NotImplementedError, ValueError, AttributeError):
-            port.set_low_latency_mode(True)
-        self._port = port
-        asyncio.get_running_loop().add_reader(port.fileno(), self._read)
+        self._port = open_line(self._path, self._baud)
+        asyncio.get_running_loop().add_reader(self._port.fileno(), self._read)
 
     def _shut(self) -> None:
         if self._port is None:
@@ -154,12 +148,51 @@ class SerialPort:
             self._gone.set_result(PortUnavailableError(self._path, why))
 
 
+def open_line(path: str, baud: int = BAUD, timeout_s: float = 0.0) -> serial.Serial:
+    """A port for this program alone, DTR and RTS low; raises PortUnavailableError with advice.
+
+    Linux raises DTR at every opening, however short; from then on it is low. What must not restart at that
+    has its DTR reset cut. A name in /dev/serial/by-id is followed anew at each opening.
+    """
+    port = serial.Serial()
+    port.port, port.baudrate, port.timeout, port.exclusive = path, baud, timeout_s, True
+    port.dtr = port.rts = False
+    try:
+        port.open()
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise PortUnavailableError(path, advice(error)) from error
+    # A USB adapter otherwise keeps what it received for 16 ms; a pseudo-terminal has no such mode.
+    with suppress(OSError, NotImplementedError, ValueError, AttributeError):
+        port.set_low_latency_mode(True)
+    return port
+
+
+def stable_names() -> tuple[str, ...]:
+    """The ports of this machine by the names that stay theirs whatever else is plugged in."""
+    try:
+        return tuple(sorted(str(name) for name in BY_ID.iterdir()))
+    except OSError:
+        return ()
+
+
+def stable_name(path: str) -> str | None:
+    """The by-id name of a port that was named otherwise; None where it has none, or was named so."""
+    if path.startswith(f"{BY_ID}/"):
+        return None
+    try:
+        device = Path(path).resolve(strict=True)
+    except OSError:
+        return None
+    return next((name for name in stable_names() if Path(name).resolve() == device), None)
+
+
 def advice(error: Exception) -> str:
     """What a technician can do about a port that does not open."""
     number = getattr(error, "errno", None)
     text = str(error)
     if isinstance(error, FileNotFoundError) or number == 2:
-        return "not there; plug the controller in, or name its port as in /dev/serial/by-id"
+        there = ", ".join(stable_names()) or "nothing there now"
+        return f"not there; plug the controller in, or name its port as in {BY_ID} ({there})"
     if number == 13:
         return "no permission; add this user to the group that owns it (dialout on Debian)"
     if number in (11, 16) or "exclusively lock" in text:

@@ -152,9 +152,12 @@ def _serial(kiosk: KioskConfig | None) -> Finding:
     if kiosk is None:
         from serial.tools.list_ports import comports
 
-        ports = [port.device for port in comports()]
+        from firmware_bridge.port import stable_name
+
+        ports = [stable_name(port.device) or port.device for port in comports()]
         return Finding("serial", True, ", ".join(ports) or "no serial port: the demo simulates one")
     from edge.app import probe_gate
+    from firmware_bridge.port import stable_name
 
     try:
         trouble = asyncio.run(probe_gate(kiosk, GATE_WITHIN_S))
@@ -162,7 +165,12 @@ def _serial(kiosk: KioskConfig | None) -> Finding:
         return Finding("gate", False, str(error), "give the controller's key file under [gate]")
     if trouble:
         return Finding("gate", False, trouble, "see the serial port under [gate], and the controller's power")
-    return Finding("gate", True, f"{kiosk.gate.id} answers on {kiosk.gate.port}")
+    found = f"{kiosk.gate.id} answers on {kiosk.gate.where}"
+    if kiosk.gate.port and (name := stable_name(kiosk.gate.where)):
+        return Finding(
+            "gate", True, found, f'better gate.port = "{name}": it stays the same after re-plugging'
+        )
+    return Finding("gate", True, found)
 
 
 def _camera(kiosk: KioskConfig) -> Finding:

@@ -12,12 +12,14 @@ from firmware_bridge import messages
 from firmware_bridge.auth import PROVISIONING_KEYS, GateKeys, is_genuine, seal
 from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.frame import Frame, FrameReader, Heading, encode
-from firmware_bridge.messages import BAUD, Provisioning
+from firmware_bridge.messages import Provisioning
+from firmware_bridge.port import open_line
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, tell_json
 
 # Opening the port resets an Arduino, whose bootloader then waits for a second or two.
 ANSWER_MAX_S: Final = 6.0
 REPEAT_S: Final = 1.0
+READ_WAIT_S: Final = 0.05
 
 ADVICE: Final = {
     Provisioning.STORED: "the keys are kept: take the jumper off and restart the controller",
@@ -33,7 +35,7 @@ def send_keys(port: str, keys: GateKeys) -> Provisioning | None:
     wire = encode(seal(Frame(Heading.TO_CONTROLLER, 0, 0, code, body), PROVISIONING_KEYS))
     reader = FrameReader()
     try:
-        with serial.Serial(port, BAUD, timeout=0.05, exclusive=True) as line:
+        with open_line(port, timeout_s=READ_WAIT_S) as line:
             end_s = time.monotonic() + ANSWER_MAX_S
             repeat_s = 0.0
             while (now_s := time.monotonic()) < end_s:
@@ -44,7 +46,7 @@ def send_keys(port: str, keys: GateKeys) -> Provisioning | None:
                     if isinstance(arrived, Frame) and (answer := _answer(arrived)) is not None:
                         return answer
     except (serial.SerialException, OSError) as error:
-        raise PortUnavailableError(port, f"cannot be used ({error}); no other program may hold it") from error
+        raise PortUnavailableError(port, f"gone while in use ({error}); plug it in again") from error
     return None
 
 

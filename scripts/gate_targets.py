@@ -14,7 +14,9 @@ from typing import Final, Protocol
 import serial
 
 from firmware_bridge.auth import GateKeys
-from firmware_bridge.messages import BAUD, Inputs, Outputs
+from firmware_bridge.errors import PortUnavailableError
+from firmware_bridge.messages import Inputs, Outputs
+from firmware_bridge.port import open_line
 from firmware_bridge.simulator import SimulatedGate
 
 NOTHING_ON: Final = Inputs(0)
@@ -177,9 +179,9 @@ class LineTarget:
 
     def __init__(self, port: str) -> None:
         try:
-            self._port = serial.Serial(port, BAUD, timeout=0, exclusive=True)
-        except (serial.SerialException, OSError) as error:
-            raise TargetError(f"{port} cannot be opened: {error}") from error
+            self._port = open_line(port)
+        except PortUnavailableError as error:
+            raise TargetError(str(error)) from error
         self._began_s = time.monotonic()
 
     def step(self, wire: bytes, until_ms: int, drive: Drive) -> Heard:

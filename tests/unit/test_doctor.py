@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from firmware_bridge import port
 from firmware_bridge.auth import derive_keys
 from firmware_bridge.simulator import ServedGate, SimulatedGate
 from scripts.cli import build
@@ -74,6 +75,20 @@ def test_a_gate_that_answers_is_well(kiosk_toml: Path, tmp_path: Path) -> None:
     with ServedGate(SimulatedGate(derive_keys(key, "gate-1")), tmp_path / "no-such-port"):
         found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
     assert found["gate"]["ok"]
+
+
+def test_a_gate_named_by_a_port_that_may_change_is_told_the_name_that_stays(
+    kiosk_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_id = tmp_path / "by-id"
+    by_id.mkdir()
+    monkeypatch.setattr(port, "BY_ID", by_id)
+    key = bytes.fromhex((tmp_path / "gate.key").read_text())
+    with ServedGate(SimulatedGate(derive_keys(key, "gate-1")), tmp_path / "no-such-port") as served:
+        (by_id / "usb-gate").symlink_to(served.path.readlink())
+        found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
+    assert found["gate"]["ok"]
+    assert f'gate.port = "{by_id / "usb-gate"}"' in str(found["gate"]["remedy"])
 
 
 def test_a_gate_with_another_key_is_told_from_one_that_is_silent(kiosk_toml: Path, tmp_path: Path) -> None:
