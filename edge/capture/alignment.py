@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.capture.sample import AlignedFace, Face, Image, Inference, Points
-from edge.capture.tensors import to_tensor
+from edge.capture.tensors import POINT_GRID_PX, to_grid, to_tensor
 from models.manifest import Alignment, Landmarks, Preprocessing
 
 Affine = npt.NDArray[np.float64]
@@ -46,7 +46,7 @@ def locate(
     depth = solid[:, 2] * np.hypot(back[0, 0], back[0, 1])
     logit = float(np.clip(outputs[1].reshape(-1)[0], -80.0, 80.0)) if len(outputs) > 1 else 80.0
     presence = float(1.0 / (1.0 + np.exp(-logit)))
-    return Mesh(points.astype(np.float32), presence, depth.astype(np.float32))
+    return Mesh(to_grid(points.astype(np.float32), POINT_GRID_PX), presence, depth.astype(np.float32))
 
 
 def region_affine(face: Face, side_px: int, region_scale: float) -> Affine:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.capture.sample import Box, Face, FailureToAcquire, Image, Inference, Obstacle, Tensor
-from edge.capture.tensors import to_tensor
+from edge.capture.tensors import FACE_GRID_PX, to_grid, to_tensor
 from models.manifest import Detector, Preprocessing
 
 Fraction: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -63,7 +63,9 @@ class Letterbox:
         # Bilinear below a half steps over pixels, and with them over small faces: halve by area first.
         while image.shape[1] >= 2 * inner[0] and image.shape[0] >= 2 * inner[1]:
             half = (image.shape[1] // 2, image.shape[0] // 2)
-            image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+            # Without an odd last row or column each pixel is the mean of four, on every processor the same.
+            even = image[: 2 * half[1], : 2 * half[0]]
+            image = np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), np.uint8)
         canvas = np.zeros((self.side_px, self.side_px, 3), np.uint8)
         rows = slice(self.offset_y_px, self.offset_y_px + inner[1])
         columns = slice(self.offset_x_px, self.offset_x_px + inner[0])
@@ -171,8 +173,8 @@ def detect(
     letterbox = Letterbox.fit(image, detector.side)
     outputs = network.infer(to_tensor((letterbox.apply(image),), preprocessing))
     found = suppress(DECODERS[detector.kind](outputs, detector.side, detector.score_min))
-    corners = letterbox.undo(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
-    keypoints = letterbox.undo(found.keypoints)
+    corners = to_grid(letterbox.undo(found.boxes.reshape(-1, 2, 2)), FACE_GRID_PX).reshape(-1, 4)
+    keypoints = to_grid(letterbox.undo(found.keypoints), FACE_GRID_PX)
     return tuple(
         Face(Box(*map(float, corner)), float(score), tuple((float(x), float(y)) for x, y in points))
         for corner, score, points in zip(corners, found.scores, keypoints, strict=True)
