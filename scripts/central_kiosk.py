@@ -15,7 +15,7 @@ from wire.fleet import CommandAction, OrderOutcome
 from wire.ids import KioskId, parse_kiosk_id
 
 if TYPE_CHECKING:
-    from central.adapters.switchboard import Desk
+    from central.app import Desk
     from central.fleet import Order
 
 LOOK_S = 0.1

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from central.adapters.broker_access import acl
 from central.config import HomeAssistantConfig, load_config
 from central.errors import RefusedError, UnknownError
 from central.fleet import Order
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from tests.broker.central_rig import Clock, KioskEnd, Rig, running, until
-from wire.ids import BootId, KioskId, PassageId
+from wire.ids import BootId, KioskId, PassageId, SiteId
 from wire.messages import (
     CacheAge,
     Command,
@@ -305,6 +306,14 @@ async def test_each_kiosk_is_a_device_in_home_assistant_until_it_is_revoked(show
 
         shown.central.desk.kiosks.revoke(GATE_1)
         await until(lambda: (topic, b"", False) in heard)
+
+
+def test_where_the_broker_asks_for_certificates_home_assistant_may_read_its_prefix_and_nothing_else():
+    entries = acl(SiteId("north"), [], "homeassistant").split("\n\n")
+    (own,) = [entry for entry in entries if "user home-assistant" in entry]
+    assert own.splitlines() == ["user home-assistant", "topic read homeassistant/#"]
+    assert sum("topic write homeassistant/#" in entry for entry in entries) == 1
+    assert "home" not in acl(SiteId("north"), [])
 
 
 async def test_home_assistant_is_told_nothing_unless_it_is_asked_for(rig: Rig):

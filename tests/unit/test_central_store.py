@@ -20,14 +20,26 @@ from central.adapters.store import Store
 from central.adapters.tables import METADATA
 from central.enrolment import Consent
 from central.errors import StorageError
-from central.fleet import Kiosk, PairingCode, certify
+from central.fleet import Kiosk, Order, PairingCode, Shadow, certify
 from central.restriction import Terms, issue
 from central.scorecard import Event, EventKind, EventOutcome
 from central.subjects import PinState, StoredClaim, Subject
 from tests.broker.postgres import Postgres, find_programs, running_postgres
 from wire.claims import ClaimKind
 from wire.fields import FIELD_MAX_BYTES
-from wire.ids import ClaimDigest, GalleryName, KioskId, OperatorId, Purpose, ReasonCode, SiteId, SubjectId
+from wire.fleet import CommandAction, OrderOutcome
+from wire.ids import (
+    ClaimDigest,
+    GalleryName,
+    KioskId,
+    Nonce,
+    OperatorId,
+    PassageId,
+    Purpose,
+    ReasonCode,
+    SiteId,
+    SubjectId,
+)
 from wire.signing import Signer
 from wire.values import Limits, Restriction, Role, SealedTemplate, Standing
 
@@ -236,3 +248,43 @@ def test_a_server_that_crashed_is_named_and_what_was_committed_is_there_when_it_
 def test_a_url_of_another_kind_is_refused_by_a_sentence(url: str):
     with pytest.raises(StorageError, match=r"postgresql://USER@HOST:PORT/NAME|URL"):
         Store(url)
+
+
+def test_orders_and_shadows_are_kept_and_the_first_word_stands(where: Path | str):
+    gate, other = KioskId("gate-1"), KioskId("gate-2")
+    order = Order(Nonce(b"n" * 16), gate, CommandAction.RELEASE_EXIT, "ada", 1000, 11_000)
+    store = Store(where)
+    try:
+        store.add_order(replace(order, nonce=Nonce(b"o" * 16), issued_at_ms=10, not_after_ms=900), 0)
+        store.add_order(order, 500)
+        assert store.order(Nonce(b"o" * 16)) is None, "too old to be asked about"
+        assert list(store.unsent_orders(11_000)) == [order]
+        assert list(store.unsent_orders(11_001)) == []
+        store.sent_order(order.nonce, 1500)
+        assert list(store.unsent_orders(2000)) == []
+        store.answer_order(other, order.nonce, OrderOutcome.OBEYED, None, 1600)
+        assert store.order(order.nonce).outcome is None
+        store.answer_order(gate, order.nonce, OrderOutcome.OBEYED, PassageId("7" * 32), 1700)
+        store.answer_order(gate, order.nonce, OrderOutcome.LATE, None, 1800)
+        done = replace(
+            order,
+            sent_at_ms=1500,
+            outcome=OrderOutcome.OBEYED,
+            passage=PassageId("7" * 32),
+            answered_at_ms=1700,
+        )
+        assert list(store.orders(gate)) == [done]
+
+        assert store.shadow(gate) == Shadow(gate)
+        store.save_report(gate, 0, {"camera.fps": "30"}, {}, 10)
+        assert list(store.wishes()) == []
+        assert store.wish(gate, 1, {"camera.fps": "15", "screen.language": "de"}, 0)
+        assert not store.wish(gate, 1, {"camera.fps": "20"}, 0), "somebody else was first"
+        assert store.wish(gate, 2, {"camera.fps": "20"}, 1)
+        store.save_report(gate, 2, {"camera.fps": "30"}, {"camera.fps": "needs_restart"}, 20)
+        assert store.shadow(gate) == Shadow(
+            gate, 2, {"camera.fps": "20"}, 2, {"camera.fps": "30"}, {"camera.fps": "needs_restart"}, 20
+        )
+        assert [(each.kiosk, each.desired_version) for each in store.wishes()] == [(gate, 2)]
+    finally:
+        store.close()
