@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cv2
+import msgspec
 
 from edge.adapters.cache import FeedName
 from edge.adapters.camera import open_camera
@@ -41,10 +42,9 @@ from edge.errors import ConfigError
 from edge.kiosk import Devices, Kiosk, PassReport
 from edge.passage.state import Rules
 from edge.ports import Camera, Screen
-from firmware_bridge.drivers.own import OwnGate, open_own_gate, read_keys
+from firmware_bridge.drivers.opening import open_gate
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Fault, Gate, LinkStatus, LinkUp
-from firmware_bridge.messages import CHALLENGE_SIZE
 from models.manifest import MaxFmr
 from models.registry import Pack, open_pack
 from wire.ids import GateId
@@ -291,7 +291,7 @@ async def probe_gate(config: KioskConfig, within_s: float) -> str:
         pass
     finally:
         await gate.close()
-    return gate.state().trouble or f"nothing answers on {config.gate.port}"
+    return gate.state().trouble or f"nothing answers on {config.gate.where}"
 
 
 async def probe_camera(config: KioskConfig) -> str:
@@ -322,15 +322,18 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> OwnGate:
+def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> Gate:
     section = config.gate
+    chosen = section if section.driver == "own" else getattr(section, section.driver)
+    options = msgspec.structs.asdict(chosen)
     try:
-        keys = read_keys(Path(section.key_file), section.id)
+        return open_gate(section.driver, options, clock_ms=clock_ms, draw_challenge=os.urandom)
     except GateKeyError as error:
-        raise ConfigError("gate.key_file", section.key_file, str(error)) from error
-    return open_own_gate(
-        section.port, keys, clock_ms=clock_ms, draw_challenge=lambda: os.urandom(CHALLENGE_SIZE)
-    )
+        key = "gate.key_file" if section.driver == "own" else f"gate.{section.driver}.key_file"
+        raise ConfigError(key, options["key_file"], str(error)) from error
+    except ImportError as error:
+        wanted = f'install Stile with its extra "gates" ({error})'
+        raise ConfigError("gate.driver", section.driver, wanted) from error
 
 
 def _open_camera(config: KioskConfig, clock_ms: Callable[[], int]) -> Camera:

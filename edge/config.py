@@ -20,10 +20,10 @@ from edge.capture.tracking import TrackingConfig
 from edge.compare.bound import SearchConfig
 from edge.confirm.liveness import ConfirmConfig
 from edge.decide.standing import StandingConfig
+from edge.enact.gate import GateSection as GateSection
 from edge.enact.keeping import RecordsConfig
 from edge.enact.release import ReleaseConfig
 from edge.errors import ConfigError
-from wire.ids import SLUG_PATTERN
 
 PathText = Annotated[str, Meta(min_length=1, max_length=1024)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -62,14 +62,6 @@ class MatchSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section `match`: the false match rate a comparison may have; the pack says at which threshold."""
 
     max_fmr: Literal["1e-2", "1e-3", "1e-4", "1e-5"] = "1e-4"
-
-
-class GateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Section `gate`: the controller's serial port, by-id where there is one, and the file of its key."""
-
-    id: Annotated[str, Meta(pattern=SLUG_PATTERN)]
-    port: PathText
-    key_file: PathText
 
 
 class BrokerSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,9 +163,27 @@ def require_agreement(
             'with search.mode = "one_to_many" a photograph would be all it takes: give "always" or leave it '
             'out, or set search.mode = "one_to_one"',
         )
-    if config.broker is not None and (key := config.broker.missing_file) is not None:
+    if (said := config.gate.complaint()) is not None:
+        key, wanted = said
+        raise ConfigError(at("gate", key), "", wanted)
+    relay = dict(zip(("entry", "exit"), config.gate.ways, strict=True))[config.release.direction]
+    if relay is None:
         raise ConfigError(
-            at("broker", key),
+            at("release", "direction"),
+            config.release.direction,
+            f"section gate.{config.gate.driver} has no relay for it: wire one, or give the other direction",
+        )
+    if config.release.fare == "on_passage" and not config.gate.reports_passage:
+        raise ConfigError(
+            at("release", "fare"),
+            config.release.fare,
+            f'needs a gate that reports passages, which gate.driver = "{config.gate.driver}" as it is wired '
+            'cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), or use '
+            'gate.driver = "own"; docs/GATES.md',
+        )
+    if config.broker is not None and (missing := config.broker.missing_file) is not None:
+        raise ConfigError(
+            at("broker", missing),
             "",
             "TLS takes ca_file, certificate_file and key_file: give all three, or none",
         )
@@ -182,8 +192,9 @@ def require_agreement(
 def _located(complaint: str, text: str, where: str) -> ConfigError:
     """Msgspec's complaint, with the line it is about and the key that was perhaps meant."""
     at = re.search(r"`\$\.?([\w.]*)", complaint)
-    section = at[1].split(".")[0] if at and at[1] else ""
-    key = at[1].split(".")[-1] if at and "." in at[1] else ""
+    path = at[1] if at else ""
+    names_section = "field `" in complaint or "." not in path
+    section, _, key = (path, "", "") if names_section else path.rpartition(".")
     unknown = re.search(r"unknown field `(\w+)`", complaint)
     wanted = re.sub(r" - at `.*`$", "", complaint)
     if unknown:
@@ -197,11 +208,11 @@ def _located(complaint: str, text: str, where: str) -> ConfigError:
 
 
 def _keys_of(section: str) -> list[str]:
-    fields = {field.name: field.type for field in msgspec.structs.fields(KioskConfig)}
-    if section not in fields:
-        return list(fields)
-    kinds = getattr(fields[section], "__args__", (fields[section],))
-    return [field.name for field in msgspec.structs.fields(kinds[0])]
+    struct: type[msgspec.Struct] = KioskConfig
+    for name in filter(None, section.split(".")):
+        kind = next(field.type for field in msgspec.structs.fields(struct) if field.name == name)
+        struct = getattr(kind, "__args__", (kind,))[0]
+    return [field.name for field in msgspec.structs.fields(struct)]
 
 
 def _line(text: str, section: str, key: str) -> int:

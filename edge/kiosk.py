@@ -66,6 +66,7 @@ from firmware_bridge.gate import (
     Refused,
     TimedOut,
     Unanswered,
+    Unobserved,
 )
 from wire.ids import PassageId, SubjectId
 from wire.messages import GateOutcome, OrderOutcome, PassRecord
@@ -269,6 +270,8 @@ class Kiosk:
             gate.link is LinkStatus.UP and gate.mode not in {Mode.FAULT, Mode.SAFE} and not self._unwritten
         )
         ready = GateState.CLOSED if self.lane_closed else GateState.READY
+        if self._rules.release.fare == "on_passage" and not gate.capabilities.reports_passage:
+            ready = GateState.NO_PASSAGE_REPORT
         state = ready if works else GateState.FAULT
         searcher = self._devices.searcher
         searches = searcher is not None and searcher.offered()
@@ -433,5 +436,7 @@ def _ended(event: GateEvent) -> tuple[PassageId, GateOutcome] | None:
             return PassageId(passage_id.hex()), GateOutcome.TIMED_OUT
         case Interrupted(passage_id):
             return PassageId(passage_id.hex()), GateOutcome.INTERRUPTED
+        case Unobserved(passage_id):
+            return PassageId(passage_id.hex()), GateOutcome.UNOBSERVED
         case _:
             return None

@@ -34,6 +34,7 @@ class GateOutcome(StrEnum):
     TIMED_OUT = "timed_out"
     TAILGATED = "tailgated"
     INTERRUPTED = "interrupted"  # ended early: whoever passed then cannot be told from others
+    UNOBSERVED = "unobserved"  # opened for the time asked, at a gate that cannot tell whether anybody passed
     REFUSED = "refused"  # the gate did not open
     UNKNOWN = "unknown"  # the gate did not say, or this kiosk died before it could
     AWAITED = "awaited"  # kept by the kiosk only, until the gate says

@@ -25,6 +25,6 @@ def drop_rank(record: PassRecord) -> int | None:
         return 0
     if record.verdict != "grant":
         return 1
-    if record.gate_outcome is not GateOutcome.PASSED:
+    if record.gate_outcome not in {GateOutcome.PASSED, GateOutcome.UNOBSERVED}:
         return 2
     return 3

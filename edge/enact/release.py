@@ -20,12 +20,14 @@ class ReleaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `open_ms`: the controller clamps it to its own bounds. `ttl_ms`: a release later than this after the last
     evidence (the last frame, or the PIN) does nothing. `linger_ms`: how long the outcome stays on the screen.
+    `fare`: with `on_passage` the operator charges by records that say `passed`, so the gate must tell them.
     """
 
     direction: Literal["entry", "exit"] = "entry"
     open_ms: Annotated[int, Meta(ge=500, le=10_000)] = 5_000
     ttl_ms: Annotated[int, Meta(ge=200, le=10_000)] = 2_000
     linger_ms: Annotated[int, Meta(ge=0, le=30_000)] = 2_500
+    fare: Literal["none", "on_passage"] = "none"
 
 
 def make_release(passage: PassageId, nonce: Nonce, evidence_ms: int, config: ReleaseConfig) -> GateRelease:

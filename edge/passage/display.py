@@ -26,6 +26,7 @@ _ENDED = {
     GateOutcome.PASSED: Prompt.THANKS,
     GateOutcome.TAILGATED: Prompt.THANKS,
     GateOutcome.TIMED_OUT: Prompt.SHOW_CLAIM,
+    GateOutcome.UNOBSERVED: Prompt.SHOW_CLAIM,
 }
 
 

@@ -30,7 +30,7 @@ _BIAS = {"none": Bias.DISABLED, "up": Bias.PULL_UP, "down": Bias.PULL_DOWN}
 class GpioWiring:
     """Line numbers as `gpioinfo` counts them; None: not wired. A passage can be told with both beams."""
 
-    entry_line: int
+    entry_line: int | None = None
     chip: str = "/dev/gpiochip0"
     exit_line: int | None = None
     relays_active_low: bool = False

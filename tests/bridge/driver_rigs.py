@@ -187,18 +187,13 @@ class GpioRig(Rig):
         self.chip.set_level(GPIO_LINES[name], not active)
 
 
-async def _modbus(stack, *, flashes=False, inputs=INPUTS):
+async def _modbus(stack, *, flashes=False, inputs=INPUTS, **wiring):
     cable = stack.enter_context(Cable())
     device = await stack.enter_async_context(ModbusDevice(cable, flashes=flashes))
-    wiring = ModbusWiring(
-        str(cable.path),
-        entry_coil=0,
-        exit_coil=1,
-        flash_address=FLASH_ADDRESS if flashes else None,
-        **{f"{name.removesuffix('_open')}_input": INPUTS.index(name) for name in inputs},
-    )
+    wired = {f"{name.removesuffix('_open')}_input": INPUTS.index(name) for name in inputs}
+    wired |= {"exit_coil": 1, "flash_address": FLASH_ADDRESS if flashes else None} | wiring
     clock = Clock()
-    gate = open_modbus_gate(wiring, clock_ms=clock)
+    gate = open_modbus_gate(ModbusWiring(str(cable.path), **wired), clock_ms=clock)
     return BoardRig(gate, clock, cable, device, {Direction.ENTRY: 0, Direction.EXIT: 1})
 
 
@@ -230,7 +225,7 @@ async def rig(name, folder, **options):
             case "own":
                 opened = OwnRig(stack.enter_context(ServedGate(SimulatedGate(KEYS))))
             case "modbus":
-                opened = await _modbus(stack)
+                opened = await _modbus(stack, **options)
             case "modbus-flash":
                 opened = await _modbus(stack, flashes=True, inputs=("fire", "emergency"))
             case "modbus-bare":

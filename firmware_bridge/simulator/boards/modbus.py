@@ -64,7 +64,7 @@ class ModbusDevice:
             port=self._cable.device_path,
             baudrate=9_600,
             custom_pdu=[WriteCoil],
-            ignore_missing_devices=True,
+            trace_packet=self._heard,
         )
         await self._server.serve_forever(background=True)
         return self
@@ -77,6 +77,10 @@ class ModbusDevice:
             end.cancel()
         if self._server is not None:
             await self._server.shutdown()  # type: ignore[no-untyped-call]
+
+    def _heard(self, _: bool, packet: bytes) -> bytes:
+        # What is for another unit is not answered; the server would answer it with an exception.
+        return packet if packet and packet[0] == self._unit else b""
 
     async def write(self, address: int, raw: int) -> bool:
         """What function 5 does; False for an address that is not there."""
