@@ -91,6 +91,7 @@ class Switchboard:
         self._desk = desk
         self._admission = admission
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
+        self._seeing = asyncio.Lock()
         self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
         self.health: dict[KioskId, Health] = {}
@@ -143,7 +144,9 @@ class Switchboard:
             return []
         match received.message:
             case KioskState() as state:
-                self._saw(state)
+                # In a thread, as a commit waits for the disk; one after another, as they came.
+                async with self._seeing:
+                    await asyncio.to_thread(self._saw, state)
             case Health() as health:
                 self.health[kiosk.kiosk] = health
             case Reported() as reported:

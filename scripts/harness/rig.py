@@ -17,8 +17,8 @@ from scripts.harness.proxy import Proxy
 
 CENTRAL_MODULE = "scripts.harness.central_child"
 WORKER_MODULE = "scripts.harness.worker"
-LOCKER_EVERY = 4
-"""Every fourth kiosk serves the other purpose."""
+LOCKER_EVERY = 3
+"""Every third kiosk serves the other purpose."""
 PIN = "2468"
 ENROL_S, OPEN_S, GOODBYE_S = 300.0, 600.0, 60.0
 
@@ -58,6 +58,7 @@ class Rig:
     members: list[dict[str, str]] = field(default_factory=list)
     purposes: dict[str, str] = field(default_factory=dict)
     config: Path = field(init=False)
+    on_phase: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
         """Choose what is chosen by name; nothing is started."""
@@ -99,7 +100,7 @@ class Rig:
                 "number": number,
                 "folder": str(folder),
                 "host": LOOPBACK,
-                "kiosks": {name: self._port(name) for name in names},
+                "kiosks": {name: self.proxies[place % 2].port for place, name in enumerate(names)},
                 "members": self.members,
                 "pin": PIN,
                 "fresh_s": self.plan.fresh_s,
@@ -109,6 +110,7 @@ class Rig:
             child = Child(WORKER_MODULE, self.folder / f"worker-{number}.log", self._teller(number))
             self.crews.append(Crew(number, names, child, opening))
         await asyncio.gather(*(self._pair(crew, added) for crew in self.crews))
+        self.on_phase(f"opening {self.plan.kiosks} kiosks")
         await asyncio.gather(*(crew.open() for crew in self.crews))
 
     async def _pair(self, crew: Crew, added: dict[str, Any]) -> None:
@@ -116,10 +118,6 @@ class Rig:
         folder, seed = crew.opening["folder"], crew.opening["seed"]
         codes = {name: added["codes"][name] for name in crew.names}
         await crew.child.ask("pair", within_s=OPEN_S, folder=folder, codes=codes, url=added["url"], seed=seed)
-
-    def _port(self, name: str) -> int:
-        """Half of the kiosks are on either line."""
-        return self.proxies[int(name.rpartition("-")[2]) % 2].port
 
     def _teller(self, number: int) -> Callable[[dict[str, Any]], None]:
         return lambda said: self.told(number, said)

@@ -72,6 +72,10 @@ class Progress:
         """A worker was killed."""
         self._connected[worker] = 0
 
+    def enter(self, phase: str) -> None:
+        """Another phase has begun."""
+        self.phase = phase
+
     def at_s(self) -> float:
         """Seconds since the load began."""
         return 0.0 if self.loaded_at_s is None else time.monotonic() - self.loaded_at_s
@@ -136,7 +140,8 @@ async def _run(rig: Rig, progress: Progress) -> Outcome:
     plan = rig.plan
     progress.phase = "starting broker and central"
     await rig.open_centre()
-    progress.phase = f"pairing and opening {plan.kiosks} kiosks"
+    progress.phase = f"pairing {plan.kiosks} kiosks"
+    rig.on_phase = progress.enter
     await rig.open_kiosks()
     startup_s = time.monotonic() - progress.began_s
     director = Director(rig, random.Random(f"{plan.seed} director"))  # noqa: S311 - repeated from its seed
