@@ -221,7 +221,7 @@ def _line(text: str, section: str, key: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*\[\s*([\w.]+)\s*\]", line):
             inside = header[1] == section
-            if header[1] in {section, key}:
+            if header[1] in {section, key, f"{section}.{key}"}:
                 found = number
         elif inside and key and re.match(rf"\s*{re.escape(key)}\s*=", line):
             return number

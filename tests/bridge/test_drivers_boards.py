@@ -31,7 +31,8 @@ async def test_a_board_that_refuses_a_command_is_a_state_with_advice(name, tmp_p
 
 
 @pytest.mark.parametrize("key", [None, bytes(16)])
-async def test_a_reader_without_the_key_is_refused_and_told_nothing(key, tmp_path):
+async def test_a_reader_without_the_key_is_refused_and_told_nothing(key, tmp_path, monkeypatch):
+    monkeypatch.setattr("firmware_bridge.drivers.osdp.SECURE_WITHIN_S", 0.5)
     async with rig("osdp", tmp_path, key=key) as lane:
         state = await until(lambda: (found := lane.gate.state()).trouble and found)
         assert state.link is LinkStatus.MISMATCHED
