@@ -15,6 +15,7 @@ PROGRAMS = {
     "models": "scripts.models",
     "gate": "scripts.gate",
     "demo": "scripts.demo",
+    "harness": "scripts.harness.command",
     "evaluate": "scripts.evaluate",
     "bench": "scripts.bench",
     "doctor": "scripts.doctor",

@@ -59,6 +59,7 @@ class Outcome:
     records: int
     loaded_s: float
     startup_s: float
+    startup_cpu_s: float
     peak_rss_mb: float
     latencies_ms: list[float]
     verdicts: Counter[str]
@@ -117,6 +118,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "convergence_s": convergence,
         "peak_rss_mb": round(outcome.peak_rss_mb),
         "startup_s": round(outcome.startup_s, 1),
+        "startup_cpu_s": round(outcome.startup_cpu_s, 1),
         "kiosks": plan.kiosks,
         "seed": plan.seed,
         "plan": {**asdict(plan), "faults": listed(plan.faults)},

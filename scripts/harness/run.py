@@ -101,6 +101,16 @@ def _memory_mb() -> float:
     return total / 1e6
 
 
+def _processor_s() -> float:
+    """Processor seconds of this process and all below it that run now."""
+    total, me = 0.0, psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
 @contextlib.asynccontextmanager
 async def _during(work: Any) -> AsyncIterator[None]:
     task = asyncio.create_task(work)
@@ -143,7 +153,7 @@ async def _run(rig: Rig, progress: Progress) -> Outcome:
     progress.phase = f"pairing {plan.kiosks} kiosks"
     rig.on_phase = progress.enter
     await rig.open_kiosks()
-    startup_s = time.monotonic() - progress.began_s
+    startup_s, startup_cpu_s = time.monotonic() - progress.began_s, _processor_s()
     director = Director(rig, random.Random(f"{plan.seed} director"))  # noqa: S311 - repeated from its seed
     faults = Faults(rig, random.Random(f"{plan.seed} faults"))  # noqa: S311
     progress.phase, progress.loaded_at_s = "people walk up", time.monotonic()
@@ -176,6 +186,7 @@ async def _run(rig: Rig, progress: Progress) -> Outcome:
         len(stored),
         loaded_s,
         startup_s,
+        startup_cpu_s,
         progress.peak_rss_mb,
         progress.latencies_ms,
         progress.verdicts,
