@@ -10,7 +10,7 @@ from contextlib import suppress
 import serial
 
 from firmware_bridge.errors import PortUnavailableError
-from firmware_bridge.port import READ_MAX, advice
+from firmware_bridge.port import READ_MAX, open_line
 
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
@@ -20,15 +20,9 @@ class SerialLine:
 
     def __init__(self, path: str, baud: int) -> None:
         self._path = path
-        port = serial.Serial()
-        port.port, port.baudrate, port.timeout, port.exclusive = path, baud, 0, True
-        try:
-            port.open()
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise PortUnavailableError(path, advice(error)) from error
-        self._port = port
+        self._port = open_line(path, baud)
         self._poll = select.poll()
-        self._poll.register(port.fileno(), select.POLLIN)
+        self._poll.register(self._port.fileno(), select.POLLIN)
 
     def read(self, most: int = READ_MAX) -> bytes:
         """What is there, empty where nothing is."""
