@@ -38,6 +38,9 @@ STATE_LOOK_S = 0.5
 """How often the state is compared with what was last said: changes are told within this, floods are not."""
 STATE_AGAIN_S = 60.0
 """An unchanged state is told again, so that the cache ages in it are never much older than a head."""
+STATE_CONFIRM_S = 3.0
+"""After connecting the state is told once more: where an earlier connection had this name, some brokers send
+the will only then, and one (rumqttd) sends the new connection's."""
 ROLL_CALL_WITHIN_S = 4.0
 """Of the 5 s a kiosk has, so that a thousand answers are spread and none is late."""
 
@@ -80,6 +83,7 @@ class Reporter:
         self._wake = asyncio.Event()
         self._roll_call: Nonce | None = None
         self._answer_at = 0.0
+        self._confirm_at: float | None = None
         self._told: KioskState | None = None
         link.last_will = lambda: self.state(Presence.LOST)
         link.listen(TopicKind.ROLL_CALL, self._hear_roll_call)
@@ -87,6 +91,7 @@ class Reporter:
 
     def _connected(self) -> None:
         self._told = None
+        self._confirm_at = asyncio.get_running_loop().time() + STATE_CONFIRM_S
         self._wake.set()
 
     def _hear_roll_call(self, received: Received, retained: bool) -> None:
@@ -175,9 +180,11 @@ class Reporter:
                 continue
             called = self._roll_call if self._roll_call is not None and now >= self._answer_at else None
             state = self.state(roll_call=called)
-            due = called is not None or now >= state_at or self._changed(state)
+            confirms = self._confirm_at is not None and now >= self._confirm_at
+            due = called is not None or confirms or now >= state_at or self._changed(state)
             if due and self._link.say(TopicKind.STATE, state):
                 self._told, state_at = state, now + STATE_AGAIN_S
+                self._confirm_at = None if confirms else self._confirm_at
                 self._roll_call = None if called is not None else self._roll_call
             if now >= health_at:
                 self._link.say(TopicKind.HEALTH, self.health())
