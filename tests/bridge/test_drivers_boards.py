@@ -69,6 +69,18 @@ async def test_what_was_recorded_on_a_line_without_keys_does_open(name, tmp_path
         await lane.until_unlocked(Direction.ENTRY)
 
 
+async def test_what_somebody_else_left_on_is_off_before_the_gate_counts_as_up(tmp_path):
+    async with rig("lcus", tmp_path) as lane:
+        await lane.next()
+        lane.unplug()
+        await lane.until_event(values.LinkLost)
+        lane.cable.replay(frame(1, True))
+        await lane.until_unlocked(Direction.ENTRY)
+        lane.plug()
+        await lane.until_event(values.LinkUp)
+        await lane.until_unlocked()
+
+
 async def _opened_once(lane):
     """What went over the line while a release opened."""
     lane.cable.to_device.clear()
