@@ -68,7 +68,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(self._file, b"\n")  # an earlier life may have been killed within a line
+        os.write(self._file, b"\n\n")  # an empty line after one that an earlier life was killed within
 
     def write(self, entry: Entry) -> None:
         """Hand an entry to the kernel."""

