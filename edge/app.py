@@ -352,7 +352,9 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
     # One image against one at the loosest rate: a turned head is less like itself.
     turned = choose_point(pack.manifest, pack.recipe_digest, 1, 1, TURNED_FMR)
     floor = live_min(pack.manifest.pad) if config.confirm.passive else None
-    return Rules(config.confirm, config.release, points, turned.threshold, floor, config.search)
+    return Rules(
+        config.confirm, config.release, points, turned.threshold, floor, config.search, config.passback
+    )
 
 
 def _notes(

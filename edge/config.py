@@ -19,6 +19,7 @@ from edge.capture.quality import QualityConfig
 from edge.capture.tracking import TrackingConfig
 from edge.compare.bound import SearchConfig
 from edge.confirm.liveness import ConfirmConfig
+from edge.decide.passback import PassbackConfig
 from edge.decide.standing import StandingConfig
 from edge.enact.gate import GateSection as GateSection
 from edge.enact.keeping import RecordsConfig
@@ -108,6 +109,7 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tracking: TrackingConfig = TrackingConfig()
     confirm: ConfirmConfig = ConfirmConfig()
     standing: StandingConfig = StandingConfig()
+    passback: PassbackConfig = PassbackConfig()
     release: ReleaseConfig = ReleaseConfig()
     records: RecordsConfig = RecordsConfig()
     screen: ScreenSection = ScreenSection()
@@ -180,6 +182,13 @@ def require_agreement(
             f'needs a gate that reports passages, which gate.driver = "{config.gate.driver}" as it is wired '
             'cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), or use '
             'gate.driver = "own"; docs/GATES.md',
+        )
+    if config.passback.mode != "off" and not config.gate.reports_passage:
+        raise ConfigError(
+            at("passback", "mode"),
+            config.passback.mode,
+            'needs a gate that reports passages, or nobody is known to have gone in: give "off", or another '
+            "gate.driver; docs/GATES.md",
         )
     if config.broker is not None and (missing := config.broker.missing_file) is not None:
         raise ConfigError(

@@ -17,7 +17,8 @@ from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
 from edge.compare.member import KnownMember, Resolution
 from edge.confirm.liveness import ChallengeTries, RecentUse
 from edge.confirm.pin import PinJudgement, PinOutcome
-from edge.decide.verdict import GateState, Liveness
+from edge.decide.passback import Whereabouts
+from edge.decide.verdict import GateState, Liveness, Passback
 from edge.enact.display import ClaimEntered, HelpAsked, Notice, NotMe, OtherWayAsked, PinEntered
 from edge.enact.record import KioskIdentity, Stamp, pass_record
 from edge.errors import StoreError
@@ -154,6 +155,7 @@ class Kiosk:
         self._passage = self._begin_passage(None)
         self._orphans: dict[PassageId, PassRecord] = {}
         self._unwritten = 0
+        self._whereabouts = Whereabouts(rules.passback)
         self._recent_use, self._tries = RecentUse(rules.confirm), ChallengeTries()
         self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
@@ -382,10 +384,14 @@ class Kiosk:
             return Searched(found)
         return Searched(found, *self._remembered(found.template.subject))
 
-    def _remembered(self, subject: SubjectId) -> tuple[bool, bool]:
-        """Whether the member was here of late, and whether their challenges went by unmet."""
-        now_ms = self._devices.clock.uptime_ms()
-        return self._recent_use.holds(subject, now_ms), self._tries.exhausted(subject, now_ms)
+    def _remembered(self, subject: SubjectId) -> tuple[bool, bool, Passback]:
+        """Whether the member was here of late, whether their challenges went by unmet, what passback asks."""
+        now_ms, way = self._devices.clock.uptime_ms(), self._rules.release.direction
+        return (
+            self._recent_use.holds(subject, now_ms),
+            self._tries.exhausted(subject, now_ms),
+            self._whereabouts.judge(subject, way, now_ms),
+        )
 
     async def _check_pin(self, subject: SubjectId, pin: str) -> PinJudgement:
         judgement = await self._devices.pins.check(subject, pin)
@@ -402,7 +408,10 @@ class Kiosk:
 
         Raises `StoreError` once `UNWRITTEN_MAX` records wait.
         """
-        waits = False
+        record, waits = report.record, False
+        if record.subject is not None:
+            now_ms, way = self._devices.clock.uptime_ms(), self._rules.release.direction
+            self._whereabouts.note(record.subject, way, record.gate_outcome, now_ms)
         while True:
             try:
                 await self._devices.records.settle(report.record)

@@ -38,6 +38,7 @@ from edge.compare.claim import qr_text
 from edge.compare.search import choose_point
 from edge.config import BrokerSection, GateSection, KioskConfig, KioskSection, PackSection, ScreenSection
 from edge.confirm.liveness import ConfirmConfig
+from edge.decide.passback import PassbackConfig
 from edge.decide.verdict import Age, RestrictionState, Tier
 from edge.enact.display import Display, Notice, OtherWayAsked, PinEntered, Prompt, Touch
 from edge.enact.release import ReleaseConfig
@@ -105,6 +106,7 @@ class Staging:
     search: SearchConfig = field(default_factory=SearchConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     patience: int = 1
+    passback: PassbackConfig = field(default_factory=PassbackConfig)
     gate: Runs | None = Runs.SIMULATOR
 
 
@@ -395,6 +397,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             search=staging.search,
             tracking=staging.tracking,
             release=staging.release,
+            passback=staging.passback,
             broker=BrokerSection(central.broker.host, central.broker.port),
         )
         idle = studio.empty()

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from wire import fields as f
+from wire.ids import ReasonCode
 
 REASONS_MAX = 16  # ordered reasons of one verdict
 BATCH_MAX_RECORDS = 128  # 128 x 1 KiB records stay within the topic's size
@@ -86,6 +87,8 @@ class RecordedCircumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     second_factor: f.Code
     payment: f.Code
     central_answers: bool
+    passback: f.Code = ReasonCode("clear")
+    """Records of kiosks that did not know of it say nothing, and none was asked anything for it."""
 
 
 class PassRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pass"):

@@ -7,13 +7,13 @@ another gate, over the barrier), so nobody is ever denied for it, and nobody is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from edge.decide.verdict import Passback
 from wire.ids import SubjectId
 from wire.messages import GateOutcome
 
@@ -24,15 +24,6 @@ WENT_THROUGH = frozenset({GateOutcome.PASSED, GateOutcome.TAILGATED})
 """What proves that somebody went through; what the gate did not see is held against nobody."""
 
 Way = Literal["entry", "exit"]
-
-
-class Passback(StrEnum):
-    """What is asked of a member because of where they were last seen."""
-
-    CLEAR = "clear"
-    NOTED = "noted"  # nothing, but the record says it
-    SECOND_FACTOR = "second_factor"
-    STAFF = "staff"
 
 
 class PassbackConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

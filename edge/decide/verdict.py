@@ -91,6 +91,15 @@ class SecondFactor(StrEnum):
     UNAVAILABLE = "unavailable"  # it cannot be checked here and now
 
 
+class Passback(StrEnum):
+    """What is asked of a member who went in here a while ago and, as far as this kiosk knows, is still in."""
+
+    CLEAR = "clear"
+    NOTED = "noted"  # nothing, but the record says it
+    SECOND_FACTOR = "second_factor"
+    STAFF = "staff"
+
+
 class Payment(StrEnum):
     """The amount asked for against what the standing allows at its age."""
 
@@ -147,6 +156,7 @@ class Reason(StrEnum):
     TIER_UNKNOWN = "tier_unknown"
     SECOND_FACTOR_GOOD = "second_factor_good"
     STAFF_RELEASE = "staff_release"
+    ENTERED_BEFORE = "entered_before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +176,7 @@ class Circumstances:
     central_answers: bool
     restriction_reason: str = ""
     contest_code: ContestCode = ContestCode("")
+    passback: Passback = Passback.CLEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +254,8 @@ _RESTRICTION_NOTE = {
 
 def _notes(c: Circumstances) -> tuple[Reason, ...]:
     given = (Reason.SECOND_FACTOR_GOOD,) if c.second_factor is SecondFactor.GOOD else ()
-    return (*given, *_RESTRICTION_NOTE.get(c.restriction, ()))
+    again = (Reason.ENTERED_BEFORE,) if _passback_settled(c) else ()
+    return (*given, *again, *_RESTRICTION_NOTE.get(c.restriction, ()))
 
 
 def _grant(c: Circumstances, lane: Lane, *, credit: bool, why: Reason) -> Grant:
@@ -265,6 +277,12 @@ def _refer(c: Circumstances, to: Elsewhere, *why: Reason) -> Refer:
 def _unproven(c: Circumstances) -> bool:
     """The second factor is still to be asked for."""
     return c.second_factor is not SecondFactor.GOOD
+
+
+def _passback_settled(c: Circumstances) -> bool:
+    """They went in before, and nothing more is asked of them for it."""
+    asked = c.passback is Passback.SECOND_FACTOR
+    return c.passback is Passback.NOTED or (asked and not _unproven(c))
 
 
 def _unknown_standing(c: Circumstances) -> bool:
@@ -319,6 +337,14 @@ ROWS: tuple[Row, ...] = (
     Row(
         _released_by_staff,
         lambda c: _grant(c, Lane.STANDARD, credit=False, why=Reason.STAFF_RELEASE),
+    ),
+    Row(
+        lambda c: c.passback is Passback.STAFF,
+        lambda c: _refer(c, Elsewhere.STAFF, Reason.ENTERED_BEFORE),
+    ),
+    Row(
+        lambda c: c.passback is Passback.SECOND_FACTOR and _unproven(c),
+        lambda c: _step_up(c, Reason.ENTERED_BEFORE),
     ),
     Row(
         lambda c: _unknown_standing(c) and _unproven(c),

@@ -17,6 +17,7 @@ from edge.decide.verdict import (
     Identification,
     Liveness,
     Membership,
+    Passback,
     Payment,
     Refer,
     RestrictionState,
@@ -126,6 +127,7 @@ def circumstances_of(record: PassRecord) -> Circumstances:
         central_answers=was.central_answers,
         restriction_reason=record.restriction_reason or "",
         contest_code=ContestCode(record.contest_code or ""),
+        passback=Passback(was.passback),
     )
 
 
@@ -157,6 +159,7 @@ def _recorded(c: Circumstances) -> RecordedCircumstances:
         second_factor=ids.ReasonCode(c.second_factor.value),
         payment=ids.ReasonCode(c.payment.value),
         central_answers=c.central_answers,
+        passback=ids.ReasonCode(c.passback.value),
     )
 
 

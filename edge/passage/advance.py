@@ -88,8 +88,8 @@ def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rule
             return searched(passage, observation, now_ms, rules)
         case Phase.IDENTIFYING, OtherWayAsked() if is_seeking(passage):
             return _without_face(given_up(passage), now_ms, rules), ()
-        case Phase.IDENTIFYING, ClaimResolved(resolution, used_before, exhausted):
-            told = replace(passage, used_before=used_before, tries_exhausted=exhausted)
+        case Phase.IDENTIFYING, ClaimResolved(resolution, used_before, exhausted, again):
+            told = replace(passage, used_before=used_before, tries_exhausted=exhausted, passback=again)
             return _resolved(told, resolution, now_ms, rules)
         case Phase.IDENTIFYING, StandingSeen(view):
             seen = replace(passage, view=view, membership=view.membership)

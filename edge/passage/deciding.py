@@ -73,6 +73,7 @@ def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: 
         central_answers=around.central_answers,
         restriction_reason=restriction.reason if restriction else "",
         contest_code=ContestCode(restriction.contest_code if restriction else ""),
+        passback=passage.passback,
     )
     verdict = decide(circumstances)
     decided = replace(

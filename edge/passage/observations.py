@@ -13,7 +13,7 @@ from edge.compare.member import Resolution
 from edge.confirm.challenge import Sighting
 from edge.confirm.pin import PinJudgement
 from edge.decide.standing import StandingView
-from edge.decide.verdict import GateState
+from edge.decide.verdict import GateState, Passback
 from edge.enact.display import HelpAsked, NotMe, OtherWayAsked, PinEntered
 from wire.messages import GateOutcome
 
@@ -46,12 +46,13 @@ class ClaimResolved:
     """The answer to `ResolveClaim`.
 
     `used_before`: the member was here within `confirm.reuse_s`. `tries_exhausted`: too many challenges to
-    this member went by unmet of late.
+    this member went by unmet of late. `passback`: what is asked because they went in before.
     """
 
     resolution: Resolution
     used_before: bool = False
     tries_exhausted: bool = False
+    passback: Passback = Passback.CLEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Searched:
     found: Found
     used_before: bool = False
     tries_exhausted: bool = False
+    passback: Passback = Passback.CLEAR
 
 
 @dataclass(frozen=True, slots=True)

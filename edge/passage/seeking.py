@@ -66,6 +66,7 @@ def searched(passage: Passage, answer: Searched, now_ms: int, rules: Rules) -> S
         subject=template.subject,
         template=template,
         used_before=answer.used_before,
+        passback=answer.passback,
         tries_exhausted=answer.tries_exhausted,
     )
     return follow_comparison(named, comparison, probe, now_ms, rules, (FetchStanding(template.subject),))

@@ -15,12 +15,14 @@ from edge.compare.gallery import Template
 from edge.compare.search import Comparison, NoMatch
 from edge.confirm.challenge import Challenge, Likeness
 from edge.confirm.liveness import EMPTY, ConfirmConfig, Window
+from edge.decide.passback import PassbackConfig
 from edge.decide.standing import ABSENT, StandingView
 from edge.decide.verdict import (
     Circumstances,
     Identification,
     Liveness,
     Membership,
+    Passback,
     SecondFactor,
     Verdict,
 )
@@ -34,6 +36,7 @@ from wire.ids import PassageId, SubjectId
 from wire.messages import GateOutcome, IdentifiedBy
 
 ONE_TO_ONE = SearchConfig()
+NO_PASSBACK = PassbackConfig()
 IDENTIFIED = frozenset({Identification.MATCH, Identification.OTHER_WAY})
 
 
@@ -64,6 +67,7 @@ class Rules:
     live_min: float | None = None
     """The least mean live score of the agreeing frames; None where no passive detection runs."""
     search: SearchConfig = ONE_TO_ONE
+    passback: PassbackConfig = NO_PASSBACK
 
     @property
     def strictest(self) -> OperatingPoint:
@@ -110,6 +114,7 @@ class Passage:
     identification: Identification | None = None
     used_before: bool = False
     tries_exhausted: bool = False
+    passback: Passback = Passback.CLEAR
     challenge: Challenge | None = None
     liveness: Liveness = Liveness.NOT_ASKED
     live: float | None = None

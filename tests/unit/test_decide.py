@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import itertools
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from edge.decide.verdict import (
     Lane,
     Liveness,
     Membership,
+    Passback,
     Payment,
     Reason,
     Refer,
@@ -214,10 +217,52 @@ def test_every_verdict_says_why_and_every_denial_can_be_contested(verdicts) -> N
         ),
         ({}, Grant(Lane.STANDARD, True, (Reason.TIER_STANDARD,))),
         ({"tier": Tier.PRIORITY}, Grant(Lane.PRIORITY, True, (Reason.TIER_PRIORITY,))),
+        ({"passback": Passback.STAFF}, Refer(Elsewhere.STAFF, (Reason.ENTERED_BEFORE,))),
+        ({"passback": Passback.SECOND_FACTOR}, StepUp((Reason.ENTERED_BEFORE,))),
+        (
+            {"passback": Passback.SECOND_FACTOR, "second_factor": SecondFactor.GOOD},
+            Grant(
+                Lane.STANDARD,
+                True,
+                (Reason.TIER_STANDARD, Reason.SECOND_FACTOR_GOOD, Reason.ENTERED_BEFORE),
+            ),
+        ),
+        (
+            {"passback": Passback.NOTED},
+            Grant(Lane.STANDARD, True, (Reason.TIER_STANDARD, Reason.ENTERED_BEFORE)),
+        ),
+        (
+            {"passback": Passback.STAFF, "restriction": RestrictionState.VERIFIED},
+            Deny("", ContestCode(""), (Reason.RESTRICTION,)),
+        ),
     ],
 )
 def test_each_row_of_the_table_leads_to_its_verdict(changes: dict[str, object], verdict: object) -> None:
     assert decide(given(**changes)) == verdict
+
+
+def test_passback_only_ever_asks_for_a_pin_or_staff_and_never_denies_or_loosens() -> None:
+    """Over every input but those whose rows come first: emergency, gate, and what a payment needs."""
+    seen = Counter()
+    for c in PRODUCT:
+        if c.emergency or c.gate is not GateState.READY or not c.central_answers:
+            continue
+        without = decide(c)
+        for again in set(Passback) - {Passback.CLEAR}:
+            found = decide(replace(c, passback=again))
+            if type(found) is type(without) and replace(found, reasons=()) == replace(without, reasons=()):
+                assert set(found.reasons) - set(without.reasons) <= {Reason.ENTERED_BEFORE}
+                continue
+            seen[type(without).__name__, again, type(found).__name__] += 1
+            assert found.reasons[0] is Reason.ENTERED_BEFORE
+            assert not isinstance(without, Deny)
+            if again is Passback.SECOND_FACTOR:
+                assert isinstance(found, StepUp)
+                assert c.second_factor is SecondFactor.NOT_GIVEN
+            else:
+                assert (again, found.to) == (Passback.STAFF, Elsewhere.STAFF)
+    assert {before for before, _, _ in seen} == {"Grant", "StepUp", "Refer"}
+    assert {after for _, _, after in seen} == {"StepUp", "Refer"}
 
 
 def test_there_is_one_door_to_grant_and_one_to_deny() -> None:

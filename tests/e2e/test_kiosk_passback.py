@@ -1,0 +1,43 @@
+"""A whole kiosk that asks for the PIN when a member enters again without having left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from central.adapters.broker import free_port
+from edge.decide.passback import PassbackConfig
+from edge.enact.release import ReleaseConfig
+from scripts.stage import Staging
+from tests.e2e.lane import OPEN_MS, Lane, open_lane
+from wire.messages import GateOutcome
+
+
+@pytest.fixture
+async def lane(tmp_path: Path) -> AsyncIterator[Lane]:
+    staging = Staging(
+        release=ReleaseConfig(open_ms=OPEN_MS, linger_ms=0),
+        mqtt_port=free_port(),
+        head_every_s=3600,
+        passback=PassbackConfig(mode="second_factor"),
+    )
+    async with open_lane(tmp_path, staging) as lane:
+        yield lane
+
+
+async def test_who_enters_twice_is_asked_for_the_pin_and_who_turned_back_is_not(lane: Lane) -> None:
+    lane.person.walks = False
+    turned_back = await lane.passes("amber")
+    assert (turned_back.verdict, turned_back.gate_outcome) == ("grant", GateOutcome.TIMED_OUT)
+    lane.person.walks = True
+    first = await lane.passes("amber")
+    assert (first.verdict, first.circumstances.passback) == ("grant", "clear")
+    assert first.gate_outcome is GateOutcome.PASSED
+    again = await lane.passes("amber", pin=True)
+    assert (again.verdict, again.gate_outcome) == ("grant", GateOutcome.PASSED)
+    assert again.circumstances.passback == "second_factor"
+    assert {"second_factor_good", "entered_before"} <= set(again.reasons)
+    stored = (await lane.records())[again.passage]
+    assert stored == again
