@@ -14,6 +14,11 @@ WITHOUT_INPUTS = ["modbus-bare", "osdp", "lcus"]
 EVERY_WAY = (Direction.ENTRY, Direction.EXIT)
 
 
+@pytest.fixture(autouse=True)
+def _soon_tried_again(monkeypatch):
+    monkeypatch.setattr("firmware_bridge.drivers.relay.RETRY_FIRST_S", 0.02)
+
+
 def every(names):
     return pytest.mark.parametrize("name", names)
 
@@ -36,11 +41,11 @@ async def test_a_release_opens_one_way_and_closes_by_itself(name, tmp_path):
 async def test_a_second_release_while_open_is_refused_and_opens_nothing(name, tmp_path):
     async with rig(name, tmp_path) as lane:
         await lane.next()
-        assert await lane.open(1, open_ms=1_000) == Accepted()
+        assert await lane.open(1) == Accepted()
         busy = await lane.open(2, direction=Direction.EXIT)
         assert busy == Refused(RefusedBecause.BUSY)
         await lane.until_unlocked(Direction.ENTRY)
-        lane.pass_time(1_000)
+        lane.pass_time(OPEN_MS)
         assert isinstance(await lane.next(), ENDS)
         await lane.until_unlocked()
         assert await lane.open(2, direction=Direction.EXIT) == Accepted()

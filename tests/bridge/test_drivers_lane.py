@@ -263,4 +263,4 @@ class AnyHour(RuleBasedStateMachine):
 
 
 TestAnyHour = AnyHour.TestCase
-TestAnyHour.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestAnyHour.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
