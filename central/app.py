@@ -288,8 +288,11 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
     """
     settings = config.settings
     async with contextlib.AsyncExitStack() as stack:
-        desk = stack.enter_context(open_desk(config, dice))
-        desk.feeds.refresh()
+        # In threads: other sites of this process are to be served meanwhile.
+        opening = open_desk(config, dice)
+        desk = await asyncio.to_thread(opening.__enter__)
+        stack.push(opening.__exit__)
+        await asyncio.to_thread(desk.feeds.refresh)
         embedded: EmbeddedBroker | None = None
         broker = BrokerAddress(settings.mqtt.host, settings.mqtt.port)
         if settings.mqtt.embedded:

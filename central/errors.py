@@ -6,7 +6,8 @@ CentralError
 ├── ConflictError          it exists already, or is not in the state the change needs
 ├── RefusedError           a rule says no: a signature, a bound, a missing consent
 ├── SecretsError           a key file is missing, readable by others, or of the wrong length
-└── StorageError           the database cannot be opened
+├── StorageError           the database cannot be opened
+└── LeaseError             a site's database does not answer, or ended the worker's connection
 """
 
 from __future__ import annotations
@@ -88,4 +89,14 @@ class StorageError(CentralError):
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path}: {why}; restore a backup, then run `stile central restored`")
         self.path = path
+        self.why = why
+
+
+class LeaseError(CentralError):
+    """A worker cannot have, or keep, the lease of a site."""
+
+    def __init__(self, site: str, database: str, why: str) -> None:
+        super().__init__(f"{site}: {database}: {why}; see that PostgreSQL runs, and the way to it")
+        self.site = site
+        self.database = database
         self.why = why

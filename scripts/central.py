@@ -24,6 +24,7 @@ from scripts import (
 )
 from scripts.central_broker import broker_config
 from scripts.central_desk import DEFAULT_CONFIG, ConfigFile, expected_errors
+from scripts.central_work import work
 from scripts.output import AsJson, log_warnings, tell_json
 from wire.ids import (
     parse_kiosk_id,
@@ -52,6 +53,7 @@ app.command("broker-config")(broker_config)
 kiosk_app.command("command")(central_kiosk.command)
 kiosk_app.command("set")(central_kiosk.set_settings)
 kiosk_app.command("show")(central_kiosk.show)
+app.command("work")(work)
 
 
 def _tell(found: Mapping[str, object], *, as_json: bool, plain: str) -> None:
