@@ -35,6 +35,7 @@ from models.manifest import MaxFmr
 from models.registry import open_pack
 from scripts.bench_cache import tell_cache
 from scripts.bench_gate import measure_gate, measured_only
+from scripts.bench_ingest import tell_ingest
 from scripts.bench_kiosk import KioskCost, measure_kiosk
 from scripts.bench_laps import Spread, peak_mb
 from scripts.bench_peers import FACE_RECOGNITION, PEERS, PeerEnvironment, compare, peer_environment
@@ -250,9 +251,18 @@ def main(
         int | None,
         typer.Option(min=1, max=1_000_000, help="Fill a cache of so many standings, and nothing else."),
     ] = None,
+    ingest: Annotated[
+        bool, typer.Option("--ingest", help="Commit records as central does, and nothing else.")
+    ] = False,
+    database: Annotated[
+        str | None, typer.Option(help="With --ingest: the URL of an empty PostgreSQL database, too.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure speed, memory and start of the kiosk on this machine, in about a minute."""
+    if ingest or database is not None:
+        tell_ingest(database, as_json=as_json)
+        return
     if cache is not None:
         tell_cache(cache, as_json=as_json)
         return

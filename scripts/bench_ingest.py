@@ -1,20 +1,28 @@
-"""How many records a second central commits: signed batches in, committed, signed receipts out; no network.
+"""`stile bench --ingest`: how many records a second central commits, and the room they take.
 
-As central does it, payloads of several kiosks are answered on one event loop, one batch of each at a time.
+Signed batches in, committed, signed receipts out; no network. As central does it, payloads of several kiosks
+are answered on one event loop, one batch of each at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import create_engine, make_url, text
 
 from central.app import Desk, Switchboard, init_central, load_config, open_desk
+from central.errors import CentralError, RefusedError
 from central.service.kiosks import BrokerAddress
+from scripts.output import EXIT_UNUSABLE, fail, tell_json
 from wire import chain, topics
 from wire.codec import encode
 from wire.ids import BootId, GateId, KioskId, PassageId, Purpose, ReasonCode, RecordId, SubjectId
@@ -34,23 +42,45 @@ from wire.signing import Signer, sign_chain_head
 from wire.topics import TopicKind
 
 KIOSKS = 16
-BATCHES = 12
-"""A kiosk, of 128 records each: 24,576 records in all, some 5 s."""
+BATCHES: Mapping[int, int] = {BATCH_MAX_RECORDS: 12, 16: 24}
+"""Records of a batch (a backlog's, and those of everyday), and how many such batches each kiosk sends."""
 SEED = 20
 NOBODY = BrokerAddress("127.0.0.1", 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
-    """What committing took."""
+class Rate:
+    """What committing batches of one size took."""
 
+    batch_records: int
     records: int
     seconds: float
 
     def as_json(self) -> dict[str, float]:
         """The keys of the report."""
-        per_s = round(self.records / self.seconds)
-        return {"records": self.records, "seconds": round(self.seconds, 2), "records_per_s": per_s}
+        return {
+            "batch_records": self.batch_records,
+            "records": self.records,
+            "seconds": round(self.seconds, 2),
+            "records_per_s": round(self.records / self.seconds),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What committing took, by size of batch, and the bytes on disk that a record takes, with its indices."""
+
+    rates: tuple[Rate, ...]
+    disk_bytes_per_record: int
+
+    def as_json(self) -> dict[str, object]:
+        """The keys of the report; `records_per_s` is that of the largest batches."""
+        told = [rate.as_json() for rate in self.rates]
+        return {
+            "records_per_s": told[0]["records_per_s"],
+            "batches": told,
+            "disk_bytes_per_record": self.disk_bytes_per_record,
+        }
 
 
 def _record(kiosk: KioskId, number: int, dice: random.Random) -> PassRecord:
@@ -93,7 +123,9 @@ def _record(kiosk: KioskId, number: int, dice: random.Random) -> PassRecord:
     )
 
 
-def _payloads(desk: Desk, name: str, dice: random.Random) -> list[tuple[topics.Address, bytes]]:
+def _payloads(
+    desk: Desk, name: str, batch_records: int, dice: random.Random
+) -> list[tuple[topics.Address, bytes]]:
     """A kiosk paired with central, and its batches, signed."""
     code = desk.kiosks.add(KioskId(name), Purpose("ride"))
     signer = Signer.from_seed(dice.randbytes(32))
@@ -103,9 +135,9 @@ def _payloads(desk: Desk, name: str, dice: random.Random) -> list[tuple[topics.A
     )
     kiosk, address = KioskId(name), topics.kiosk_topic(TopicKind.RECORD, desk.context.site, KioskId(name))
     link, payloads = chain.genesis(kiosk), []
-    for first in range(1, BATCHES * BATCH_MAX_RECORDS, BATCH_MAX_RECORDS):
+    for first in range(1, BATCHES[batch_records] * batch_records, batch_records):
         records, before = [], link
-        for number in range(first, first + BATCH_MAX_RECORDS):
+        for number in range(first, first + batch_records):
             records.append(chain.chained(link, number, _record(kiosk, number, dice), dice.randbytes(16)))
             link = records[-1].link
         head = sign_chain_head(kiosk, records[-1].sequence, link, signer)
@@ -115,22 +147,33 @@ def _payloads(desk: Desk, name: str, dice: random.Random) -> list[tuple[topics.A
 
 
 def measure_ingest(folder: Path, database: str | None = None) -> Ingested:
-    """Commit the batches into a new SQLite file in `folder`, or an empty PostgreSQL database at a URL."""
+    """Commit batches into a new SQLite file in `folder`, or an empty PostgreSQL database at a URL.
+
+    Raises RefusedError for a database that is in use, StorageError for one that cannot be opened.
+    """
     config = load_config(init_central(folder, "bench", "north", "ride"))
     if database is not None:
         config = msgspec.structs.replace(
             config, settings=msgspec.structs.replace(config.settings, database=database)
         )
     with open_desk(config) as desk:
+        if desk.kiosks.all():
+            raise RefusedError("this database is in use: give an empty one, made for measuring")
         dice = random.Random(SEED)  # noqa: S311 the same records in every run
-        kiosks = [_payloads(desk, f"bench-{number}", dice) for number in range(KIOSKS)]
-        switchboard = Switchboard(desk)
-        started_s = time.perf_counter()
-        asyncio.run(_answer_all(switchboard, kiosks))
-        took_s = time.perf_counter() - started_s
+        rates = tuple(_rate(desk, batch_records, dice) for batch_records in BATCHES)
         committed = sum(report.records for report in desk.records.verify() if report.broken_at is None)
-    assert committed == KIOSKS * BATCHES * BATCH_MAX_RECORDS
-    return Ingested(committed, took_s)
+    assert committed == sum(rate.records for rate in rates)
+    return Ingested(rates, _disk_bytes(config.database) // committed)
+
+
+def _rate(desk: Desk, batch_records: int, dice: random.Random) -> Rate:
+    kiosks = [
+        _payloads(desk, f"bench-{batch_records}-{number}", batch_records, dice) for number in range(KIOSKS)
+    ]
+    started_s = time.perf_counter()
+    asyncio.run(_answer_all(Switchboard(desk), kiosks))
+    took_s = time.perf_counter() - started_s
+    return Rate(batch_records, KIOSKS * BATCHES[batch_records] * batch_records, took_s)
 
 
 async def _answer_all(switchboard: Switchboard, kiosks: list[list[tuple[topics.Address, bytes]]]) -> None:
@@ -141,3 +184,38 @@ async def _answer_all(switchboard: Switchboard, kiosks: list[list[tuple[topics.A
     async with asyncio.TaskGroup() as group:
         for payloads in kiosks:
             group.create_task(one(payloads))
+
+
+def _disk_bytes(where: Path | str) -> int:
+    """What the records and their chain heads take; in SQLite, all of the file."""
+    if isinstance(where, Path):
+        return where.stat().st_size
+    engine = create_engine(make_url(where).set(drivername="postgresql+pg8000"))
+    try:
+        with engine.connect() as connection:
+            sizes = "SELECT pg_total_relation_size('records') + pg_total_relation_size('chain_heads')"
+            return int(connection.execute(text(sizes)).scalar_one())
+    finally:
+        engine.dispose()
+
+
+def tell_ingest(database: str | None, *, as_json: bool) -> None:
+    """Measure SQLite, and PostgreSQL where a database is given, and say what was found."""
+    report: dict[str, dict[str, object]] = {}
+    try:
+        with Console(stderr=True).status("committing records, some 30 s"):
+            for name, url in (("sqlite", None), ("postgresql", database)):
+                if url is not None or name == "sqlite":
+                    with tempfile.TemporaryDirectory(prefix="stile-ingest-") as folder:
+                        report[name] = measure_ingest(Path(folder), url).as_json()
+    except CentralError as error:
+        fail(error, EXIT_UNUSABLE)
+    if as_json:
+        tell_json({"ingest": report})
+        return
+    table = Table("database", "records a batch", "records a second", "bytes on disk each")
+    for name, found in report.items():
+        for rate in found["batches"]:  # type: ignore[attr-defined]
+            each = (rate["batch_records"], rate["records_per_s"], found["disk_bytes_per_record"])
+            table.add_row(name, *(f"{value:,}" for value in each))
+    Console().print(table)
