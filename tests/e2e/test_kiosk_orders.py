@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -148,10 +149,18 @@ async def test_a_wish_is_taken_up_while_the_kiosk_runs_and_shown_beside_what_it_
     assert (rows["screen.language"]["reported"], rows["camera.fps"]["reported"]) == ("de", "30")
     assert rows["camera.fps"]["remark"] == "needs_restart"
     assert rows["zone.min_face_height_px"]["remark"] == "not_settable"
+    assert await spoken(lane) == "de", "the page that is served speaks it already"
     back = await stile(lane, "set", KIOSK, *(f"{each.partition('=')[0]}=" for each in wish))
     await eventually(lambda: desk.shadows.of(KIOSK).reported_version == back["version"], "and back")
     assert lane.kiosk.rules.release.linger_ms == lane.stage.config.release.linger_ms
     assert not [row for row in (await shown()).values() if row["desired"] or row["remark"]]
+    assert await spoken(lane) == "en"
+
+
+async def spoken(lane: Lane) -> str:
+    """The language in which the kiosk's own screen begins."""
+    async with httpx.AsyncClient(base_url=lane.stage.kiosk.screen_url) as browser:
+        return (await browser.get("/messages.json")).json()["default"]
 
 
 # --- one kiosk's orders, without camera and gate
