@@ -25,6 +25,7 @@ from edge.adapters.screen.web import WebScreen
 from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.shadow import Shadow, read_desired, wished
 from edge.adapters.sim import ClipDevice, clip_camera
+from edge.adapters.timetable import Timetable
 from edge.adapters.tls import TlsFiles, chosen_files
 from edge.adapters.tls import probe as probe_tls
 from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
@@ -225,6 +226,9 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         Shadow(uplink.link, folder, own, config, lambda changed: _take_up(changed, kiosk, uplink, screen))
         uplink.reporter.presence = Presence.READY
         StaffOrders(folder, GateId(config.gate.id), kiosk, uplink.clock, uplink.commands)
+        if config.opening.times:
+            opening = asyncio.create_task(_timetable(config, kiosk, uplink).run(), name="timetable")
+            stack.push_async_callback(_ended, opening)
         uplink.reporter.notes = lambda: (
             *_notes(config, pack, gate, camera, search),
             *(("lane_closed",) if kiosk.lane_closed else ()),
@@ -239,6 +243,13 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+
+
+def _timetable(config: KioskConfig, kiosk: Kiosk, uplink: Uplink) -> Timetable:
+    try:
+        return Timetable(config.opening, kiosk, uplink.clock)
+    except ValueError as error:
+        raise ConfigError("opening.zone", config.opening.zone, str(error)) from error
 
 
 def _take_up(config: KioskConfig, kiosk: Kiosk, uplink: Uplink, screen: WebScreen) -> None:

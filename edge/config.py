@@ -23,6 +23,7 @@ from edge.decide.passback import PassbackConfig
 from edge.decide.standing import StandingConfig
 from edge.enact.gate import GateSection as GateSection
 from edge.enact.keeping import RecordsConfig
+from edge.enact.opening import OpeningConfig, TimesError, parse_times
 from edge.enact.release import ReleaseConfig
 from edge.errors import ConfigError
 
@@ -111,6 +112,7 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     standing: StandingConfig = StandingConfig()
     passback: PassbackConfig = PassbackConfig()
     release: ReleaseConfig = ReleaseConfig()
+    opening: OpeningConfig = OpeningConfig()
     records: RecordsConfig = RecordsConfig()
     screen: ScreenSection = ScreenSection()
     broker: BrokerSection | None = None
@@ -183,6 +185,10 @@ def require_agreement(
             'cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), or use '
             'gate.driver = "own"; docs/GATES.md',
         )
+    try:
+        parse_times(config.opening.times)
+    except TimesError as error:
+        raise ConfigError(at("opening", "times"), error.text, str(error)) from error
     if config.passback.mode != "off" and not config.gate.reports_passage:
         raise ConfigError(
             at("passback", "mode"),
