@@ -185,7 +185,9 @@ class Reporter:
             if due and self._link.say(TopicKind.STATE, state):
                 self._told, state_at = state, now + STATE_AGAIN_S
                 self._confirm_at = None if confirms else self._confirm_at
-                self._roll_call = None if called is not None else self._roll_call
+                if called is not None:
+                    self._roll_call = None
+                    self._sender.hurry()  # after the jitter, so that a city's kiosks do not all send at once
             if now >= health_at:
                 self._link.say(TopicKind.HEALTH, self.health())
                 health_at = now + HEALTH_EVERY_S

@@ -42,6 +42,11 @@ class Sender:
         self._outbox.rewind()
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Central has just come back: what waits for a later try is sent now, but not at a standstill."""
+        if self._wait_s > self._timeout_s and self._outbox.standstill is None:
+            self._start_over()
+
     def _hear(self, received: Received, retained: bool) -> None:
         if isinstance(received.message, Receipt) and not retained:
             self._receipts.append(received.message)
