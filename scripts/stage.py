@@ -70,8 +70,8 @@ READY_WITHIN_S = 20.0
 SETTLED_WITHIN_S = 30.0
 """How long a pass may take after its scene has ended; every time-out of a passage is shorter."""
 POLL_S = 0.05
-ACQUIRE_MAX_MS, PIN_MAX_MS, TTL_MAX_MS = 60_000, 120_000, 10_000
-"""The bounds of `confirm.acquire_ms`, `confirm.pin_ms` and `release.ttl_ms`."""
+ACQUIRE_MAX_MS, PIN_MAX_MS, TTL_MAX_MS, GAP_MAX_MS = 60_000, 120_000, 10_000, 2_000
+"""The bounds of `confirm.acquire_ms`, `confirm.pin_ms`, `release.ttl_ms` and `tracking.max_gap_ms`."""
 FARES_FOR = {Tier.PRIORITY: (25, EventOutcome.KEPT), Tier.STANDARD: (3, EventOutcome.KEPT)}
 """Events that lead to a tier on the example scorecard; anything else is made of unpaid fares."""
 UNPAID_FARES = 5
@@ -111,15 +111,22 @@ class Staging:
 
 
 def patient(times: int) -> Staging:
-    """For a machine so many times slower: slower people, and deadlines as long as the config allows."""
+    """For a machine so many times slower: slower people, and deadlines as long as the config allows.
+
+    Past eight times, a frame takes longer than a face may be out of sight, and no second one follows it: one
+    frame decides there.
+    """
     confirm, release = ConfirmConfig(), ReleaseConfig()
+    gap_ms = times * TrackingConfig().max_gap_ms
     return Staging(
         confirm=msgspec.structs.replace(
             confirm,
+            frames=confirm.frames if gap_ms <= GAP_MAX_MS else 1,
             acquire_ms=min(times * confirm.acquire_ms, ACQUIRE_MAX_MS),
             pin_ms=min(times * confirm.pin_ms, PIN_MAX_MS),
         ),
         release=msgspec.structs.replace(release, ttl_ms=min(times * release.ttl_ms, TTL_MAX_MS)),
+        tracking=TrackingConfig(max_gap_ms=min(gap_ms, GAP_MAX_MS)),
         patience=times,
     )
 

@@ -95,9 +95,7 @@ class FleetTables(Database):
 
 
 def _sighting(row: Row[Any]) -> Sighting:
-    return Sighting(
-        row.kiosk, row.presence, row.boot_id, row.seen_at_ms, row.pack_digest, row.recipe_digest
-    )
+    return Sighting(row.kiosk, row.presence, row.boot_id, row.seen_at_ms, row.pack_digest, row.recipe_digest)
 
 
 def _kiosk(row: Row[Any]) -> Kiosk:
