@@ -6,7 +6,7 @@ reaches the lines that free the gate for fire, emergency or request to exit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -235,29 +235,13 @@ class Controller:
     # --- releases -------------------------------------------------------------------------------------
 
     def _judge(self, release: messages.Release) -> Answer:
-        ahead_ms = uptime_difference(release.not_after_ms, self._now_ms)
-        is_full = len(self._nonces) >= messages.NONCES_KEPT
-        late = next((nonce for nonce, until_ms in self._nonces.items() if self._is_late(until_ms)), None)
-        checks = (
-            (release.passage_id == messages.NO_PASSAGE, Answer.MALFORMED),
-            (release.nonce in self._nonces, Answer.ALREADY),
-            (ahead_ms < 0, Answer.LATE),
-            (ahead_ms > messages.RELEASE_AHEAD_MAX_MS, Answer.TOO_FAR_AHEAD),
-            (bool(self.inputs & _LIFE), Answer.FREE),
-            (self.fault is not Fault.NONE, Answer.FAULT),
-            (self._host_is_silent(), Answer.SAFE),
-            (self._release is not None, Answer.BUSY),
-            (
-                self.transport.events_waiting >= messages.EVENTS_KEPT - messages.EVENTS_RESERVED,
-                Answer.EVENTS_FULL,
-            ),
-            (is_full and late is None, Answer.NONCES_FULL),
-        )
-        for applies, answer in checks:
-            if applies:
-                return answer
+        refused = next((answer for applies, answer in self._refusals(release) if applies), None)
+        if refused is not None:
+            return refused
         open_ms = min(max(release.open_ms, messages.OPEN_MIN_MS), messages.OPEN_MAX_MS)
-        if is_full and late is not None:
+        if self._nonces_are_full():
+            late = self._oldest_late_nonce()
+            assert late is not None
             del self._nonces[late]
         self._nonces[release.nonce] = release.not_after_ms
         self._release = _OpenRelease(
@@ -265,6 +249,28 @@ class Controller:
         )
         self._closed_by = None
         return Answer.ACCEPTED
+
+    def _refusals(self, release: messages.Release) -> Iterator[tuple[bool, Answer]]:
+        # One at a time: asking whether the host is silent may forget its heartbeat, and a release that is
+        # refused before that question must change nothing.
+        ahead_ms = uptime_difference(release.not_after_ms, self._now_ms)
+        yield release.passage_id == messages.NO_PASSAGE, Answer.MALFORMED
+        yield release.nonce in self._nonces, Answer.ALREADY
+        yield ahead_ms < 0, Answer.LATE
+        yield ahead_ms > messages.RELEASE_AHEAD_MAX_MS, Answer.TOO_FAR_AHEAD
+        yield bool(self.inputs & _LIFE), Answer.FREE
+        yield self.fault is not Fault.NONE, Answer.FAULT
+        yield self._host_is_silent(), Answer.SAFE
+        yield self._release is not None, Answer.BUSY
+        free_for_others = messages.EVENTS_KEPT - messages.EVENTS_RESERVED
+        yield self.transport.events_waiting >= free_for_others, Answer.EVENTS_FULL
+        yield self._nonces_are_full() and self._oldest_late_nonce() is None, Answer.NONCES_FULL
+
+    def _nonces_are_full(self) -> bool:
+        return len(self._nonces) >= messages.NONCES_KEPT
+
+    def _oldest_late_nonce(self) -> Nonce | None:
+        return next((nonce for nonce, until_ms in self._nonces.items() if self._is_late(until_ms)), None)
 
     def _is_late(self, until_ms: int) -> bool:
         # Or so old that uptime wrapped.

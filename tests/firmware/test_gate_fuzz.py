@@ -1,8 +1,10 @@
 """libFuzzer against the firmware, and the firmware against Python: both must say the same of every input."""
 
 import json
+import secrets
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from random import Random
 
@@ -15,8 +17,11 @@ from scripts.gate_header import FIRMWARE
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parent / "vectors" / "gate_frames.json").read_text())
+REGRESSIONS = tomllib.loads((HERE / "fuzz_regressions.toml").read_text())["regression"]
 SEED = 20_251_123
 RUNS = {"frame": 60_000, "auth": 4_000, "gate": 4_000}
+# Steered by what it compares, libFuzzer goes another way whenever the program's addresses change.
+REPEATABLE = ("-use_cmp=0", "-reload=0")
 LONG_S = 120
 SEEDS_OF_GATE = 400
 
@@ -89,6 +94,9 @@ def corpus_of(name, folder):
     corpus.mkdir()
     for number, seed in enumerate(seeds(name)):
         (corpus / f"seed-{number:03}").write_bytes(seed)
+    for row in REGRESSIONS:
+        if row["harness"] == name:
+            (corpus / row["name"].replace(" ", "-")).write_bytes(bytes.fromhex(row["input"]))
     return corpus
 
 
@@ -100,22 +108,30 @@ def check_agreement(name, corpus, folder, **options):
     lines = ran.stdout.split("\n")[:-1]
     assert len(lines) == len(paths) > 0
     for path, line in zip(paths, lines, strict=True):
-        assert line == TOLD[name](path.read_bytes()), path.read_bytes().hex()
+        assert line == TOLD[name](path.read_bytes()), f"{path.name}: {path.read_bytes().hex()}"
     return lines
 
 
-def fuzz(name, corpus, folder, *limits):
+def fuzzer(name, folder):
     clang = shutil.which("clang")
     if clang is None:
         pytest.skip("clang is missing: sudo apt install clang")
-    flags = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
-    program = compiled(clang, name, folder, *flags)
-    crashes = folder / "crash-"
+    return compiled(clang, name, folder, "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
+
+
+def fuzz(program, corpus, found, seed, *limits):
+    """The inputs that reached something new, in `found`; those of the corpus are tried in order of name."""
+    print(f"libFuzzer's seed: {seed}")
+    found.mkdir()
+    listed = found.with_suffix(".seeds")
+    listed.write_text(",".join(str(path) for path in sorted(corpus.iterdir())))
     ran = subprocess.run(
-        [program, f"-seed={SEED}", "-max_len=600", f"-artifact_prefix={crashes}", *limits, corpus],
+        [program, f"-seed={seed}", "-max_len=600", f"-seed_inputs=@{listed}",
+         f"-artifact_prefix={found}.crash-", *limits, found],
         capture_output=True, text=True,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3_000:]
+    return found
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -136,15 +152,24 @@ def test_a_firmware_that_differs_in_one_limit_is_seen(tmp_path):
 
 @pytest.mark.parametrize("name", TOLD)
 def test_a_short_fuzz_finds_nothing_and_both_agree_on_what_it_found(name, tmp_path):
-    corpus = corpus_of(name, tmp_path)
-    fuzz(name, corpus, tmp_path, f"-runs={RUNS[name]}")
-    check_agreement(name, corpus, tmp_path)
+    limits = (f"-runs={RUNS[name]}", *REPEATABLE)
+    found = fuzz(fuzzer(name, tmp_path), corpus_of(name, tmp_path), tmp_path / "found", SEED, *limits)
+    check_agreement(name, found, tmp_path)
+
+
+def test_a_short_fuzz_tries_the_same_inputs_every_time(tmp_path):
+    program, corpus = fuzzer("gate", tmp_path), corpus_of("gate", tmp_path)
+    limits = (f"-runs={RUNS['gate']}", *REPEATABLE)
+    first, again = (fuzz(program, corpus, tmp_path / name, SEED, *limits) for name in ("first", "again"))
+    # libFuzzer names a file by the hash of what is in it.
+    assert {path.name for path in first.iterdir()} == {path.name for path in again.iterdir()}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", TOLD)
 def test_a_long_fuzz_finds_nothing_and_both_agree_on_what_it_found(name, tmp_path):
-    corpus = corpus_of(name, tmp_path)
-    fuzz(name, corpus, tmp_path, f"-max_total_time={LONG_S}")
-    check_agreement(name, corpus, tmp_path)
+    seed = 1 + secrets.randbelow(1 << 31)
+    limit = f"-max_total_time={LONG_S}"
+    found = fuzz(fuzzer(name, tmp_path), corpus_of(name, tmp_path), tmp_path / "found", seed, limit)
+    check_agreement(name, found, tmp_path)
