@@ -27,6 +27,7 @@ from wire.messages import (
     StandingEntry,
     Tombstone,
 )
+from wire.packing import unpack_standings
 from wire.requests import Refusal
 from wire.topics import TopicKind
 from wire.values import SealedTemplate
@@ -123,7 +124,8 @@ class Rows:
 class Source:
     """A central with one purpose, and all that feeds want of its context.
 
-    `history` has the rows of each version that ever was.
+    `history` has the rows of each version that ever was, `cuts` the chunks that heads of it list: a restart
+    cuts the same rows anew, and `cut_anew` counts the chunks given that some head of theirs does not list.
     """
 
     gallery = MEMBERS
@@ -132,6 +134,8 @@ class Source:
         self.ledger = Ledger()
         self.clock_ms = ISSUED_MS
         self.history: dict[tuple[int, int], dict[SubjectId, StandingEntry]] = {}
+        self.cuts: dict[tuple[int, int], set[tuple[bytes, ...]]] = {}
+        self.cut_anew = 0
         self.restart()
 
     def now_ms(self) -> int:
@@ -171,6 +175,7 @@ class Source:
         head = self.head()
         place = (head.epoch, head.version)
         assert self.history.setdefault(place, dict(self.ledger.rows)) == self.ledger.rows
+        self.cuts.setdefault(place, set()).add(tuple(head.chunk_digests))
         return [*told, head]
 
     def head(self) -> Head:
@@ -191,6 +196,10 @@ class Source:
                 packed = self.feeds.chunk(kind, RIDE, epoch, version, index)
                 if isinstance(packed, Refusal):
                     return Refused(nonce, packed)
+                chunk = unpack_standings(packed)
+                assert chunk is not None
+                cuts = self.cuts.get((epoch, version), set())
+                self.cut_anew += any(cut[index : index + 1] != (chunk.digest,) for cut in cuts)
                 return StandingChunk(nonce, epoch, version, index, packed)
         raise AssertionError(request)
 
