@@ -64,12 +64,14 @@ async def earlier_life(rig: Rig, kiosk: Kiosk) -> AsyncIterator[asyncio.Event]:
 
 async def holds(rig: Rig, own: BootId) -> None:
     """Central and whoever comes to the broker now know the later life, and that it is ready."""
-    sightings = rig.central.desk.kiosks.sightings
-    await eventually(
-        lambda: (sightings()["gate-1"].presence, sightings()["gate-1"].boot_id) == ("ready", own)
-    )
-    stored = await stored_state(rig, KIOSK)
-    assert (stored.presence, stored.boot_id) == (Presence.READY, own)
+    wanted = (Presence.READY, own)
+    async with asyncio.timeout(20):
+        while True:
+            seen = rig.central.desk.kiosks.sightings()[KIOSK]
+            stored = await stored_state(rig, KIOSK)
+            if (seen.presence, seen.boot_id) == wanted == (stored.presence, stored.boot_id):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_a_will_sent_when_the_later_life_takes_the_name_over_hides_nothing(rig: Rig, kiosk: Kiosk):
