@@ -52,6 +52,7 @@ def sabotaged() -> Ran:
     return run_harness(*options, "--faults", "partition", saboteur="tests.harness.saboteurs:two_each")
 
 
+@pytest.mark.long  # whether each has an occasion in one short run is chance; the judge's own tests are exact
 @pytest.mark.parametrize("invariant", BROKEN)
 def test_code_that_breaks_an_invariant_is_noticed_and_told_where(sabotaged: Ran, invariant: Invariant):
     place = [broken.__name__ for broken in BREAKS].index(BROKEN[invariant])
@@ -63,6 +64,7 @@ def test_code_that_breaks_an_invariant_is_noticed_and_told_where(sabotaged: Ran,
     assert {(kiosk - 1) % WORKERS for kiosk in kiosks} == {worker}
 
 
+@pytest.mark.long
 def test_a_run_in_which_something_does_not_hold_ends_with_exit_code_1(sabotaged: Ran):
     assert (sabotaged.code, sabotaged.told["holds"]) == (1, False)
 
