@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from edge.adapters.clock import Clock
+from edge.adapters.clock import STEP_MAX_MS, Clock
 from edge.adapters.keyfile import write_secret
 from edge.adapters.link import Link
 from edge.passage.observations import StaffReleases
@@ -73,8 +73,12 @@ class Commands:
             return "retained_command"
         if now_ms is None:
             return "command_clock_unsure"
-        if now_ms > command.not_after_ms or command.not_after_ms - now_ms > LIFE_MAX_MS:
-            return "late_command" if now_ms > command.not_after_ms else "long_command"
+        if now_ms > command.not_after_ms:
+            return "late_command"
+        # The whole life is measured on central's clock alone; ours may be some seconds behind it.
+        life_ms, left_ms = command.not_after_ms - command.issued_at_ms, command.not_after_ms - now_ms
+        if life_ms > LIFE_MAX_MS or left_ms > LIFE_MAX_MS + STEP_MAX_MS:
+            return "long_command"
         if command.issued_at_ms < now_ms - self._clock.uptime_ms():
             return "command_before_start"  # an earlier life may have obeyed it already
         while self._seen and self._seen[0][0] < now_ms:

@@ -384,22 +384,39 @@ async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_forei
         await eventually(lambda: len(kiosk.host.orders) == 1)
         await send(rig, to, good)
         await send(rig, to, forge(to, order(b"b", life_ms=10), central))
-        await send(rig, to, forge(to, order(b"c", issued_ms=-60_000, life_ms=90_000), central))
-        await send(rig, to, forge(to, order(b"d", life_ms=600_000), central))
+        await send(rig, to, forge(to, order(b"c", issued_ms=-50_000, life_ms=60_000), central))
+        await send(rig, to, forge(to, order(b"d", life_ms=60_001), central))
+        await send(rig, to, forge(to, order(b"g", issued_ms=100_000, life_ms=60_000), central))
         await send(rig, to, forge(to, order(b"e"), STRANGER))
         rig.central.link._client.publish(to.topic, forge(to, order(b"f"), central), qos=1, retain=True)
         refused = {
             "replayed_command": 1,
             "late_command": 1,
             "command_before_start": 1,
-            "long_command": 1,
+            "long_command": 2,
             "unknown_key": 1,
         }
-        await eventually(lambda: all(uplink.link.ignored[reason] for reason in refused))
+        await eventually(lambda: all(uplink.link.ignored[reason] == times for reason, times in refused.items()))
         await eventually(lambda: len(kiosk.host.orders) == 2)  # the last one came live, and was obeyed
     async with kiosk.running() as uplink:
         await eventually(lambda: uplink.link.ignored["retained_command"] == 1)
         assert len(kiosk.host.orders) == 2
+
+
+async def test_a_command_with_the_longest_life_is_obeyed_by_a_kiosk_whose_clock_is_behind(
+    rig: Rig, kiosk: Kiosk
+):
+    context = rig.central.desk.context
+    to = topics.kiosk_topic(TopicKind.COMMAND, context.site, KIOSK)
+    async with kiosk.running() as uplink:
+        await filled(uplink)
+        now_ms = await eventually(uplink.clock.now_ms)
+        issued_ms = now_ms + 4_000
+        command = Command(
+            Nonce(b"a" * 16), issued_ms, issued_ms + 60_000, CommandAction.RELEASE_EXIT, None, "ada"
+        )
+        await send(rig, to, forge(to, command, context.identity.signer))
+        await eventually(lambda: kiosk.host.orders == [command])
 
 
 async def test_a_kiosk_says_how_it_is_at_birth_at_changes_at_roll_call_and_at_its_end(rig: Rig, kiosk: Kiosk):
