@@ -396,7 +396,9 @@ async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_forei
             "long_command": 2,
             "unknown_key": 1,
         }
-        await eventually(lambda: all(uplink.link.ignored[reason] == times for reason, times in refused.items()))
+        await eventually(
+            lambda: all(uplink.link.ignored[reason] == times for reason, times in refused.items())
+        )
         await eventually(lambda: len(kiosk.host.orders) == 2)  # the last one came live, and was obeyed
     async with kiosk.running() as uplink:
         await eventually(lambda: uplink.link.ignored["retained_command"] == 1)
