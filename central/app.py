@@ -33,7 +33,7 @@ from central.adapters.mqtt import MqttLink
 from central.adapters.store import Store
 from central.adapters.switchboard import LISTENS_TO, Desk, Outgoing, Switchboard
 from central.adapters.telling import Telling
-from central.adapters.tls import TlsFiles, look_at_files, open_context
+from central.adapters.tls import look_at_files, open_context
 from central.config import LoadedConfig, load_config
 from central.restriction import Terms, issue
 from central.review import Case, Matter, Outcome, rule
@@ -52,6 +52,7 @@ from central.service.standings import Standings
 from wire import topics
 from wire.ids import OperatorId, Purpose, ReviewerId, parse_operator_id, parse_purpose, parse_site_id
 from wire.signing import Signer
+from wire.tls import TlsFiles
 from wire.topics import Address
 from wire.values import Restriction
 

@@ -26,7 +26,7 @@ from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.shadow import Shadow, read_desired, wished
 from edge.adapters.sim import ClipDevice, clip_camera
 from edge.adapters.timetable import Timetable
-from edge.adapters.tls import TlsFiles, chosen_files
+from edge.adapters.tls import chosen_files
 from edge.adapters.tls import probe as probe_tls
 from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
 from edge.capture.detection import ZoneConfig
@@ -50,6 +50,7 @@ from models.manifest import MaxFmr
 from models.registry import Pack, open_pack
 from wire.ids import GateId
 from wire.messages import Presence
+from wire.tls import TlsFiles
 from wire.values import IMAGES_MAX
 
 __all__ = [

@@ -5,7 +5,10 @@ Messages are signed end to end, so TLS keeps the broker to those it knows; it is
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -28,6 +31,29 @@ def kiosk_identity(site: SiteId, kiosk: KioskId) -> str:
 def central_identity(site: SiteId) -> str:
     """The name in central's certificate; the colon that it lacks keeps kiosks from being called so."""
     return str(site)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The CA, this client's certificate and key, all PEM; `server_name` when the broker has another."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    server_name: str | None = None
+
+
+class BrokerContext(ssl.SSLContext):
+    """A context that expects one name, whatever address paho connects to."""
+
+    server_name: str | None = None
+
+    def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """The socket after its handshake, or closed: paho would leave it open when that fails."""
+        options["do_handshake_on_connect"] = True
+        if self.server_name is not None:
+            options["server_hostname"] = self.server_name
+        return super().wrap_socket(sock, *args, **options)
 
 
 @dataclass(frozen=True, slots=True)

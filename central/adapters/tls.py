@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from central.adapters.certificates import read_private
 from central.errors import SecretsError
-from wire.tls import FileTrouble, Validity, look_at
+from wire.tls import BrokerContext, FileTrouble, TlsFiles, Validity, look_at
 
 _REMEDY = "`stile central broker-config` makes it"
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """The CA, central's certificate and key, all PEM; `server_name` when the certificate has another."""
-
-    ca: Path
-    certificate: Path
-    key: Path
-    server_name: str | None = None
-
-
-class BrokerContext(ssl.SSLContext):
-    """A context that expects one name, whatever address paho connects to."""
-
-    server_name: str | None = None
-
-    def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> ssl.SSLSocket:
-        """The socket after its handshake, or closed: paho would leave it open when that fails."""
-        options["do_handshake_on_connect"] = True
-        if self.server_name is not None:
-            options["server_hostname"] = self.server_name
-        return super().wrap_socket(sock, *args, **options)
 
 
 def _public(path: Path) -> bytes:

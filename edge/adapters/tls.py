@@ -8,9 +8,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -25,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from edge.adapters.keyfile import RandomBytes, read_secret, write_secret
 from edge.errors import StoreError
-from wire.tls import FileTrouble, Validity, explained, look_at
+from wire.tls import BrokerContext, FileTrouble, TlsFiles, Validity, explained, look_at
 
 CA_FILE, CERTIFICATE_FILE, KEY_FILE = "broker-ca.crt", "broker.crt", "broker.key"
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -36,29 +35,6 @@ _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
 SILENT_S = 0.5
 _REMEDY = "give the file under [broker], or pair this kiosk anew"
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """The CA, this kiosk's certificate and key, all PEM; `server_name` when the broker has another."""
-
-    ca: Path
-    certificate: Path
-    key: Path
-    server_name: str | None = None
-
-
-class BrokerContext(ssl.SSLContext):
-    """A context that expects one name, whatever address paho connects to."""
-
-    server_name: str | None = None
-
-    def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> ssl.SSLSocket:
-        """The socket after its handshake, or closed: paho would leave it open when that fails."""
-        options["do_handshake_on_connect"] = True
-        if self.server_name is not None:
-            options["server_hostname"] = self.server_name
-        return super().wrap_socket(sock, *args, **options)
 
 
 def make_key(random_bytes: RandomBytes) -> bytes:

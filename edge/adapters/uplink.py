@@ -28,11 +28,12 @@ from edge.adapters.pins import CentralPins
 from edge.adapters.renewal import Renewal
 from edge.adapters.reporter import About, Reporter
 from edge.adapters.sender import RECEIPT_TIMEOUT_S, Sender
-from edge.adapters.tls import TlsFiles, chosen_files, open_context
+from edge.adapters.tls import chosen_files, open_context
 from edge.decide.standing import StandingConfig
 from edge.enact.keeping import RecordsConfig
 from wire.ids import BootId
 from wire.messages import Presence
+from wire.tls import TlsFiles
 
 OUTBOX_FILE = "outbox.sqlite3"
 CACHE_FILE = "cache.sqlite3"

@@ -17,13 +17,14 @@ from edge.adapters.clock import Clock as KioskClock
 from edge.adapters.link import Link
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from edge.adapters.pairing import Identity, load_identity
-from edge.adapters.tls import TlsFiles, files_in, open_context
+from edge.adapters.tls import files_in, open_context
 from edge.adapters.uplink import Uplink
 from tests.broker.brokers import RunningBroker, running_broker
 from tests.broker.central_rig import Clock, Rig, new_config, running
 from tests.e2e.kiosk_rig import Host, Kiosk, eventually, filled, paired
 from tests.unit.wire_samples import pass_record
 from wire.ids import KioskId, PassageId, RecordId
+from wire.tls import TlsFiles
 from wire.topics import TopicKind, kiosk_topic
 
 Heard = tuple[str, bytes, bool]

@@ -18,12 +18,13 @@ from central.adapters.certificates import BrokerAuthority, Pair
 from central.app import utc_ms
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from edge.adapters.renewal import LEFT, Renewal, due
-from edge.adapters.tls import BrokerContext, TlsFiles, files_in, look_at_files, open_context, probe
+from edge.adapters.tls import files_in, look_at_files, open_context, probe
 from tests.broker.brokers import TLS_HOST, Mosquitto
 from tests.broker.contract_lane import Lane, open_lane
 from tests.e2e.kiosk_rig import enrol, eventually
 from wire import topics
 from wire.ids import KioskId, Purpose
+from wire.tls import BrokerContext, TlsFiles
 from wire.topics import RULES, TopicKind, kiosk_topic
 from wire.values import Role
 
