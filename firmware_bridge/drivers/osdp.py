@@ -16,10 +16,11 @@ from typing import Any, Final
 import osdp
 
 from firmware_bridge.drivers.capabilities import capabilities_of
+from firmware_bridge.drivers.keyfile import read_hex_key
 from firmware_bridge.drivers.lane import Lane, Wanted
 from firmware_bridge.drivers.line import SerialLine
 from firmware_bridge.drivers.relay import Reading, RelayGate
-from firmware_bridge.errors import BoardError, GateKeyError, PortUnavailableError
+from firmware_bridge.errors import BoardError, PortUnavailableError
 from firmware_bridge.gate import Direction
 
 KEY_SIZE: Final = 16
@@ -181,24 +182,8 @@ class _Channel(osdp.Channel):  # type: ignore[misc]
         self._line.close()
 
 
-def read_scbk(key_file: Path) -> bytes:
-    """The 16 bytes of a secure channel base key; raises GateKeyError saying what to do."""
-    try:
-        if key_file.stat().st_mode & 0o077:
-            raise GateKeyError(f"key file {key_file}", "open to other users", "of mode 600")
-        key = bytes.fromhex(key_file.read_text(encoding="ascii"))
-    except OSError as error:
-        why = error.strerror or "unreadable"
-        raise GateKeyError(f"key file {key_file}", why, "a readable file") from error
-    except ValueError as error:
-        raise GateKeyError(f"key file {key_file}", "not hexadecimal", "32 hexadecimal digits") from error
-    if len(key) != KEY_SIZE:
-        raise GateKeyError(f"key file {key_file}", f"{len(key)} bytes long", "32 hexadecimal digits")
-    return key
-
-
 def open_osdp_gate(wiring: OsdpWiring, *, clock_ms: Callable[[], int]) -> RelayGate:
     """A gate on an OSDP reader, inside a running loop; raises GateKeyError, else returns at once."""
-    board = OsdpBoard(wiring, read_scbk(Path(wiring.key_file)))
+    board = OsdpBoard(wiring, read_hex_key(Path(wiring.key_file), KEY_SIZE))
     lane = Lane(frozenset(board.outputs), beams=False)
     return RelayGate(board, lane, capabilities_of("osdp"), clock_ms=clock_ms, poll_ms=POLL_MS)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import assert_never
 
 from firmware_bridge import gate, messages
-from firmware_bridge.auth import GateKeys, derive_keys
+from firmware_bridge.auth import GATE_KEY_SIZE, GateKeys, derive_keys
 from firmware_bridge.drivers.capabilities import capabilities_of
-from firmware_bridge.errors import GateKeyError, PortUnavailableError
+from firmware_bridge.drivers.keyfile import read_hex_key
+from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.link import Answered, Down, Link, LinkEvent, Reported, Standing, Up
 from firmware_bridge.messages import Answer, Inputs, Nonce, Outputs, PassageId
 from firmware_bridge.port import SerialPort
@@ -198,16 +199,7 @@ def open_own_gate(
 
 def read_keys(key_file: Path, gate_id: str) -> GateKeys:
     """The keys of one gate, of a file of 64 hexadecimal digits; raises GateKeyError saying what to do."""
-    try:
-        if key_file.stat().st_mode & 0o077:
-            raise GateKeyError(f"key file {key_file}", "open to other users", "of mode 600")
-        gate_key = bytes.fromhex(key_file.read_text(encoding="ascii"))
-    except OSError as error:
-        why = error.strerror or "unreadable"
-        raise GateKeyError(f"key file {key_file}", why, "a readable file") from error
-    except ValueError as error:
-        raise GateKeyError(f"key file {key_file}", "not hexadecimal", "64 hexadecimal digits") from error
-    return derive_keys(gate_key, gate_id)
+    return derive_keys(read_hex_key(key_file, GATE_KEY_SIZE), gate_id)
 
 
 def _outcome(answer: Answer | None) -> gate.ReleaseOutcome:

@@ -7,7 +7,8 @@ from driver_rigs import ENDS, GPIO_RELAYS, OPEN_MS, SCBK, GpioRig, rig, until
 from firmware_bridge import gate as values
 from firmware_bridge.drivers.gpio import GpioWiring, open_gpio_gate
 from firmware_bridge.drivers.lcus import frame
-from firmware_bridge.drivers.osdp import read_scbk
+from firmware_bridge.drivers.keyfile import read_hex_key
+from firmware_bridge.drivers.osdp import KEY_SIZE
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Accepted, Cause, Direction, Fault, LinkStatus, Mode, Refused, RefusedBecause
 from firmware_bridge.simulator.boards.gpio import FakeChip
@@ -185,11 +186,11 @@ def test_a_bad_key_file_of_a_reader_is_an_error_with_advice(tmp_path, text, mode
         path.write_text(text)
         path.chmod(mode)
     with pytest.raises(GateKeyError, match=says):
-        read_scbk(path)
+        read_hex_key(path, KEY_SIZE)
 
 
 def test_a_good_key_file_of_a_reader_is_read(tmp_path):
     path = tmp_path / "scbk"
     path.write_text(SCBK.hex() + "\n")
     path.chmod(0o600)
-    assert read_scbk(path) == SCBK
+    assert read_hex_key(path, KEY_SIZE) == SCBK
