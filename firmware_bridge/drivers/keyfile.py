@@ -10,7 +10,7 @@ _OTHERS = 0o077
 
 
 def read_hex_key(path: Path, size: int) -> bytes:
-    """The `size` bytes of a file of hexadecimal digits and mode 600; raises GateKeyError saying what to do."""
+    """The `size` bytes that a file of mode 600 spells in hexadecimal; GateKeyError says what to do."""
     field, bound = f"key file {path}", f"{2 * size} hexadecimal digits"
     try:
         if path.stat().st_mode & _OTHERS:
