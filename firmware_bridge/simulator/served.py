@@ -7,7 +7,6 @@ import selectors
 import tempfile
 import threading
 import time
-import tty
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.simulator.device import TICK_MS, SimulatedGate
+from firmware_bridge.simulator.terminal import new_terminal
 
 READ_MAX = 4_096
 
@@ -67,12 +67,9 @@ class ServedGate:
     def _plug(self) -> None:
         if self.path.exists():
             raise PortUnavailableError(str(self.path), "is there already; name a path that is free")
-        master, slave = os.openpty()
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        self._terminal = (master, slave)
+        self._terminal = new_terminal()
         self.path.unlink(missing_ok=True)
-        self.path.symlink_to(os.ttyname(slave))
+        self.path.symlink_to(os.ttyname(self._terminal[1]))
 
     def _unplug(self) -> None:
         if self._terminal is not None:

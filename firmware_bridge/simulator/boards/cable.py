@@ -6,22 +6,14 @@ import os
 import selectors
 import tempfile
 import threading
-import tty
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from firmware_bridge.simulator.terminal import new_terminal
+
 READ_MAX = 4_096
 TURN_S = 0.02
-
-_Terminal = tuple[int, int]
-
-
-def _new_terminal() -> _Terminal:
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    return master, slave
 
 
 class Cable:
@@ -34,8 +26,8 @@ class Cable:
         self._folder = tempfile.TemporaryDirectory(prefix="stile-cable-")
         self.path = Path(self._folder.name) / "port"
         self.to_device = bytearray()
-        self._device = _new_terminal()
-        self._host: _Terminal | None = None
+        self._device = new_terminal()
+        self._host: tuple[int, int] | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="cable", daemon=True)
@@ -65,7 +57,7 @@ class Cable:
     def plug(self) -> None:
         """The cable is in: a new terminal under the old name."""
         with self._lock:
-            self._host = _new_terminal()
+            self._host = new_terminal()
             self.path.symlink_to(os.ttyname(self._host[1]))
 
     def unplug(self) -> None:
