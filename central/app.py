@@ -150,7 +150,7 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
         keys = GalleryKeys(
             settings.operator, settings.site, identity.key_encryption_key, dice.draw, store, store
         )
-        keys.reseal()  # a change of the key may have been cut short
+        keys.current()  # what cannot be opened is said now, not in the middle of a request
         context = Context(
             settings.operator, settings.site, settings.gallery, identity, keys, dice.now_ms, dice.draw
         )
@@ -293,6 +293,7 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
         opening = open_desk(config, dice)
         desk = await asyncio.to_thread(opening.__enter__)
         stack.push(opening.__exit__)
+        await asyncio.to_thread(desk.context.keys.reseal)  # a change of the key may have been cut short
         await asyncio.to_thread(desk.feeds.refresh)
         embedded: EmbeddedBroker | None = None
         broker = BrokerAddress(settings.mqtt.host, settings.mqtt.port)
