@@ -160,10 +160,6 @@ class ServedFirmware:
             self._inputs = (self._inputs | on) & ~off
             return self._ask(f"inputs {int(self._inputs)}")
 
-    def stick_relays(self, stuck: bool) -> Wires:
-        """The relays stay as they are, or follow again."""
-        return self._ask("relays stuck" if stuck else "relays follow")
-
     def stop_clock(self) -> Wires:
         """The controller's clock stands still; its watchdog restarts it."""
         return self._ask("clock stopped")

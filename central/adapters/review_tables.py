@@ -59,10 +59,6 @@ class ReviewTables(Database):
         """The cases about an event or restriction, in their order."""
         return [_case(row) for row in self._all(t.CASES, "number", matter=matter.value, target=target)]
 
-    def cases_of(self, subject: SubjectId) -> Sequence[Case]:
-        """A subject's cases, in the order of opening."""
-        return [_case(row) for row in self._all(t.CASES, "opened_at_ms", subject=subject)]
-
     def open_cases(self, matter: Matter | None = None) -> Sequence[Case]:
         """The cases that nobody settled, oldest first."""
         key: dict[str, object] = {} if matter is None else {"matter": matter.value}

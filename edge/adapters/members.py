@@ -149,7 +149,7 @@ class CachedMembers:
         )
 
     def gallery(self) -> Gallery:
-        """Every template of this recipe that opens, for a bounded search or the check for a rival."""
+        """Every template of this recipe that opens, read anew; a search takes `read_gallery`."""
         gallery, lacks_key = self._read_gallery()
         if lacks_key:
             self._want_keys()

@@ -197,10 +197,6 @@ class SimulatedGate:
         """The relays follow again."""
         self._relay_stuck = False
 
-    def set_provisioning_jumper(self, fitted: bool) -> None:
-        """The jumper that lets the local port bring new keys."""
-        self._set(Inputs.PROVISIONING, fitted)
-
     # --- power and line -------------------------------------------------------------------------------
 
     def reboot(self) -> None:

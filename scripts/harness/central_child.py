@@ -63,8 +63,6 @@ LIFE_MS = 5_000
 LONG_AGO_MS = 20_000
 """An expired command ended so long before it is sent: no kiosk's clock may be that far behind."""
 ROWS_A_DELTA = 100
-EVENTS_TO_ASSISTED = 4
-"""Broken fares that take a standing to the tier that is asked for a second factor."""
 
 
 class CentralVerbs:

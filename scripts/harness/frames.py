@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 CONNECT, PUBLISH = 1, 3
 """Packet types, in the high half of a frame's first byte."""
-MQTT_5 = 5
-_QOS_MASK, _DUP = 0b0110, 0b1000
+_QOS_MASK = 0b0110
 _LENGTH_BYTES_MAX = 4
 
 
