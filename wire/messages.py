@@ -26,6 +26,8 @@ from wire.fleet import (
 )
 from wire.records import (
     ChainHead,
+    Charge,
+    ChargeOutcome,
     Comparison,
     GateOutcome,
     IdentifiedBy,
@@ -41,6 +43,7 @@ from wire.records import (
 from wire.requests import (
     CertificateReply,
     CertificateRequest,
+    ChargeReason,
     ChargeReply,
     ChargeRequest,
     ClaimReply,
@@ -56,6 +59,9 @@ from wire.requests import (
     PinOutcome,
     PinReply,
     PinRequest,
+    RefundReason,
+    RefundReply,
+    RefundRequest,
     Refusal,
     Refused,
     Reply,
@@ -66,6 +72,7 @@ from wire.requests import (
     StandingRequest,
 )
 from wire.values import (
+    AgreeBy,
     Certificate,
     Factor,
     GalleryEntry,
@@ -100,11 +107,15 @@ Message = (
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AgreeBy",
     "CacheAge",
     "Certificate",
     "CertificateReply",
     "CertificateRequest",
     "ChainHead",
+    "Charge",
+    "ChargeOutcome",
+    "ChargeReason",
     "ChargeReply",
     "ChargeRequest",
     "ClaimReply",
@@ -146,6 +157,9 @@ __all__ = [
     "RecordBody",
     "RecordFault",
     "RecordedCircumstances",
+    "RefundReason",
+    "RefundReply",
+    "RefundRequest",
     "Refusal",
     "Refused",
     "RemarkedSetting",

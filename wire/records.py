@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from wire import fields as f
 from wire.ids import ReasonCode
+from wire.values import AgreeBy
 
 REASONS_MAX = 16  # ordered reasons of one verdict
 BATCH_MAX_RECORDS = 128  # 128 x 1 KiB records stay within the topic's size
@@ -40,6 +41,25 @@ class GateOutcome(StrEnum):
     UNKNOWN = "unknown"  # the gate did not say, or this kiosk died before it could
     AWAITED = "awaited"  # kept by the kiosk only, until the gate says
     NOT_RELEASED = "not_released"
+
+
+class ChargeOutcome(StrEnum):
+    """What became of a charge, as the kiosk knows it."""
+
+    CAPTURED = "captured"  # central committed it before this record was made
+    OFFLINE = "offline"  # taken on the kiosk's word, within the allowance: central charges by this record
+    NOT_CHARGED = "not_charged"  # nothing is charged: central reverses what it may have under this key
+    AWAITED = "awaited"  # kept by the kiosk only, until it is known
+
+
+class Charge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a passage was to pay for. The charge's idempotency key is the record's id, by whichever way."""
+
+    checkout: f.Record
+    merchant: f.Slug
+    reference: f.Text
+    outcome: ChargeOutcome
+    agreed_by: AgreeBy | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +143,7 @@ class PassRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="p
     amount_minor: f.AmountMinor | None = None
     currency: f.Currency | None = None
     staff: f.Slug | None = None
+    charge: Charge | None = None
 
     def __post_init__(self) -> None:
         """Refuse a record that names a person nobody identified."""
@@ -135,6 +156,16 @@ class PassRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="p
             raise ValueError("without a subject there is no standing and no restriction to record")
         if self.identified_by is IdentifiedBy.FACE and self.comparison is None:
             raise ValueError("identified by face needs the comparison's numbers")
+        self._require_whole_charge()
+
+    def _require_whole_charge(self) -> None:
+        amounts = (self.amount_minor is not None, self.currency is not None)
+        if amounts != (self.charge is not None,) * 2:
+            raise ValueError("amount and currency are recorded exactly when there is a charge")
+        if self.charge is None or self.charge.outcome is ChargeOutcome.NOT_CHARGED:
+            return
+        if self.subject is None or self.verdict != "grant" or self.charge.agreed_by is None:
+            raise ValueError("nobody is charged who was not identified, granted and agreed")
 
 
 RecordBody = PassRecord  # a union once other kinds of record exist; each is tagged

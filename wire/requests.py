@@ -96,7 +96,7 @@ class HeadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="
 
 
 class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="charge_request"):
-    """Charge a subject once per idempotency key."""
+    """Charge a subject once per idempotency key, which is the passage's id and its record's."""
 
     nonce: f.NonceBytes
     not_after_ms: f.InstantMs
@@ -106,6 +106,18 @@ class ChargeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     amount_minor: f.AmountMinor
     currency: f.Currency
     reference: f.Text
+    checkout: f.Record
+    merchant: f.Slug
+
+
+class RefundRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="refund_request"):
+    """Give back some or all of the charge whose key is `charge`, once per idempotency key."""
+
+    nonce: f.NonceBytes
+    not_after_ms: f.InstantMs
+    idempotency_key: f.Record
+    charge: f.Record
+    amount_minor: f.AmountMinor
 
 
 class GalleryKeyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="gallery_key_request"):
@@ -187,8 +199,36 @@ class PinReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pin
     retry_after_ms: f.SpanMs
 
 
+class ChargeReason(StrEnum):
+    """Why a charge stands or does not."""
+
+    CHARGED = "charged"
+    DECLINED = "declined"  # the payment provider said no
+    ABOVE_LIMIT = "above_limit"
+    VOIDED = "voided"  # a record said that nothing is charged under this key
+    NO_SUBJECT = "no_subject"
+
+
+class RefundReason(StrEnum):
+    """Why money is given back or is not."""
+
+    REFUNDED = "refunded"
+    DECLINED = "declined"  # the payment provider said no
+    NO_CHARGE = "no_charge"  # nothing stands under that key, of this kiosk
+    ABOVE_CHARGE = "above_charge"  # more than is left of the charge
+
+
 class ChargeReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="charge_reply"):
-    """Whether the charge stands; the same key gives the same reply."""
+    """Whether the charge stands; the same key gives the same reply. `reason`: see ChargeReason."""
+
+    nonce: f.NonceBytes
+    idempotency_key: f.Record
+    accepted: bool
+    reason: f.Code
+
+
+class RefundReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="refund_reply"):
+    """Whether it was given back; the same key gives the same reply. `reason`: see RefundReason."""
 
     nonce: f.NonceBytes
     idempotency_key: f.Record
@@ -236,6 +276,7 @@ Request = (
     | ClaimRequest
     | PinRequest
     | ChargeRequest
+    | RefundRequest
     | GalleryKeyRequest
     | HeadRequest
     | CertificateRequest
@@ -248,6 +289,7 @@ Reply = (
     | ClaimReply
     | PinReply
     | ChargeReply
+    | RefundReply
     | GalleryKeyReply
     | HeadReply
     | CertificateReply

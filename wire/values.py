@@ -33,6 +33,14 @@ class Role(StrEnum):
     REVIEWER = "reviewer"
 
 
+class AgreeBy(StrEnum):
+    """How a member agrees to pay; equal in rights, the member's own choice."""
+
+    BUTTON = "button"
+    SMILE = "smile"
+    NOD = "nod"
+
+
 class Factor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One reason behind a score: kind of event, points it gave, sentence a member can read."""
 

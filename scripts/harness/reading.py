@@ -8,7 +8,7 @@ from pathlib import Path
 from central.app import load_config, open_desk
 from scripts.harness.invariants import Stored
 from wire.codec import Rejected, decode_record
-from wire.messages import GateOutcome, PassRecord
+from wire.messages import ChargeOutcome, GateOutcome, PassRecord
 
 
 def read_central(config: Path) -> tuple[list[Stored], list[str]]:
@@ -35,8 +35,8 @@ def _stored(kiosk: str, record: str, passage: str, body: bytes | None) -> Stored
 
 
 def _spent(record: PassRecord) -> tuple[int, int]:
-    """What was charged while central did not vouch for the standing, and what was allowed in sum."""
-    offline = record.circumstances.age == "stale" or not record.circumstances.central_answers
-    if record.amount_minor is None or record.verdict != "grant" or not offline:
+    """What was charged on the kiosk's word alone, and what was allowed in sum."""
+    charge = record.charge
+    if record.amount_minor is None or charge is None or charge.outcome is not ChargeOutcome.OFFLINE:
         return 0, 0
     return record.amount_minor, 0 if record.standing is None else record.standing.offline_allowance_minor

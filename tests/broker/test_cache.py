@@ -234,7 +234,9 @@ async def test_a_charge_is_not_offered_before_there_is_a_ledger(rig: Rig):
             "passage": "2" * 32,
             "amount_minor": 250,
             "currency": "EUR",
-            "reference": "fare",
+            "reference": "tea",
+            "checkout": "3" * 32,
+            "merchant": "bistro",
         }
         assert (await end.ask(ChargeRequest, **fields)).reason is Refusal.NOT_OFFERED
 

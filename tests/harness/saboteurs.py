@@ -13,6 +13,7 @@ from edge.decide.standing import CachedStanding, StandingConfig
 from edge.decide.verdict import Age, Grant, RestrictionState
 from scripts.harness import clients
 from wire.ids import RecordId
+from wire.messages import AgreeBy, Charge, ChargeOutcome
 from wire.values import Standing
 
 
@@ -96,7 +97,8 @@ def spend_offline() -> None:
         record = made(account, identity, stamp)
         if not isinstance(account.verdict, Grant) or record.circumstances.age != "stale":
             return record
-        return msgspec.structs.replace(record, amount_minor=900_000, currency="EUR")
+        taken = Charge(record.record_id, "bistro", "tea", ChargeOutcome.OFFLINE, AgreeBy.BUTTON)
+        return msgspec.structs.replace(record, amount_minor=900_000, currency="EUR", charge=taken)
 
     clients.pass_record = costly
 

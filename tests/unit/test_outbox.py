@@ -15,8 +15,17 @@ from edge.errors import StoreError
 from tests.unit.wire_samples import pass_record
 from wire.chain import genesis, joins
 from wire.codec import encode
-from wire.ids import KioskId, OperatorId, SiteId
-from wire.messages import GateOutcome, PassRecord, Receipt, RecordBatch, RecordFault
+from wire.ids import KioskId, OperatorId, RecordId, SiteId
+from wire.messages import (
+    AgreeBy,
+    Charge,
+    ChargeOutcome,
+    GateOutcome,
+    PassRecord,
+    Receipt,
+    RecordBatch,
+    RecordFault,
+)
 from wire.records import DroppedRecord
 from wire.signing import Signer, chain_head_holds
 from wire.topics import TopicKind, kiosk_topic
@@ -247,7 +256,7 @@ async def test_a_lost_device_key_is_named_and_loses_no_record(tmp_path: Path):
 
 async def test_a_record_past_its_bound_is_refused_before_it_is_kept(outbox: Outbox):
     with pytest.raises(StoreError, match="does not fit"):
-        await outbox.settle(record(1, amount_minor=10**12))
+        await outbox.settle(record(1, **PAID | {"amount_minor": 10**12}))
     assert outbox.backlog.last == 0
 
 
@@ -260,7 +269,11 @@ REFERRED: dict[str, object] = {
     "lane": None,
 }
 DENIED: dict[str, object] = {"verdict": "deny", "gate_outcome": GateOutcome.NOT_RELEASED, "lane": None}
-PAID: dict[str, object] = {"amount_minor": 250, "currency": "EUR"}
+PAID: dict[str, object] = {
+    "amount_minor": 250,
+    "currency": "EUR",
+    "charge": Charge(RecordId("c" * 32), "bistro", "tea", ChargeOutcome.CAPTURED, AgreeBy.NOD),
+}
 TIMED_OUT: dict[str, object] = {"gate_outcome": GateOutcome.TIMED_OUT}
 STEPPED_UP: dict[str, object] = {"verdict": "step_up", "lane": None}
 KINDS = (DENIED, REFERRED, {}, PAID, TIMED_OUT, STEPPED_UP)

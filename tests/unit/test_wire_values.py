@@ -8,9 +8,10 @@ import pytest
 from tests.unit.wire_samples import pass_record
 from wire import chain, ids, sealing, topics
 from wire.claims import ClaimKind, claim_digest
+from wire.codec import decode_record
 from wire.errors import MalformedIdError, MalformedKeyError, SealBrokenError
 from wire.ids import KioskId, OperatorId, SiteId
-from wire.messages import Certificate, Restriction, Role
+from wire.messages import AgreeBy, Certificate, Charge, ChargeOutcome, Restriction, Role
 from wire.pairing import (
     code_lookup,
     format_code,
@@ -200,3 +201,32 @@ def test_a_pairing_request_holds_only_with_its_code_and_unchanged():
     assert request_holds(code, request)
     assert not request_holds(b"9876543210", request)
     assert not request_holds(code, msgspec.structs.replace(request, public_key=b"q" * 32))
+
+
+CHARGE = Charge(ids.RecordId("c" * 32), "bistro", "table 4", ChargeOutcome.CAPTURED, AgreeBy.SMILE)
+PAID = {"amount_minor": 250, "currency": "EUR", "charge": CHARGE}
+REFERRED = {"identified_by": None, "subject": None, "standing": None, "verdict": "refer", "lane": None}
+
+
+def test_a_charge_that_is_known_arrives_in_its_record():
+    record = pass_record(KIOSK, 1, **PAID)
+    assert decode_record(chain.body_bytes(record)) == record
+    cancelled = msgspec.structs.replace(CHARGE, outcome=ChargeOutcome.NOT_CHARGED, agreed_by=None)
+    nobody = pass_record(KIOSK, 1, **REFERRED, **PAID | {"charge": cancelled})
+    assert decode_record(chain.body_bytes(nobody)) == nobody
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"charge": CHARGE}, "exactly when there is a charge"),
+        ({"amount_minor": 250}, "exactly when there is a charge"),
+        ({"amount_minor": 250, "currency": "EUR"}, "exactly when there is a charge"),
+        (PAID | {"verdict": "refer"}, "granted and agreed"),
+        (PAID | REFERRED, "granted and agreed"),
+        (PAID | {"charge": msgspec.structs.replace(CHARGE, agreed_by=None)}, "granted and agreed"),
+    ],
+)
+def test_a_record_of_half_a_charge_or_of_one_that_nobody_agreed_to_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        pass_record(KIOSK, 1, **changes)
