@@ -214,7 +214,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
             config.tracking,
             KioskIdentity(
                 uplink.identity.kiosk,
-                GateId(config.gate.id),
+                GateId(config.turnstile_gate.id),
                 uplink.identity.purpose,
                 uplink.reporter.about.boot_id,
                 pack.digest,
@@ -226,7 +226,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         )
         Shadow(uplink.link, folder, own, config, lambda changed: _take_up(changed, kiosk, uplink, screen))
         uplink.reporter.presence = Presence.READY
-        StaffOrders(folder, GateId(config.gate.id), kiosk, uplink.clock, uplink.commands)
+        StaffOrders(folder, GateId(config.turnstile_gate.id), kiosk, uplink.clock, uplink.commands)
         if config.opening.times:
             opening = asyncio.create_task(_timetable(config, kiosk, uplink).run(), name="timetable")
             stack.push_async_callback(_ended, opening)
@@ -303,7 +303,7 @@ async def probe_gate(config: KioskConfig, within_s: float) -> str:
         pass
     finally:
         await gate.close()
-    return gate.state().trouble or f"nothing answers on {config.gate.where}"
+    return gate.state().trouble or f"nothing answers on {config.turnstile_gate.where}"
 
 
 async def probe_camera(config: KioskConfig) -> str:
@@ -335,7 +335,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> Gate:
-    section = config.gate
+    section = config.turnstile_gate
     chosen = section if section.driver == "own" else getattr(section, section.driver)
     options = msgspec.structs.asdict(chosen)
     try:

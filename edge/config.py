@@ -21,6 +21,7 @@ from edge.compare.bound import SearchConfig
 from edge.confirm.liveness import ConfirmConfig
 from edge.decide.passback import PassbackConfig
 from edge.decide.standing import StandingConfig
+from edge.enact.charge import PayConfig
 from edge.enact.gate import GateSection as GateSection
 from edge.enact.keeping import RecordsConfig
 from edge.enact.opening import OpeningConfig, TimesError, parse_times
@@ -35,7 +36,7 @@ class KioskSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section `kiosk`: what it is and where it keeps its keys and its databases."""
 
     state_dir: PathText
-    mode: Literal["turnstile"] = "turnstile"
+    mode: Literal["turnstile", "pay", "enrol"] = "turnstile"
 
 
 class CameraSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,11 +97,22 @@ class ScreenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}\Z")] = "en"
 
 
+class TillSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `till`: where tills find this kiosk's own API; 0 is any free port.
+
+    `token_file`: made at the first start, of mode 600; None is `till.token` in the kiosk's folder.
+    """
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Port = 8_471
+    token_file: PathText | None = None
+
+
 class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole configuration of a kiosk."""
 
     kiosk: KioskSection
-    gate: GateSection
+    gate: GateSection | None = None
     camera: CameraSection = CameraSection()
     pack: PackSection = PackSection()
     match: MatchSection = MatchSection()
@@ -115,14 +127,25 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opening: OpeningConfig = OpeningConfig()
     records: RecordsConfig = RecordsConfig()
     screen: ScreenSection = ScreenSection()
+    pay: PayConfig | None = None
+    till: TillSection = TillSection()
     broker: BrokerSection | None = None
 
     def __post_init__(self) -> None:
-        """Settle what one section leaves to another: a search by face alone asks for a challenge."""
+        """Settle what one section leaves to another: money, or a face alone, asks for a challenge."""
         if self.confirm.challenge is None:
-            settled: Literal["always", "never"] = "always" if self.search.mode == "one_to_many" else "never"
+            risky = self.search.mode == "one_to_many" or self.kiosk.mode == "pay"
+            settled: Literal["always", "never"] = "always" if risky else "never"
             confirm = msgspec.structs.replace(self.confirm, challenge=settled)
             msgspec.structs.force_setattr(self, "confirm", confirm)
+
+    @property
+    def turnstile_gate(self) -> GateSection:
+        """The gate of a turnstile; raises `ConfigError` where the kiosk has none."""
+        if self.gate is None:
+            wanted = "missing: only a turnstile has a gate, so give kiosk.mode and this section together"
+            raise ConfigError("gate", "", wanted)
+        return self.gate
 
 
 def read_config(path: Path) -> KioskConfig:
@@ -167,6 +190,42 @@ def require_agreement(
             'with search.mode = "one_to_many" a photograph would be all it takes: give "always" or leave it '
             'out, or set search.mode = "one_to_one"',
         )
+    try:
+        parse_times(config.opening.times)
+    except TimesError as error:
+        raise ConfigError(at("opening", "times"), error.text, str(error)) from error
+    if config.broker is not None and (missing := config.broker.missing_file) is not None:
+        raise ConfigError(
+            at("broker", missing),
+            "",
+            "TLS takes ca_file, certificate_file and key_file: give all three, or none",
+        )
+    if config.kiosk.mode == "turnstile":
+        _require_gate(config, at)
+    else:
+        _require_no_gate(config, at)
+    if (config.pay is not None) != (config.kiosk.mode == "pay"):
+        wanted = 'belongs to kiosk.mode = "pay", which needs it: pay.merchant says who gets the money'
+        raise ConfigError(at("pay", ""), config.kiosk.mode, wanted)
+
+
+def _require_no_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
+    mode = config.kiosk.mode
+    wants_gate = {
+        ("gate", ""): config.gate is not None,
+        ("release", "fare"): config.release.fare != "none",
+        ("passback", "mode"): config.passback.mode != "off",
+        ("opening", "times"): bool(config.opening.times),
+    }
+    for (section, key), given in wants_gate.items():
+        if given:
+            wanted = f'needs a turnstile: leave it out with kiosk.mode = "{mode}"'
+            raise ConfigError(at(section, key), "", wanted)
+
+
+def _require_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
+    if config.gate is None:
+        raise ConfigError(at("gate", ""), "", "missing, and a turnstile needs it; docs/GATES.md")
     if (said := config.gate.complaint()) is not None:
         key, wanted = said
         raise ConfigError(at("gate", key), "", wanted)
@@ -185,22 +244,12 @@ def require_agreement(
             'cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), or use '
             'gate.driver = "own"; docs/GATES.md',
         )
-    try:
-        parse_times(config.opening.times)
-    except TimesError as error:
-        raise ConfigError(at("opening", "times"), error.text, str(error)) from error
     if config.passback.mode != "off" and not config.gate.reports_passage:
         raise ConfigError(
             at("passback", "mode"),
             config.passback.mode,
             'needs a gate that reports passages, or nobody is known to have gone in: give "off", or another '
             "gate.driver; docs/GATES.md",
-        )
-    if config.broker is not None and (missing := config.broker.missing_file) is not None:
-        raise ConfigError(
-            at("broker", missing),
-            "",
-            "TLS takes ca_file, certificate_file and key_file: give all three, or none",
         )
 
 

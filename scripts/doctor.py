@@ -165,8 +165,9 @@ def _serial(kiosk: KioskConfig | None) -> Finding:
         return Finding("gate", False, str(error), "give the controller's key file under [gate]")
     if trouble:
         return Finding("gate", False, trouble, "see the serial port under [gate], and the controller's power")
-    found = f"{kiosk.gate.id} answers on {kiosk.gate.where}"
-    if kiosk.gate.port and (name := stable_name(kiosk.gate.where)):
+    gate = kiosk.turnstile_gate
+    found = f"{gate.id} answers on {gate.where}"
+    if gate.port and (name := stable_name(gate.where)):
         return Finding(
             "gate", True, found, f'better gate.port = "{name}": it stays the same after re-plugging'
         )

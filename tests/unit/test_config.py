@@ -84,6 +84,40 @@ def test_the_bounds_of_a_search_cannot_be_configured_away(key: str, least: float
     assert parse_config(LEAST + f"\n[search]\n{key} = {most}\n", "kiosk.toml")
 
 
+PAYS = """\
+[kiosk]
+state_dir = "var/kiosk"
+mode = "pay"
+
+[pay]
+merchant = "bistro"
+"""
+
+
+def test_a_kiosk_that_takes_money_has_no_gate_and_asks_everybody_for_a_challenge() -> None:
+    config = parse_config(PAYS, "kiosk.toml")
+    assert (config.gate, config.confirm.challenge, config.till.host) == (None, "always", "127.0.0.1")
+    assert config.pay is not None
+    assert config.pay.shown_name == "bistro"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PAYS + LEAST.partition("\n\n")[2], "kiosk.toml:7: gate = '': needs a turnstile"),
+        (PAYS.partition("[pay]")[0], "kiosk.toml:1: pay = 'pay': belongs to"),
+        (LEAST + '[pay]\nmerchant = "bistro"\n', "kiosk.toml:8: pay = 'turnstile': belongs to"),
+        (PAYS + '[passback]\nmode = "note"\n', "kiosk.toml:8: passback.mode = '': needs a turnstile"),
+        (PAYS + '[release]\nfare = "on_passage"\n', "kiosk.toml:8: release.fare = '': needs a turnstile"),
+        (PAYS + '[opening]\ntimes = ["07:00-09:00"]\n', "kiosk.toml:8: opening.times = '': needs a turnst"),
+        (PAYS.replace("bistro", "Bistro 4"), "kiosk.toml:6: pay.merchant = '\"Bistro 4\"': Expected `str`"),
+        (PAYS + "checkout_s = 5\n", "kiosk.toml:7: pay.checkout_s = '5': Expected `int` >= 30"),
+    ],
+)
+def test_what_belongs_to_another_mode_is_refused_where_it_stands(text: str, said: str) -> None:
+    assert complaint(text).startswith(said)
+
+
 def test_grace_must_not_end_before_freshness() -> None:
     said = complaint(LEAST + "\n[standing]\nfresh_s = 600\ngrace_s = 300\n")
     assert said.startswith("kiosk.toml:11: standing.grace_s = 300: must be at least")
