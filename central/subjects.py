@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from central.errors import RefusedError
 from wire.claims import ClaimKind
 from wire.ids import ClaimDigest, SubjectId, parse_claim_id
-from wire.requests import PIN_MAX_DIGITS, PinOutcome
+from wire.pins import PIN_MAX_DIGITS, PIN_MIN_DIGITS, PinFlaw, pin_flaw
+from wire.requests import PinOutcome
 from wire.values import CLAIMS_MAX
 
 PIN_TRIES = 5  # then staff unlock it
-PIN_MIN_DIGITS = 4
 FIRST_WAIT_MS = 1000  # after a wrong PIN; doubled after each further one
 
 
@@ -70,10 +70,13 @@ def check_claim(kind: ClaimKind, text: str, held: int) -> None:
 
 def check_pin(pin: str) -> None:
     """Admit a new PIN; raises RefusedError."""
-    if re.fullmatch(rf"[0-9]{{{PIN_MIN_DIGITS},{PIN_MAX_DIGITS}}}", pin) is None:
-        raise RefusedError(f"a PIN is {PIN_MIN_DIGITS} to {PIN_MAX_DIGITS} digits")
-    if len(set(pin)) == 1 or pin in "01234567890" or pin in "09876543210":
-        raise RefusedError("that PIN is guessed first: choose another")
+    match pin_flaw(pin):
+        case PinFlaw.NOT_DIGITS:
+            raise RefusedError(f"a PIN is {PIN_MIN_DIGITS} to {PIN_MAX_DIGITS} digits")
+        case PinFlaw.GUESSED_FIRST:
+            raise RefusedError("that PIN is guessed first: choose another")
+        case None:
+            pass
 
 
 def before_try(state: PinState, now_ms: int) -> PinAnswer | PinState:

@@ -29,6 +29,7 @@ Slug = Annotated[str, _SLUG]
 Subject = Annotated[ids.SubjectId, _TOKEN]
 Passage = Annotated[ids.PassageId, _TOKEN]
 Record = Annotated[ids.RecordId, _TOKEN]
+ClaimToken = Annotated[ids.ClaimId, _TOKEN]
 RestrictionToken = Annotated[ids.RestrictionId, _TOKEN]
 Boot = Annotated[ids.BootId, _TOKEN]
 Key = Annotated[ids.KeyId, _TOKEN]
@@ -55,6 +56,8 @@ VERSION_MAX = 40  # characters of a software version
 VersionText = Annotated[str, Meta(max_length=VERSION_MAX)]
 HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", max_length=64)]  # SHA-256 of a pack or recipe
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", max_length=3)]  # ISO 4217
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?\Z", max_length=6)]  # as in nl or pt-BR
+ConsentVersion = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.-]{1,16}\Z", max_length=16)]  # as in 2026-11
 SETTING_MAX = 64  # characters of a setting's key, and of its value
 # The shadow never carries what decides who passes, nor keys (DESIGN 5).
 SettingKey = Annotated[

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from wire.enrolment import (
+    EnrolReason,
+    EnrolReply,
+    EnrolRequest,
+    EnrolSecrets,
+    UndoEnrolRequest,
+    WithdrawReason,
+    WithdrawReply,
+    WithdrawRequest,
+)
 from wire.fleet import (
     CacheAge,
     Command,
@@ -127,6 +137,10 @@ __all__ = [
     "DeltaReply",
     "DeltaRequest",
     "Desired",
+    "EnrolReason",
+    "EnrolReply",
+    "EnrolRequest",
+    "EnrolSecrets",
     "Factor",
     "GalleryChunk",
     "GalleryChunkRequest",
@@ -184,4 +198,8 @@ __all__ = [
     "StandingUsed",
     "Tier",
     "Tombstone",
+    "UndoEnrolRequest",
+    "WithdrawReason",
+    "WithdrawReply",
+    "WithdrawRequest",
 ]

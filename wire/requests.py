@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from wire import fields as f
+from wire.enrolment import EnrolReply, EnrolRequest, UndoEnrolRequest, WithdrawReply, WithdrawRequest
 from wire.fleet import GalleryDelta, Head, StandingDelta
 from wire.packing import PACKED_MAX_BYTES
+from wire.pins import PIN_MAX_DIGITS as PIN_MAX_DIGITS
 from wire.values import GalleryEntry, StandingEntry
-
-PIN_MAX_DIGITS = 12
 
 PackedRows = Annotated[bytes, Meta(max_length=PACKED_MAX_BYTES)]
 """Rows of a chunk, deflated; `packing.unpack_…` turns them into records, under a bound, or refuses them."""
@@ -281,6 +281,9 @@ Request = (
     | HeadRequest
     | CertificateRequest
     | DeltaRequest
+    | EnrolRequest
+    | UndoEnrolRequest
+    | WithdrawRequest
 )
 Reply = (
     StandingReply
@@ -294,5 +297,7 @@ Reply = (
     | HeadReply
     | CertificateReply
     | DeltaReply
+    | EnrolReply
+    | WithdrawReply
     | Refused
 )

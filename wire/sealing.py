@@ -110,6 +110,16 @@ def pin_binding(kiosk: KioskId, subject: SubjectId, nonce: Nonce) -> bytes:
     return joined(b"pin", kiosk.encode(), subject.encode(), nonce)
 
 
+def enrol_binding(kiosk: KioskId, subject: SubjectId, nonce: Nonce) -> bytes:
+    """What a new member's claim and PIN are bound to on their way to central."""
+    return joined(b"enrol", kiosk.encode(), subject.encode(), nonce)
+
+
+def withdraw_binding(kiosk: KioskId, subject: SubjectId, nonce: Nonce) -> bytes:
+    """What the PIN of a member who withdraws is bound to."""
+    return joined(b"withdraw", kiosk.encode(), subject.encode(), nonce)
+
+
 def verifier_binding(operator: OperatorId, site: SiteId, subject: SubjectId) -> bytes:
     """What an offline PIN verifier is bound to."""
     return joined(b"pin verifier", operator.encode(), site.encode(), subject.encode())

@@ -51,7 +51,7 @@ RULES: dict[TopicKind, TopicRule] = {
     TopicKind.HEALTH: TopicRule(Role.KIOSK, 0, False, 8 * _KIB),
     TopicKind.RECORD: TopicRule(Role.KIOSK, 1, False, 256 * _KIB),
     TopicKind.RECEIPT: TopicRule(Role.CENTRAL, 1, False, 1 * _KIB),
-    TopicKind.REQUEST: TopicRule(Role.KIOSK, 1, False, 4 * _KIB),
+    TopicKind.REQUEST: TopicRule(Role.KIOSK, 1, False, 8 * _KIB),
     TopicKind.REPLY: TopicRule(Role.CENTRAL, 1, False, LARGEST_MESSAGE_BYTES),
     TopicKind.COMMAND: TopicRule(Role.CENTRAL, 1, False, 1 * _KIB),
     TopicKind.DESIRED: TopicRule(Role.CENTRAL, 1, True, 8 * _KIB),

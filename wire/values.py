@@ -126,7 +126,8 @@ class GalleryRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     """A subject's claims and template; None for a member who enrolled no face and uses another way.
 
     `pin_verifier` only where PINs work offline. `enrol_again`: a change of the recipe is under way, and this
-    member has no template of the new one yet.
+    member has no template of the new one yet. `claim_needed`: they are too much like another member to be
+    told apart by face, so wherever others are searched for they are to claim who they are.
     """
 
     subject: f.Subject
@@ -135,6 +136,8 @@ class GalleryRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     template: SealedTemplate | None
     pin_verifier: f.SealedSmallBytes | None = None
     enrol_again: bool = False
+    agree_by: AgreeBy = AgreeBy.BUTTON
+    claim_needed: bool = False
 
 
 StandingEntry = Standing | Tombstone

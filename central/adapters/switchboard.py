@@ -22,6 +22,7 @@ from central.service.shadows import Shadows
 from central.service.standings import Standings
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
+from wire.enrolment import EnrolRequest, UndoEnrolRequest, WithdrawRequest
 from wire.errors import SealBrokenError
 from wire.fleet import Health, KioskState, Presence, Reported, RollCall
 from wire.ids import GalleryName, KioskId, Nonce, Purpose
@@ -43,6 +44,7 @@ from wire.requests import (
     HeadRequest,
     PinReply,
     PinRequest,
+    RefundRequest,
     Refusal,
     Refused,
     Reply,
@@ -255,7 +257,9 @@ class Switchboard:
                     return Refused(nonce, Refusal.NOT_OFFERED)
                 made = await asyncio.to_thread(admission.certify, kiosk.site, kiosk.kiosk, asked, now_ms)
                 return CertificateReply(nonce, made, admission.authority)
-            case ChargeRequest():
+            case ChargeRequest() | RefundRequest():
+                return Refused(nonce, Refusal.NOT_OFFERED)
+            case EnrolRequest() | UndoEnrolRequest() | WithdrawRequest():
                 return Refused(nonce, Refusal.NOT_OFFERED)
             case _:
                 assert_never(request)
