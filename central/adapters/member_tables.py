@@ -77,7 +77,10 @@ class MemberTables(Database):
                     connection.execute(kept.values(sealed=after.sealed, key_version=after.key_version))
 
     def withdraw(self, subject: SubjectId, now_ms: int) -> None:
-        """Delete template, PIN, events, standings and restrictions; keep the fact and the claims' digests."""
+        """Delete template, PIN, events, standings, restrictions, and whose account it is.
+
+        The fact and the claims' digests stay.
+        """
         with self._change(feeds=True, subjects=(subject,)) as connection:
             for table in (
                 t.TEMPLATES,
@@ -91,6 +94,8 @@ class MemberTables(Database):
                 connection.execute(delete(table).where(table.c.subject == subject))
             gone = update(t.SUBJECTS).where(t.SUBJECTS.c.subject == subject)
             connection.execute(gone.values(withdrawn_at_ms=now_ms))
+            # Last: whoever posts to the account meanwhile holds the subject's row until they have committed.
+            connection.execute(delete(t.MEMBER_ACCOUNTS).where(t.MEMBER_ACCOUNTS.c.subject == subject))
 
     def add_claim(self, claim: StoredClaim) -> bool:
         """Store a claim; False when its digest is taken."""

@@ -25,6 +25,7 @@ _OF_SUBJECTS = (
     t.STANDINGS,
     t.CASES,
     t.RESTRICTIONS,
+    t.MEMBER_ACCOUNTS,
 )
 
 

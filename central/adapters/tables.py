@@ -10,6 +10,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     false,
 )
 
-from wire.fields import FIELD_MAX_BYTES, SETTING_MAX, TEXT_MAX
+from wire.fields import AMOUNT_MAX_MINOR, FIELD_MAX_BYTES, SETTING_MAX, TEXT_MAX
 from wire.ids import CODE_MAX
 
 ID_CHARS = 32  # slugs and 128-bit tokens alike
@@ -27,6 +28,9 @@ DIGEST_BYTES = 32
 SMALL_MAX = 64  # short codes, digests in hexadecimal
 SEALED_SMALL_MAX = 1024
 VERIFIER_MAX = 256  # an argon2id verifier in PHC form
+DAY_CHARS = 10  # 2026-11-23
+CURRENCY_CHARS = 3
+ENTRY_MAX_MINOR = 2**53 - 1  # a settlement sums many charges
 
 METADATA = MetaData(
     naming_convention={
@@ -51,7 +55,11 @@ def _number(name: str, **options: object) -> Column[int]:
     return Column(name, BigInteger, nullable=bool(options.pop("nullable", False)), **options)  # type: ignore[arg-type]
 
 
-def _table(name: str, *parts: Column[Any] | UniqueConstraint) -> Table:
+def _bounded(name: str, most: int, least: int = 0) -> CheckConstraint:
+    return CheckConstraint(f"{name} >= {least} AND {name} <= {most}", name=f"{name}_bounds")
+
+
+def _table(name: str, *parts: Column[Any] | UniqueConstraint | CheckConstraint | Index) -> Table:
     """A table whose text and bytes columns cannot outgrow their declared length."""
     checks = [
         CheckConstraint(f"length({part.name}) <= {part.type.length}", name=f"{part.name}_length")
@@ -257,6 +265,64 @@ SHADOW_SETTINGS = _table(
     _text("part", 8, primary_key=True),
     _text("key", SETTING_MAX, primary_key=True),
     _text("value", SETTING_MAX),
+)
+MEMBER_ACCOUNTS = _table(
+    "member_accounts", _subject(primary_key=True), _text("account", ID_CHARS, unique=True)
+)
+CHARGES = _table(
+    "charges",
+    _text("charge", ID_CHARS, primary_key=True),
+    _text("kiosk", ID_CHARS),
+    _text("purpose", ID_CHARS),
+    _text("account", ID_CHARS, nullable=True),
+    _text("merchant", ID_CHARS, nullable=True),
+    _text("checkout", ID_CHARS, nullable=True, index=True),
+    _text("reference", TEXT_MAX),
+    _text("fare_day", DAY_CHARS, nullable=True),
+    _number("amount_minor"),
+    _text("currency", CURRENCY_CHARS),
+    _text("state", 16),
+    _text("source", 16),
+    _number("at_ms"),
+    _number("not_after_ms"),
+    Column("confirmed", Boolean, nullable=False),
+    Column("postings", Integer, nullable=False),
+    _number("refunded_minor"),
+    Index("ix_charges_account", "account", "fare_day"),
+    _bounded("amount_minor", AMOUNT_MAX_MINOR),
+    CheckConstraint("refunded_minor >= 0 AND refunded_minor <= amount_minor", name="refunded_bounds"),
+)
+TRANSACTIONS = _table(
+    "transactions",
+    _text("posting", SMALL_MAX, primary_key=True),
+    _text("kind", 16),
+    _text("currency", CURRENCY_CHARS),
+    _text("day", DAY_CHARS, index=True),
+    _number("at_ms"),
+    _text("account", ID_CHARS, nullable=True, index=True),
+    _text("merchant", ID_CHARS, nullable=True),
+    _text("charge", ID_CHARS, nullable=True, index=True),
+)
+ENTRIES = _table(
+    "entries",
+    Column("posting", String(SMALL_MAX), ForeignKey("transactions.posting"), primary_key=True),
+    _text("account", SMALL_MAX, primary_key=True),
+    _text("currency", CURRENCY_CHARS),
+    _number("amount_minor"),
+    Index("ix_entries_account", "account", "currency", "amount_minor"),
+    _bounded("amount_minor", ENTRY_MAX_MINOR, -ENTRY_MAX_MINOR),
+)
+PROVIDER_ORDERS = _table(
+    "provider_orders",
+    _text("provider_order", SMALL_MAX, primary_key=True),
+    _text("action", 16),
+    _text("charge", ID_CHARS),
+    _text("account", ID_CHARS),
+    _number("amount_minor"),
+    _text("currency", CURRENCY_CHARS),
+    _text("state", 16, index=True),
+    _number("at_ms"),
+    _bounded("amount_minor", AMOUNT_MAX_MINOR),
 )
 REVISIONS = _table("revisions", _text("name", ID_CHARS, primary_key=True), _number("revision"))
 SECRETS = _table("secrets", _text("name", ID_CHARS, primary_key=True), _bytes("sealed", SEALED_SMALL_MAX))
