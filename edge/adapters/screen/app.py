@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge.adapters.screen.board import Board
 from edge.adapters.screen.guard import Guard
+from edge.adapters.screen.lens import Lens, film
 from edge.adapters.screen.texts import Texts
 
 STATIC = Path(__file__).parent / "static"
@@ -42,16 +44,23 @@ class Page:
     digest: str
 
 
-def load_page(texts: Texts) -> Page:
-    """Read the static files once and put the texts beside them."""
+def load_page(texts: Texts, *, lens: bool = False) -> Page:
+    """Read the static files once and put the texts beside them; `lens`: and the page's part as a camera."""
     files = {path: (kind, (STATIC / name).read_bytes()) for path, (name, kind) in _FILES.items()}
+    if lens:
+        kind, index = files["/"]
+        files["/"] = (
+            kind,
+            index.replace(b"</head>", b'  <script type="module" src="/camera.js"></script>\n</head>'),
+        )
+        files["/camera.js"] = "text/javascript; charset=utf-8", (STATIC / "camera.js").read_bytes()
     files["/messages.json"] = ("application/json", msgspec.json.encode(texts))
     digest = hashlib.sha256(b"".join(content for _, content in files.values())).hexdigest()
     return Page(files, digest[:16])
 
 
-def screen_app(board: Board, page: Page, allowed: frozenset[str]) -> ASGIApp:
-    """The app for one server; `allowed` are the values of Host it answers to."""
+def screen_app(board: Board, page: Page, allowed: frozenset[str], lens: Lens | None = None) -> ASGIApp:
+    """The app for one server; `allowed` are the values of Host it answers to, `lens` a page's camera."""
 
     async def give(request: Request) -> Response:
         kind, content = page.files[request.url.path]
@@ -64,7 +73,10 @@ def screen_app(board: Board, page: Page, allowed: frozenset[str]) -> ASGIApp:
         *(Route(path, give, methods=["GET"]) for path in page.files),
         WebSocketRoute("/live", converse),
     ]
-    return Guard(Starlette(routes=routes), allowed)
+    if lens is not None:
+        routes.append(WebSocketRoute("/camera", partial(film, lens=lens)))
+    filming = lens is not None and lens.wanted.frames
+    return Guard(Starlette(routes=routes), allowed, camera=filming)
 
 
 async def _converse(socket: WebSocket, board: Board) -> None:

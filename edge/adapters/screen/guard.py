@@ -27,6 +27,8 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+CAMERA_POLICY = SECURITY_HEADERS["Permissions-Policy"].replace("camera=()", "camera=(self)")
+"""Where the page is the kiosk's camera; everywhere else the browser does not even ask."""
 
 
 def authorities(names: tuple[str, ...], port: int) -> frozenset[str]:
@@ -39,8 +41,10 @@ def authorities(names: tuple[str, ...], port: int) -> frozenset[str]:
 class Guard:
     """ASGI middleware: foreign Host 421, WebSocket of a foreign or no Origin 403, headers on each answer."""
 
-    def __init__(self, app: ASGIApp, allowed: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed: frozenset[str], *, camera: bool = False) -> None:
+        """`camera`: the page may use the browser's."""
         self._app = app
+        self._headers = SECURITY_HEADERS | ({"Permissions-Policy": CAMERA_POLICY} if camera else {})
         self._hosts = allowed
         self._origins = frozenset(f"http://{authority}" for authority in allowed)
 
@@ -50,7 +54,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] in {"http.response.start", "websocket.http.response.start"}:
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         if not _only(headers.getlist("host"), self._hosts):

@@ -14,6 +14,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from edge.adapters.screen.app import load_page, screen_app
 from edge.adapters.screen.board import Board
 from edge.adapters.screen.guard import authorities
+from edge.adapters.screen.lens import JPEG_MAX_BYTES, Lens
 from edge.adapters.screen.texts import read_texts
 from edge.enact.display import Display, Notice, Touch
 from edge.errors import ConfigError
@@ -36,12 +37,16 @@ class WebScreen:
     """Fulfils `edge.ports.Screen` with a local web page.
 
     `language` is what each passage begins in; `hosts` are names besides loopback under which browsers may
-    reach the server (needed only when it is bound elsewhere). Raises ConfigError for a language without a
+    reach the server (needed only when it is bound elsewhere); `lens` takes the pictures of a page that is the
+    camera. Raises ConfigError for a language without a
     message file.
     """
 
-    def __init__(self, *, language: str = "en", hosts: tuple[str, ...] = ()) -> None:
-        self._page = load_page(read_texts(language))
+    def __init__(
+        self, *, language: str = "en", hosts: tuple[str, ...] = (), lens: Lens | None = None
+    ) -> None:
+        self._lens = lens
+        self._page = load_page(read_texts(language), lens=lens is not None)
         self._board = Board(self._page.digest)
         self._hosts = hosts
         self._server: _Server | None = None
@@ -49,7 +54,7 @@ class WebScreen:
 
     def speak(self, language: str) -> None:
         """Begin each passage in another language; open pages load themselves anew. Raises ConfigError."""
-        fresh = load_page(read_texts(language))
+        fresh = load_page(read_texts(language), lens=self._lens is not None)
         self._page.files.update(fresh.files)
         self._board.renew(fresh.digest)
 
@@ -76,11 +81,12 @@ class WebScreen:
         listener = _listen(host, port)
         bound: int = listener.getsockname()[1]
         names = self._hosts if host in WILDCARDS else (*self._hosts, f"[{host}]" if ":" in host else host)
+        filming = self._lens is not None and self._lens.wanted.frames
         config = uvicorn.Config(
-            screen_app(self._board, self._page, authorities(names, bound)),
+            screen_app(self._board, self._page, authorities(names, bound), self._lens),
             http="h11",
             ws=_Unlogged,
-            ws_max_size=MESSAGE_MAX_BYTES,
+            ws_max_size=JPEG_MAX_BYTES if filming else MESSAGE_MAX_BYTES,
             ws_ping_interval=PING_S,
             ws_ping_timeout=PING_S,
             lifespan="off",
