@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 
 from edge.adapters.screen import WebScreen
 from edge.adapters.screen.app import HEARTBEAT_S, STATIC
-from edge.adapters.screen.board import TOUCHES_MAX, WATCHERS_MAX
+from edge.adapters.screen.board import ALWAYS_ASKED_FOR, ASKED_FOR, TOUCHES_MAX, WATCHERS_MAX
 from edge.adapters.screen.guard import SECURITY_HEADERS, authorities
 from edge.adapters.screen.protocol import (
     CLAIM_MAX_CHARS,
@@ -32,22 +32,52 @@ from edge.adapters.screen.protocol import (
 from edge.adapters.screen.web import MESSAGE_MAX_BYTES
 from edge.decide.verdict import Lane, Reason
 from edge.enact.display import (
+    AgeAnswered,
+    AgreeByChosen,
+    Agreed,
     ClaimEntered,
+    ConsentAnswered,
     Display,
+    EnrolBegun,
+    Finished,
     HelpAsked,
     Notice,
     NotMe,
     OtherWayAsked,
     PinEntered,
     Prompt,
+    SamplesAgain,
+    Touch,
+    WithdrawAsked,
+    WithdrawConfirmed,
 )
 from edge.errors import ConfigError
 from wire.requests import PIN_MAX_DIGITS
+from wire.values import AgreeBy
 
 PIN = "730194"
 SOON_S = 10.0
 """Long enough for a busy machine; nothing waits for it unless something is wrong."""
 NO_NOTICE = Notice(None)
+TOUCHES: list[tuple[dict[str, object], Touch]] = [
+    ({"touch": "claim", "text": "4929-1180"}, ClaimEntered("4929-1180")),
+    ({"touch": "pin", "pin": PIN}, PinEntered(PIN)),
+    ({"touch": "other_way"}, OtherWayAsked()),
+    ({"touch": "not_me"}, NotMe()),
+    ({"touch": "help"}, HelpAsked()),
+    ({"touch": "agree"}, Agreed()),
+    *(({"touch": "agree_by", "by": str(by)}, AgreeByChosen(by)) for by in AgreeBy),
+    ({"touch": "enrol_begin", "language": "ar"}, EnrolBegun("ar")),
+    ({"touch": "consent", "given": True}, ConsentAnswered(True)),
+    ({"touch": "consent", "given": False}, ConsentAnswered(False)),
+    ({"touch": "age", "of_age": True}, AgeAnswered(True)),
+    ({"touch": "age", "of_age": False}, AgeAnswered(False)),
+    ({"touch": "withdraw"}, WithdrawAsked()),
+    ({"touch": "withdraw_confirm"}, WithdrawConfirmed()),
+    ({"touch": "finished"}, Finished()),
+    ({"touch": "samples_again"}, SamplesAgain()),
+]
+"""Every touch as a page writes it, and what the kiosk hears."""
 
 
 class Served:
@@ -180,6 +210,7 @@ async def test_a_page_is_told_the_state_on_connecting_and_at_each_change(served:
             "degraded": [],
             "photo_risk": False,
             "photo_risk_first_use": False,
+            "mode": "turnstile",
         }
         served.screen.show(
             Display(Prompt.WELCOME, lane=Lane.PRIORITY, reasons=(Reason.TIER_PRIORITY,)),
@@ -194,6 +225,7 @@ async def test_a_page_is_told_the_state_on_connecting_and_at_each_change(served:
         "degraded": ["clock"],
         "photo_risk": True,
         "photo_risk_first_use": False,
+        "mode": "turnstile",
     }
 
 
@@ -209,19 +241,21 @@ async def test_showing_the_same_again_changes_nothing(served: Served) -> None:
         assert (await heard(page, "state"))["serial"] == 1
 
 
-async def test_each_touch_reaches_the_kiosk_and_is_answered_by_its_kind(served: Served) -> None:
+async def test_each_touch_reaches_the_kiosk_under_its_prompts_alone_and_is_answered_by_its_kind(
+    served: Served,
+) -> None:
+    assert {type(touch) for _, touch in TOUCHES} == set(Touch.__args__)
     async with served.connect() as page:
-        served.screen.show(Display(Prompt.ENTER_CLAIM), NO_NOTICE)
-        assert await said(page, {"touch": "claim", "text": "4929-1180"}) == {
-            "kind": "taken",
-            "touch": "claim",
-        }
-        served.screen.show(Display(Prompt.ENTER_PIN), NO_NOTICE)
-        assert await said(page, {"touch": "pin", "pin": PIN}) == {"kind": "taken", "touch": "pin"}
-        for kind in ("other_way", "not_me", "help"):
-            assert await said(page, {"touch": kind}) == {"kind": "taken", "touch": kind}
-    taken = [await asyncio.wait_for(served.screen.touch(), SOON_S) for _ in range(5)]
-    assert taken == [ClaimEntered("4929-1180"), PinEntered(PIN), OtherWayAsked(), NotMe(), HelpAsked()]
+        for message, touch in TOUCHES:
+            under = set(Prompt) if isinstance(touch, ALWAYS_ASKED_FOR) else ASKED_FOR[type(touch)]
+            for prompt in Prompt:
+                served.screen.show(Display(prompt), NO_NOTICE)
+                answer = await said(page, message)
+                if prompt in under:
+                    assert answer == {"kind": "taken", "touch": message["touch"]}
+                    assert await asyncio.wait_for(served.screen.touch(), SOON_S) == touch
+                else:
+                    assert answer == {"kind": "refused", "why": "not_now"}, (prompt, touch)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +273,12 @@ async def test_each_touch_reaches_the_kiosk_and_is_answered_by_its_kind(served: 
         ({"touch": "pin", "pin": "730194\n"}, Refusal.INVALID),
         ({"touch": "pin", "pin": "7" * 13}, Refusal.INVALID),
         ({"touch": "pin", "pin": "٧٣٠١٩٤"}, Refusal.INVALID),
+        ({"touch": "agree_by", "by": "frown"}, Refusal.INVALID),
+        ({"touch": "agree_by"}, Refusal.INVALID),
+        ({"touch": "consent", "given": 1}, Refusal.INVALID),
+        ({"touch": "age"}, Refusal.INVALID),
+        ({"touch": "enrol_begin", "language": "English"}, Refusal.INVALID),
+        ({"touch": "enrol_begin", "language": "en\n"}, Refusal.INVALID),
         ({"touch": "claim", "text": ""}, Refusal.INVALID),
         ({"touch": "claim", "text": " 4929"}, Refusal.INVALID),
         ({"touch": "claim", "text": "4929\u0000"}, Refusal.INVALID),
@@ -263,9 +303,7 @@ async def test_what_is_no_touch_is_refused_with_a_value_and_the_page_stays(
 
 @given(st.one_of(st.binary(max_size=2 * TOUCH_MAX_BYTES), st.text(max_size=TOUCH_MAX_BYTES)))
 def test_no_bytes_at_all_make_the_decoder_raise(message: bytes | str) -> None:
-    assert isinstance(
-        decode_touch(message), Refusal | ClaimEntered | PinEntered | OtherWayAsked | NotMe | HelpAsked
-    )
+    assert isinstance(decode_touch(message), (Refusal, *Touch.__args__))
 
 
 async def test_a_message_past_the_socket_bound_closes_that_page_and_no_other(served: Served) -> None:
@@ -276,19 +314,10 @@ async def test_a_message_past_the_socket_bound_closes_that_page_and_no_other(ser
         assert await said(other, {"touch": "help"}) == {"kind": "taken", "touch": "help"}
 
 
-async def test_a_pin_is_taken_only_while_the_screen_asks_for_one(served: Served) -> None:
-    async with served.connect() as page:
-        for prompt in Prompt:
-            served.screen.show(Display(prompt), NO_NOTICE)
-            answer = await said(page, {"touch": "pin", "pin": PIN})
-            assert answer["kind"] == ("taken" if prompt is Prompt.ENTER_PIN else "refused"), prompt
-
-
-async def test_a_claim_is_refused_once_the_passage_is_past_it(served: Served) -> None:
-    async with served.connect() as page:
-        served.screen.show(Display(Prompt.WELCOME), NO_NOTICE)
-        answer = await said(page, {"touch": "claim", "text": "49291180"})
-        assert answer == {"kind": "refused", "why": "not_now"}
+def test_a_pin_is_asked_for_by_the_prompts_that_have_a_keypad_for_it() -> None:
+    page = (STATIC / "screen.js").read_text()
+    assert set(re.findall(r'^  (\w+): "pin",$', page, re.MULTILINE)) == ASKED_FOR[PinEntered]
+    assert set(re.findall(r'^  (\w+): "claim",$', page, re.MULTILINE)) <= ASKED_FOR[ClaimEntered]
 
 
 async def test_a_full_queue_refuses_the_newest_touch_and_keeps_the_oldest(served: Served) -> None:

@@ -7,24 +7,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge.adapters.screen.protocol import Refusal, Refused, State, Taken, decode_touch, encode, kind_of
-from edge.enact.display import ClaimEntered, Display, Notice, PinEntered, Prompt, Touch
+from edge.enact.display import (
+    AgeAnswered,
+    AgreeByChosen,
+    Agreed,
+    ClaimEntered,
+    ConsentAnswered,
+    Display,
+    EnrolBegun,
+    Finished,
+    HelpAsked,
+    Notice,
+    NotMe,
+    OtherWayAsked,
+    PinEntered,
+    Prompt,
+    SamplesAgain,
+    Touch,
+    WithdrawAsked,
+    WithdrawConfirmed,
+)
 
 TOUCHES_MAX = 16
 """Touches the kiosk has not taken yet; a person makes a few a second and the kiosk takes them at once."""
 WATCHERS_MAX = 4
 """Open pages: the kiosk's own, an attendant's, and two for pages that reload before the old one is gone."""
 
-CLAIM_PROMPTS = frozenset(
-    {
-        Prompt.SHOW_CLAIM,
-        Prompt.LOOK_OR_CLAIM,
-        Prompt.LOOK_HERE,
-        Prompt.ENTER_CLAIM,
-        Prompt.CLAIM_NEEDED,
-        Prompt.OTHER_WAY,
-    }
-)
-"""Where a claim may be typed, or read by a hand scanner that types."""
+ASKED_FOR: dict[type[Touch], frozenset[Prompt]] = {
+    ClaimEntered: frozenset(
+        {
+            Prompt.SHOW_CLAIM,
+            Prompt.LOOK_OR_CLAIM,
+            Prompt.LOOK_HERE,
+            Prompt.ENTER_CLAIM,
+            Prompt.CLAIM_NEEDED,
+            Prompt.OTHER_WAY,
+            Prompt.WITHDRAW_CLAIM,
+        }
+    ),
+    PinEntered: frozenset({Prompt.ENTER_PIN, Prompt.ENROL_PIN, Prompt.ENROL_PIN_AGAIN, Prompt.WITHDRAW_PIN}),
+    Agreed: frozenset({Prompt.AGREE}),
+    AgreeByChosen: frozenset({Prompt.AGREE, Prompt.ENROL_AGREE_BY}),
+    EnrolBegun: frozenset({Prompt.ENROL_WELCOME, Prompt.ENROL_CONSENT}),
+    ConsentAnswered: frozenset({Prompt.ENROL_CONSENT}),
+    AgeAnswered: frozenset({Prompt.ENROL_AGE}),
+    WithdrawAsked: frozenset({Prompt.ENROL_WELCOME}),
+    WithdrawConfirmed: frozenset({Prompt.WITHDRAW_CONFIRM}),
+    SamplesAgain: frozenset({Prompt.ENROL_AGAIN}),
+    Finished: frozenset(
+        {
+            Prompt.PAID,
+            Prompt.NOT_CHARGED,
+            Prompt.ENROL_DONE,
+            Prompt.ENROL_UNDER_AGE,
+            Prompt.ENROL_REFUSED,
+            Prompt.WITHDRAWN,
+        }
+    ),
+}
+"""What may be typed, scanned or pressed under which prompts; a screen that moved on means somebody else."""
+ALWAYS_ASKED_FOR = (NotMe, HelpAsked, OtherWayAsked)
+"""One touch away whatever is shown."""
 
 
 class Board:
@@ -103,14 +146,10 @@ class Board:
             self._watchers.discard(changed)
 
     def _asked_for(self, touch: Touch) -> bool:
-        """A PIN or a claim sent to a screen that has moved on belongs to nobody; the buttons always count."""
-        match touch:
-            case PinEntered():
-                return self._display.prompt is Prompt.ENTER_PIN
-            case ClaimEntered():
-                return self._display.prompt in CLAIM_PROMPTS
-            case _:
-                return True
+        """Whether the screen still asks for it: an answer to one that has moved on belongs to nobody."""
+        if isinstance(touch, ALWAYS_ASKED_FOR):
+            return True
+        return self._display.prompt in ASKED_FOR[type(touch)]
 
     def _encode(self) -> str:
         return encode(State(self._serial, self._page, self._display, self._notice))

@@ -13,16 +13,26 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge.enact.display import (
+    AgeAnswered,
+    AgreeByChosen,
+    Agreed,
     ClaimEntered,
+    ConsentAnswered,
     Display,
+    EnrolBegun,
+    Finished,
     HelpAsked,
     Notice,
     NotMe,
     OtherWayAsked,
     PinEntered,
+    SamplesAgain,
     Touch,
+    WithdrawAsked,
+    WithdrawConfirmed,
 )
 from wire.requests import PIN_MAX_DIGITS
+from wire.values import AgreeBy
 
 TOUCH_MAX_BYTES = 512
 """The longest touch is a claim of 64 characters in 90 bytes of JSON; escapes at most triple it."""
@@ -65,6 +75,44 @@ class _HelpPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     pass
 
 
+class _AgreePressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="agree"):
+    pass
+
+
+class _AgreeByPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="agree_by"):
+    by: AgreeBy
+
+
+class _EnrolPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="enrol_begin"):
+    language: Annotated[str, Meta(pattern=r"\A[a-z]{2,3}\Z", max_length=3)]
+
+
+class _ConsentPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="consent"):
+    given: bool
+
+
+class _AgePressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="age"):
+    of_age: bool
+
+
+class _WithdrawPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="withdraw"):
+    pass
+
+
+class _WithdrawConfirmPressed(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="withdraw_confirm"
+):
+    pass
+
+
+class _FinishedPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="finished"):
+    pass
+
+
+class _AgainPressed(Struct, frozen=True, forbid_unknown_fields=True, tag_field="touch", tag="samples_again"):
+    pass
+
+
 class State(Struct, frozen=True, tag_field="kind", tag="state"):
     """All that the page shows. `serial` rises with each change; `page` is the digest of the page's files."""
 
@@ -86,7 +134,22 @@ class Refused(Struct, frozen=True, tag_field="kind", tag="refused"):
     why: Refusal
 
 
-_Typed: TypeAlias = _ClaimTyped | _PinTyped | _OtherWayPressed | _NotMePressed | _HelpPressed
+_Typed: TypeAlias = (
+    _ClaimTyped
+    | _PinTyped
+    | _OtherWayPressed
+    | _NotMePressed
+    | _HelpPressed
+    | _AgreePressed
+    | _AgreeByPressed
+    | _EnrolPressed
+    | _ConsentPressed
+    | _AgePressed
+    | _WithdrawPressed
+    | _WithdrawConfirmPressed
+    | _FinishedPressed
+    | _AgainPressed
+)
 _touch_decoder: msgspec.json.Decoder[_Typed] = msgspec.json.Decoder(_Typed, strict=True)
 _KINDS: dict[type[Touch], str] = {
     ClaimEntered: "claim",
@@ -94,6 +157,15 @@ _KINDS: dict[type[Touch], str] = {
     OtherWayAsked: "other_way",
     NotMe: "not_me",
     HelpAsked: "help",
+    Agreed: "agree",
+    AgreeByChosen: "agree_by",
+    EnrolBegun: "enrol_begin",
+    ConsentAnswered: "consent",
+    AgeAnswered: "age",
+    WithdrawAsked: "withdraw",
+    WithdrawConfirmed: "withdraw_confirm",
+    Finished: "finished",
+    SamplesAgain: "samples_again",
 }
 
 
@@ -133,5 +205,23 @@ def _touch(typed: _Typed) -> Touch:
             return NotMe()
         case _HelpPressed():
             return HelpAsked()
+        case _AgreePressed():
+            return Agreed()
+        case _AgreeByPressed(by=by):
+            return AgreeByChosen(by)
+        case _EnrolPressed(language=language):
+            return EnrolBegun(language)
+        case _ConsentPressed(given=given):
+            return ConsentAnswered(given)
+        case _AgePressed(of_age=of_age):
+            return AgeAnswered(of_age)
+        case _WithdrawPressed():
+            return WithdrawAsked()
+        case _WithdrawConfirmPressed():
+            return WithdrawConfirmed()
+        case _FinishedPressed():
+            return Finished()
+        case _AgainPressed():
+            return SamplesAgain()
         case _:
             assert_never(typed)

@@ -27,10 +27,38 @@ const TONES = {
   gate_free: "free",
   gate_fault: "fault",
   lane_closed: "fault",
+  no_checkout: "calm",
+  agree: "turn",
+  paying: "busy",
+  paid: "go",
+  not_charged: "turn",
+  enrol_welcome: "calm",
+  enrol_consent: "calm",
+  enrol_age: "calm",
+  enrol_samples: "busy",
+  enrol_agree_by: "calm",
+  enrol_pin: "calm",
+  enrol_pin_again: "calm",
+  enrol_sending: "busy",
+  enrol_done: "go",
+  enrol_under_age: "turn",
+  enrol_refused: "turn",
+  enrol_again: "turn",
+  withdraw_claim: "calm",
+  withdraw_pin: "calm",
+  withdraw_confirm: "turn",
+  withdrawn: "go",
 };
 // Nobody is in a passage: whoever comes next is spoken to in the kiosk's own language.
-const WAITING = new Set(["show_claim", "look_or_claim"]);
-const ENTRIES = { enter_claim: "claim", enter_pin: "pin" };
+const WAITING = new Set(["show_claim", "look_or_claim", "no_checkout", "enrol_welcome"]);
+const ENTRIES = {
+  enter_claim: "claim",
+  withdraw_claim: "claim",
+  enter_pin: "pin",
+  enrol_pin: "pin",
+  enrol_pin_again: "pin",
+  withdraw_pin: "pin",
+};
 // Where the first reason is said; a welcome needs none.
 const EXPLAINED = new Set(["enter_pin", "other_way", "other_payment", "staff", "denied", "gate_free", "gate_fault", "lane_closed"]);
 // A hint stands at least so long, or nobody could read it.
@@ -123,6 +151,7 @@ function render() {
 
   document.body.dataset.prompt = prompt;
   document.body.dataset.tone = TONES[prompt] ?? "lost";
+  document.body.toggleAttribute("data-entry", prompt in ENTRIES);
   $("glyph").setAttribute("href", `#sign-${prompt}`);
   text("title", words.title);
   text("tries", tries === null || tries === undefined ? "" : triesLeft(tries));
