@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 import tempfile
 from pathlib import Path
@@ -16,6 +18,10 @@ START_S = 10.0
 STARTS_MAX = 3  # another program may take the free port between our finding it and the broker's binding it
 CONNECTIONS_MAX = 10_010
 INFLIGHT_MAX = 100
+PORT_FIRST = 10_000  # most that programs are known by are lower
+PORT_TRIES_MAX = 100
+CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST_OF_CLIENTS = 32_768  # Linux, unless told otherwise
 _OVERHEAD_BYTES = 4096  # topic and properties beside the payload
 
 _SETTINGS = """\
@@ -39,11 +45,27 @@ dynamic_filters = true
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody uses at this moment, nor gets while its broker is down.
+
+    The kernel gives none of these to clients. One of theirs could even be connected to itself, by a client
+    that tries again and again where nobody listens.
+    """
+    lowest = _lowest_of_clients()
+    for _ in range(PORT_TRIES_MAX):
+        port = PORT_FIRST + secrets.randbelow(lowest - PORT_FIRST) if lowest > PORT_FIRST else 0
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            found: int = probe.getsockname()[1]
+            return found
+    raise OSError(f"no free port of {LOOPBACK} in {PORT_TRIES_MAX} tries: give one in the configuration")
+
+
+def _lowest_of_clients() -> int:
+    """Where the ports begin that the kernel gives to clients."""
+    try:
+        return int(CLIENT_PORTS.read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return LOWEST_OF_CLIENTS
 
 
 class EmbeddedBroker:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -233,15 +232,6 @@ class NodeEndedError(Exception):
     """A node ended while it was waited for; its log says why."""
 
 
-def free_ports(count: int) -> list[int]:
-    """So many different ports of loopback that nobody uses at this moment."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
 @dataclass
 class NatsCluster:
     """Three nodes of NATS with JetStream, MQTT 3.1.1, behind a relay."""
@@ -270,7 +260,7 @@ class NatsCluster:
                 return
 
     async def _launch(self) -> None:
-        ports = free_ports(4 * self.nodes)
+        ports = [free_port() for _ in range(4 * self.nodes)]
         client, monitor, mqtt, route = (ports[each::4] for each in range(4))
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in route)
         for each in range(self.nodes):

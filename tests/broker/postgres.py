@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-READY_S = 30.0
+from central.adapters.broker import free_port
+
+READY_S = 60.0
 USER = "stile"
 INITDB = ("-A", "trust", "-N", "-E", "UTF8")
 
@@ -91,15 +92,12 @@ def running_postgres() -> Iterator[Postgres]:
     """A server with an empty database, until the block ends."""
     programs = find_programs()
     assert programs is not None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
     # Not pytest's own folder: the server's user may not enter it.
     folder = Path(tempfile.mkdtemp(prefix="stile-postgres-"))
     try:
         if who := as_somebody():
             os.chown(folder, who["user"], who["group"])
-        server = Postgres(programs, folder, port)
+        server = Postgres(programs, folder, free_port())
         server.create()
         server.start()
         try:

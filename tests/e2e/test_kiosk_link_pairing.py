@@ -64,11 +64,10 @@ async def test_a_wrong_a_used_and_a_malformed_code_are_refused_by_a_sentence(rig
 
 async def test_a_central_that_is_not_there_or_is_something_else_is_named(rig: Rig, tmp_path: Path):
     code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    with pytest.raises(PairingError, match="central does not answer"):
-        await attempt(url, code, tmp_path / "kiosk")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(PairingError, match="central does not answer"):
+            await attempt(f"http://127.0.0.1:{nobody.getsockname()[1]}", code, tmp_path / "kiosk")
     with pytest.raises(PairingError, match="is that the address of Stile's central"):
         await attempt(rig.central.http_url + "/elsewhere", code, tmp_path / "kiosk")
     assert (await attempt(rig.central.http_url, code, tmp_path / "kiosk")).kiosk == "gate-1"
