@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import msgspec
 
+from edge.adapters.browser_camera import BrowserCamera
 from edge.adapters.cache import FeedName
 from edge.adapters.camera import open_camera
 from edge.adapters.commands import StaffOrders
@@ -21,6 +22,7 @@ from edge.adapters.fixtures import open_playable
 from edge.adapters.onnx import load_networks
 from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
+from edge.adapters.screen.lens import Lens
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.shadow import Shadow, read_desired, wished
@@ -128,7 +130,8 @@ def open_recording(source: Path, border_fraction: float = 0.0) -> Recording:
 class Extras:
     """What a demo, a test or a bench puts in the place of hardware and of people; empty in the field.
 
-    `camera` makes a camera on the kiosk's clock; `attend` stands between the kiosk and its screen.
+    `camera` makes a camera on the kiosk's clock, which may be a `Lens` for the kiosk's page as well; `attend`
+    stands between the kiosk and its screen.
     """
 
     camera: Callable[[Callable[[], int]], Camera] | None = None
@@ -194,7 +197,8 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         stack.push_async_callback(gate.close)
         camera = _open_camera(config, clock_ms) if extras.camera is None else extras.camera(clock_ms)
         stack.push_async_callback(camera.close)
-        screen = WebScreen(language=config.screen.language)
+        lens = camera if isinstance(camera, Lens) else None
+        screen = WebScreen(language=config.screen.language, lens=lens)
         port = await screen.serve(config.screen.host, config.screen.port)
         stack.push_async_callback(screen.close)
         kiosk = Kiosk(
@@ -350,6 +354,8 @@ def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> Gate:
 
 def _open_camera(config: KioskConfig, clock_ms: Callable[[], int]) -> Camera:
     section = config.camera
+    if section.in_browser:
+        return BrowserCamera(section.width_px, section.height_px, section.fps, clock_ms)
     return open_camera(section.device, section.width_px, section.height_px, section.fps, clock_ms)
 
 

@@ -40,12 +40,20 @@ class KioskSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CameraSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Section `camera`: a number as OpenCV counts them, or a path such as /dev/v4l/by-id/…"""
+    """Section `camera`: a number as OpenCV counts them, a path such as /dev/v4l/by-id/…, or `browser`.
+
+    With `browser` the camera is that of whoever has the kiosk's page open and in sight.
+    """
 
     device: Annotated[int, Meta(ge=0, le=63)] | PathText = 0
     width_px: Annotated[int, Meta(ge=160, le=3840)] = 640
     height_px: Annotated[int, Meta(ge=120, le=2160)] = 480
     fps: Annotated[int, Meta(ge=1, le=120)] = 30
+
+    @property
+    def in_browser(self) -> bool:
+        """Whether the kiosk's page is the camera."""
+        return self.device == "browser"
 
 
 class PackSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -178,6 +178,11 @@ def _camera(kiosk: KioskConfig) -> Finding:
     from edge.app import probe_camera
     from edge.errors import CameraError
 
+    if kiosk.camera.in_browser:
+        host = f"[{kiosk.screen.host}]" if ":" in kiosk.screen.host else kiosk.screen.host
+        page = f"http://{host}:{kiosk.screen.port}/" if kiosk.screen.port else "the page that the kiosk names"
+        found = f"the browser's: open {page} on this machine while the kiosk runs"
+        return Finding("camera", True, found, "allow it when asked, and keep the page in sight")
     try:
         state = asyncio.run(probe_camera(kiosk))
     except CameraError as error:

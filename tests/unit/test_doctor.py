@@ -70,6 +70,20 @@ def test_broker_gate_and_camera_that_are_not_there_are_named_with_a_remedy(kiosk
     assert "no-such-port" in str(found["gate"]["found"])
 
 
+@pytest.mark.parametrize(
+    ("screen", "page"),
+    [("", "http://127.0.0.1:8470/"), ('\n[screen]\nhost = "::1"\nport = 9000\n', "http://[::1]:9000/")],
+)
+def test_a_camera_in_the_browser_is_no_fault_and_the_page_to_open_is_named(
+    kiosk_toml: Path, screen: str, page: str
+) -> None:
+    kiosk_toml.write_text(kiosk_toml.read_text().replace("device = 63", 'device = "browser"') + screen)
+    camera = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])["camera"]
+    assert camera["ok"]
+    assert page in str(camera["found"])
+    assert "allow" in str(camera["remedy"])
+
+
 def test_a_gate_that_answers_is_well(kiosk_toml: Path, tmp_path: Path) -> None:
     key = bytes.fromhex((tmp_path / "gate.key").read_text())
     with ServedGate(SimulatedGate(derive_keys(key, "gate-1")), tmp_path / "no-such-port"):

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 from msgspec import Struct
@@ -52,6 +52,7 @@ class More(Struct, frozen=True, tag_field="kind", tag="more"):
     """The next picture may come."""
 
 
+@runtime_checkable
 class Lens(Protocol):
     """What a page that is a camera, or is only shown, is connected to."""
 
