@@ -307,7 +307,7 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
             broker = replace(broker, admission=admission)
         switchboard = Switchboard(desk, admission)
         token = load_token(config.keys_path)
-        api = make_api(desk, switchboard, token, broker)
+        api = make_api(desk, switchboard, token, broker, settings.http)
         http = HttpServer(api, settings.http.host, settings.http.port)
         stack.push_async_callback(http.close)
         filters = [topics.every(kind, settings.site) for kind in LISTENS_TO]

@@ -58,11 +58,16 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
+HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", max_length=253)]
+NAMES_MAX = 16  # names of one server
+
+
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the HTTP API listens."""
+    """Where HTTP is served, and the names it answers to besides addresses and `localhost`."""
 
     host: HostText = "127.0.0.1"
     port: Port = 0
+    names: Annotated[tuple[HostName, ...], Meta(max_length=NAMES_MAX)] = ()
 
 
 class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

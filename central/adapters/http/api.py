@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import RawBody, as_json, changes, problem
+from central.adapters.http.document import REFUSALS, TOKEN, document, reads
+from central.adapters.http.guard import Guard, Rules
 from central.adapters.http.orders import orders
 from central.adapters.http.reviews import needs_token, public, reviews
 from central.adapters.switchboard import Desk, Switchboard
+from central.config import HttpConfig
 from central.enrolment import Consent
 from central.errors import ConflictError, RefusedError, UnknownError
 from central.scorecard import Event
@@ -25,12 +28,11 @@ from wire.ids import KioskId, PassageId, Purpose, RestrictionId, SubjectId
 from wire.pairing import PairRequest
 from wire.values import Restriction, SealedTemplate
 
-BODY_MAX_BYTES = 8 * 1024  # the largest body, a sealed template in base64, is 5.5 KB
-
 SubjectPath = Annotated[SubjectId, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 TokenPath = Annotated[str, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 SlugPath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
 
+_NO_ROUTE = {404: "no_route", 405: "wrong_method"}
 _STATUS: dict[type[Exception], tuple[int, str]] = {
     UnknownError: (404, "unknown"),
     ConflictError: (409, "conflict"),
@@ -39,31 +41,26 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
 }
 
 
-def make_api(desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAddress) -> FastAPI:
-    """The ASGI application over a desk."""
-    app = FastAPI(title="Stile central", docs_url=None, redoc_url=None, openapi_url=None)
-    expected = f"Bearer {token}".encode()
+def make_api(
+    desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAddress, http: HttpConfig | None = None
+) -> FastAPI:
+    """The ASGI application over a desk: the API below `/v1`, and members' pages unless `http` says no."""
+    http = http or HttpConfig()
+    app = FastAPI(title="Stile central", version="1", docs_url=None, redoc_url=None, openapi_url=None)
 
-    @app.middleware("http")
-    async def bounded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Refuse bodies past the bound before reading them, and requests without the token."""
-        length = request.headers.get("content-length", "0")
-        if request.headers.get("transfer-encoding") or not length.isdigit() or int(length) > BODY_MAX_BYTES:
-            refusal = problem(413, "too_large", f"a body has a length, of at most {BODY_MAX_BYTES} bytes")
-            refusal.headers["connection"] = "close"  # or the rest of it would be read, however long
-            return refusal
-        if needs_token(request.url.path):
-            given = request.headers.get("authorization", "").encode()
-            if not hmac.compare_digest(given, expected):
-                return problem(401, "no_token", "send the token of keys/api.token as a bearer token")
-        return await call_next(request)
+    def refuse(scope: Scope, status: int, code: str, why: str) -> Response:
+        return problem(status, code, why)
 
-    async def expected_error(_request: Request, error: Exception) -> Response:
+    async def expected_error(request: Request, error: Exception) -> Response:
         status, code = _STATUS[type(error)]
-        return problem(status, code, str(error))
+        return refuse(request.scope, status, code, str(error))
 
-    for kind in _STATUS:
-        app.add_exception_handler(kind, expected_error)
+    async def no_route(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = _NO_ROUTE.get(error.status_code, "refused")
+        answer = refuse(request.scope, error.status_code, code, error.detail)
+        answer.headers.update(error.headers or {})
+        return answer
 
     async def invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -71,21 +68,35 @@ def make_api(desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAdd
         place = ".".join(str(step) for step in first["loc"])
         return problem(422, "malformed", f"{place}: {first['msg']}")
 
+    for kind in _STATUS:
+        app.add_exception_handler(kind, expected_error)
+    app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(RequestValidationError, invalid)
-    for router in routers(desk, switchboard, broker):
-        app.include_router(router, prefix="/v1")
+    for router in (_pairing(desk, broker), public(desk)):
+        app.include_router(router, prefix="/v1", responses=REFUSALS)
+    for router in behind_token(desk, switchboard):
+        app.include_router(router, prefix="/v1", responses=REFUSALS, dependencies=[Security(TOKEN)])
+    app.include_router(document(app), prefix="/v1")
+
+    def is_open(path: str) -> bool:
+        return not needs_token(path)
+
+    app.add_middleware(Guard, rules=Rules(token, is_open, frozenset(http.names)), refuse=refuse)
     return app
 
 
 def routers(desk: Desk, switchboard: Switchboard, broker: BrokerAddress) -> tuple[APIRouter, ...]:
-    """Every route, below `/v1`."""
+    """Every route over a desk, below `/v1`."""
+    return (_pairing(desk, broker), public(desk), *behind_token(desk, switchboard))
+
+
+def behind_token(desk: Desk, switchboard: Switchboard) -> tuple[APIRouter, ...]:
+    """Those that only who has the token may use."""
     return (
-        _pairing(desk, broker),
         _members(desk),
         _standings(desk),
         _fleet(desk, switchboard),
         orders(desk),
-        public(desk),
         reviews(desk),
     )
 
@@ -93,7 +104,7 @@ def routers(desk: Desk, switchboard: Switchboard, broker: BrokerAddress) -> tupl
 def _pairing(desk: Desk, broker: BrokerAddress) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/pair")
+    @router.post("/pair", openapi_extra=reads(PairRequest))
     @changes
     def pair(body: RawBody) -> Response:
         try:
@@ -197,7 +208,7 @@ def _standings(desk: Desk) -> APIRouter:
             "expires_at_ms": standing.expires_at_ms,
         }
 
-    @router.post("/restrictions", status_code=201)
+    @router.post("/restrictions", status_code=201, openapi_extra=reads(Restriction))
     @changes
     def restrict(body: RawBody) -> Response:
         try:

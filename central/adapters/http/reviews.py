@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import RawBody, as_json, changes, problem
+from central.adapters.http.document import reads
 from central.adapters.switchboard import Desk
 from central.errors import UnknownError
 from central.review import Case, Ruling
@@ -133,7 +134,7 @@ def reviews(desk: Desk) -> APIRouter:
     def dispute(event_id: EventPath, body: b.CaseBody) -> Any:
         return as_fields(desk.reviews.dispute(event_id, body.note))
 
-    @router.post("/rulings", status_code=201)
+    @router.post("/rulings", status_code=201, openapi_extra=reads(Ruling))
     @changes
     def ruling(body: RawBody) -> Any:
         try:

@@ -8,10 +8,11 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from central.adapters.http.connections import HEAD_MAX_BYTES, BoundedConnection
 
 KEEP_ALIVE_S = 5
-CONNECTIONS_MAX = 200
 STOP_S = 5.0
 
 
@@ -25,19 +26,20 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves an ASGI application until closed; `url` is known once opened."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._socket = socket.create_server((host, port))
         bound_port: int = self._socket.getsockname()[1]
         self.url = f"http://{host}:{bound_port}"
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=BoundedConnection,
+                h11_max_incomplete_event_size=HEAD_MAX_BYTES,
                 log_config=None,
                 lifespan="off",
                 ws="none",
                 access_log=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
-                limit_concurrency=CONNECTIONS_MAX,
                 server_header=False,
             )
         )
