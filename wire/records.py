@@ -53,13 +53,17 @@ class ChargeOutcome(StrEnum):
 
 
 class Charge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a passage was to pay for. The charge's idempotency key is the record's id, by whichever way."""
+    """What a passage was to pay for. The charge's idempotency key is the record's id, by whichever way.
+
+    `reason`: why nothing is charged, where the verdict does not say it.
+    """
 
     checkout: f.Record
     merchant: f.Slug
     reference: f.Text
     outcome: ChargeOutcome
     agreed_by: AgreeBy | None = None
+    reason: f.Code | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
