@@ -14,7 +14,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from wire.bulk import BulkDecoder
 from wire.canonical import canonical, joined
+from wire.ids import ClaimDigest, SubjectId
 from wire.values import GalleryEntry, StandingEntry
 
 CHUNK_MAX_ROWS = 1024  # rows of one snapshot chunk
@@ -35,6 +37,8 @@ _STANDINGS: msgspec.msgpack.Decoder[tuple[StandingEntry, ...]] = msgspec.msgpack
 _GALLERY: msgspec.msgpack.Decoder[tuple[GalleryEntry, ...]] = msgspec.msgpack.Decoder(
     tuple[GalleryEntry, ...]
 )
+_MANY_STANDINGS = BulkDecoder(StandingEntry)
+_MANY_MEMBERS = BulkDecoder(GalleryEntry)
 # msgspec's own errors and bad UTF-8 are ValueErrors; nesting too deep is a RecursionError.
 _HOSTILE = (zlib.error, ValueError, RecursionError, OverflowError, MemoryError)
 
@@ -67,6 +71,56 @@ def unpack_standings(packed: bytes) -> Unpacked[StandingEntry] | None:
 def unpack_gallery(packed: bytes) -> Unpacked[GalleryEntry] | None:
     """The gallery entries of a chunk; None for anything that is no such chunk."""
     return _unpacked(packed, _GALLERY)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A chunk's rows, as good as unpacked ones but not made into values.
+
+    Whose they are, the exact bytes of each, the claims they name and whether each has ended, the digest.
+    """
+
+    subjects: tuple[SubjectId, ...]
+    encoded: tuple[bytes, ...]
+    claims: tuple[tuple[SubjectId, ClaimDigest, bool], ...]
+    digest: bytes
+
+
+def check_standings(packed: bytes) -> Checked | None:
+    """What `unpack_standings` takes, at a third of its price; None for what it does not take."""
+    return _checked(packed, _MANY_STANDINGS, claims=False)
+
+
+def check_gallery(packed: bytes) -> Checked | None:
+    """What `unpack_gallery` takes, at a third of its price; None for what it does not take."""
+    return _checked(packed, _MANY_MEMBERS, claims=True)
+
+
+def claims_of(entry: GalleryEntry) -> list[tuple[ClaimDigest, bool]]:
+    """The claims an entry names, and whether each has ended; takes the stand-ins of `BulkDecoder` too."""
+    revoked = getattr(entry, "revoked_digests", None)
+    if revoked is None:  # a tombstone: all of them have
+        return [(digest, True) for digest in entry.claim_digests]
+    return [(digest, False) for digest in entry.claim_digests] + [(digest, True) for digest in revoked]
+
+
+def _checked(packed: bytes, decoder: BulkDecoder, *, claims: bool) -> Checked | None:
+    try:
+        encoded = _inflated(packed)
+        if encoded is None:
+            return None
+        rows = decoder.decode(encoded)
+        if len(rows) > CHUNK_MAX_ROWS:
+            return None
+        named = (
+            tuple((row.subject, digest, ended) for row in rows for digest, ended in claims_of(row))
+            if claims
+            else ()
+        )
+        each = tuple(bytes(raw) for raw in _RAW.decode(encoded))
+        return Checked(tuple(row.subject for row in rows), each, named, chunk_digest(encoded))
+    except _HOSTILE:
+        return None
 
 
 def _unpacked(packed: bytes, decoder: msgspec.msgpack.Decoder[tuple[Row, ...]]) -> Unpacked[Row] | None:

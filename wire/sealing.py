@@ -7,7 +7,7 @@ Nonces and ephemeral keys are arguments; each is drawn once, from the system's g
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -41,6 +41,21 @@ def seal(key: bytes, key_version: int, nonce: bytes, plain: bytes, binding: byte
     """Seal `plain` under a 32-byte key of `key_version`, with a 12-byte nonce never used before with it."""
     opening = _SEALED.pack(_SEALED_FORM, key_version, nonce)
     return opening + _cipher(key).encrypt(nonce, plain, joined(opening, binding))
+
+
+def seal_many(
+    key: bytes, key_version: int, nonces: bytes, plains: Sequence[bytes], bindings: Sequence[bytes]
+) -> list[bytes]:
+    """What `seal` makes of each of many, at half its price; `nonces` are 12 bytes for each."""
+    # `joined` and `_SEALED` written out: a cache of a million rows comes through here.
+    encrypt, head = _cipher(key).encrypt, struct.pack(">BI", _SEALED_FORM, key_version)
+    begun, length = struct.pack(">I", _SEALED.size) + head, struct.Struct(">I").pack
+    sealed, at = [], 0
+    for plain, binding in zip(plains, bindings, strict=True):
+        nonce = nonces[at : at + SEAL_NONCE_BYTES]
+        at += SEAL_NONCE_BYTES
+        sealed.append(head + nonce + encrypt(nonce, plain, begun + nonce + length(len(binding)) + binding))
+    return sealed
 
 
 def key_version_of(sealed: bytes) -> int | None:

@@ -15,16 +15,14 @@ from wire.messages import (
     DeltaRequest,
     GalleryChunk,
     GalleryChunkRequest,
-    GalleryEntry,
     Head,
     HeadRequest,
     Refused,
     Request,
     SnapshotChunkRequest,
     StandingChunk,
-    StandingEntry,
 )
-from wire.packing import Unpacked, rows_digest, unpack_gallery, unpack_standings
+from wire.packing import Checked, check_gallery, check_standings, rows_digest
 from wire.topics import TopicKind
 
 CHUNK_DEADLINE_MS = 5_000
@@ -42,7 +40,7 @@ class FeedKind:
     heads: TopicKind
     deltas: TopicKind
     gallery: GalleryName | None
-    unpack: Callable[[bytes], Unpacked[StandingEntry] | Unpacked[GalleryEntry] | None]
+    check: Callable[[bytes], Checked | None]
 
     def head_request(self, nonce: Nonce, not_after_ms: int) -> Request:
         """The question for the newest head."""
@@ -67,7 +65,7 @@ def standing_feed(purpose: Purpose) -> FeedKind:
         TopicKind.STANDING_HEAD,
         TopicKind.STANDING_DELTA,
         None,
-        unpack_standings,
+        check_standings,
     )
 
 
@@ -79,7 +77,7 @@ def gallery_feed(gallery: GalleryName) -> FeedKind:
         TopicKind.GALLERY_HEAD,
         TopicKind.GALLERY_DELTA,
         gallery,
-        unpack_gallery,
+        check_gallery,
     )
 
 
@@ -147,7 +145,7 @@ class Filler:
                     return False
                 await self._cache.stage(chunk)
                 stage.done += 1
-                stage.rows += len(chunk.entries)
+                stage.rows += len(chunk.rows)
                 stage.number += chunk.number
         finally:
             for task in asked:
@@ -179,7 +177,7 @@ class Filler:
         return _Flaw.SILENT
 
     def _prepared(self, stage: _Stage, index: int, packed: bytes) -> Staged | None:
-        chunk = self._kind.unpack(packed)
+        chunk = self._kind.check(packed)
         if chunk is None or chunk.digest != stage.head.chunk_digests[index]:
             return None
         return self._cache.sealed(self._kind.feed, stage.generation, chunk)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.errors import StoreError
 from wire.canonical import joined
-from wire.sealing import SEAL_KEY_BYTES, SEAL_NONCE_BYTES, open_seal, seal
+from wire.sealing import SEAL_KEY_BYTES, SEAL_NONCE_BYTES, open_seal, seal, seal_many
 
 RandomBytes = Callable[[int], bytes]
 """So many bytes from the system's generator (`secrets.token_bytes`)."""
@@ -68,16 +68,17 @@ class RowSealer:
         nonce = self._random_bytes(SEAL_NONCE_BYTES)
         return seal(self._keys[_DEVICE_KEY_VERSION], _DEVICE_KEY_VERSION, nonce, plain, self._binding(names))
 
-    def seal_all(self, kind: str, rows: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    def seal_all(self, kind: str, names: Sequence[str], rows: Sequence[bytes]) -> list[bytes]:
         """Seal many rows, each under `kind` and its own name."""
-        nonces = self._random_bytes(SEAL_NONCE_BYTES * len(rows))
-        key, opening = self._keys[_DEVICE_KEY_VERSION], joined(_ROW, kind.encode())
-        sealed = []
-        for number, (name, plain) in enumerate(rows):
-            nonce = nonces[number * SEAL_NONCE_BYTES : (number + 1) * SEAL_NONCE_BYTES]
-            binding = opening + joined(name.encode())
-            sealed.append(seal(key, _DEVICE_KEY_VERSION, nonce, plain, binding))
-        return sealed
+        opening = joined(_ROW, kind.encode())
+        bindings = [opening + joined(name.encode()) for name in names]
+        return seal_many(
+            self._keys[_DEVICE_KEY_VERSION],
+            _DEVICE_KEY_VERSION,
+            self._random_bytes(SEAL_NONCE_BYTES * len(rows)),
+            rows,
+            bindings,
+        )
 
     def open(self, sealed: bytes, *names: str) -> bytes:
         """Open a row that was sealed under the same names; raises `wire.errors.SealBrokenError`."""

@@ -17,7 +17,7 @@ from edge.compare.gallery import Template
 from tests.unit.feed_double import subject
 from wire.canonical import canonical
 from wire.messages import GalleryDelta, GalleryEntry, GalleryRow, SealedTemplate, Tombstone
-from wire.packing import pack, rows_digest, unpack_gallery
+from wire.packing import check_gallery, pack, rows_digest
 
 RECIPE = "ab" * 32
 HEAD = 1_000
@@ -48,7 +48,7 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
 async def fill(cache: Cache, *rows: GalleryEntry, epoch: int = 1) -> None:
     generation = await cache.begin(FeedName.GALLERY)
     packed, _ = pack(canonical(each) for each in rows)
-    chunk = unpack_gallery(packed)
+    chunk = check_gallery(packed)
     assert chunk is not None
     staged = cache.sealed(FeedName.GALLERY, generation, chunk)
     await cache.stage(staged)

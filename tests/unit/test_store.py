@@ -205,6 +205,16 @@ def test_a_sealed_row_opens_only_as_what_it_was_sealed_as_and_only_with_its_key(
         RowSealer(b"l" * 32, dice.randbytes).open(sealed, "standing", "a")
 
 
+def test_rows_sealed_together_are_those_sealed_one_by_one():
+    names = [f"{number:032x}" for number in range(20)] + ["", "é"]
+    rows = [bytes([number]) * number for number in range(22)]
+    together = RowSealer(b"k" * 32, random.Random(7).randbytes).seal_all("standing", names, rows)
+    nonces = random.Random(7).randbytes(12 * len(rows))
+    drawn = iter([nonces[at : at + 12] for at in range(0, len(nonces), 12)])
+    one_by_one = RowSealer(b"k" * 32, lambda _: next(drawn))
+    assert together == [one_by_one.seal(row, "standing", name) for name, row in zip(names, rows, strict=True)]
+
+
 def test_a_device_key_of_the_wrong_length_is_refused():
     with pytest.raises(StoreError, match="31 bytes"):
         RowSealer(b"k" * 31, random.Random(1).randbytes)

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from tests.unit.wire_samples import standing
 from wire.canonical import canonical
-from wire.ids import SubjectId
+from wire.ids import ClaimDigest, SubjectId
 from wire.packing import (
     CHUNK_MAX_BYTES,
     CHUNK_MAX_ROWS,
     EMPTY_ROWS_DIGEST,
     PACKED_MAX_BYTES,
+    Checked,
+    check_gallery,
+    check_standings,
     chunk_digest,
     pack,
     row_number,
@@ -25,11 +28,15 @@ from wire.packing import (
     unpack_gallery,
     unpack_standings,
 )
-from wire.values import StandingEntry, Tombstone
+from wire.values import GalleryRow, StandingEntry, Tombstone
 
 
 def subject(number: int) -> SubjectId:
     return SubjectId(f"{number:032x}")
+
+
+def digest(number: int) -> ClaimDigest:
+    return ClaimDigest(bytes([number]) * 32)
 
 
 ROWS: list[StandingEntry] = [standing(subject(1)), Tombstone(subject(2), 5), standing(subject(3), 7)]
@@ -77,6 +84,32 @@ def test_a_bomb_is_refused_and_never_inflated_beyond_a_chunks_size(size: int, mo
     assert [len(each) for each in inflated] == [CHUNK_MAX_BYTES + 6]
 
 
+MEMBERS = [
+    GalleryRow(subject(4), (digest(1), digest(2)), (digest(3),), None),
+    Tombstone(subject(5), 5, (digest(4),)),
+    GalleryRow(subject(6), (), (), None),
+]
+
+
+def test_a_checked_chunk_has_the_bytes_subjects_and_digest_of_an_unpacked_one():
+    packed, of_chunk = pack(ENCODED)
+    subjects = tuple(row.subject for row in ROWS)
+    assert check_standings(packed) == Checked(subjects, tuple(ENCODED), (), of_chunk)
+
+
+def test_a_checked_gallery_says_whose_claims_hold_and_whose_have_ended():
+    encoded = [canonical(row) for row in MEMBERS]
+    packed, of_chunk = pack(encoded)
+    claims = (
+        (subject(4), digest(1), False),
+        (subject(4), digest(2), False),
+        (subject(4), digest(3), True),
+        (subject(5), digest(4), True),
+    )
+    subjects = tuple(row.subject for row in MEMBERS)
+    assert check_gallery(packed) == Checked(subjects, tuple(encoded), claims, of_chunk)
+
+
 @pytest.mark.parametrize(
     "packed",
     [
@@ -96,22 +129,28 @@ def test_a_bomb_is_refused_and_never_inflated_beyond_a_chunks_size(size: int, mo
 def test_what_is_not_a_list_of_rows_is_no_chunk(packed: bytes):
     assert unpack_standings(packed) is None
     assert unpack_gallery(packed) is None
+    assert check_standings(packed) is None
+    assert check_gallery(packed) is None
 
 
 def test_a_chunk_of_too_many_rows_is_no_chunk():
     tombstones = [canonical(Tombstone(subject(number), 1)) for number in range(CHUNK_MAX_ROWS + 1)]
     assert unpack_standings(pack(tombstones[:-1])[0]) is not None
     assert unpack_standings(pack(tombstones)[0]) is None
+    assert check_standings(pack(tombstones[:-1])[0]) is not None
+    assert check_standings(pack(tombstones)[0]) is None
 
 
 def test_a_chunk_of_standings_is_no_chunk_of_a_gallery():
     assert unpack_gallery(pack(ENCODED)[0]) is None
+    assert check_gallery(pack(ENCODED)[0]) is None
 
 
 def test_a_row_out_of_its_bounds_makes_a_chunk_none():
     bent = msgspec.msgpack.decode(ENCODED[0])
     bent[4] = 1001  # a score
     assert unpack_standings(zlib.compress(canonical([bent]))) is None
+    assert check_standings(zlib.compress(canonical([bent]))) is None
 
 
 @settings(max_examples=50, deadline=None)
