@@ -23,6 +23,7 @@ from edge.adapters.onnx import load_networks
 from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.lens import Lens
+from edge.adapters.screen.preview import Preview
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.shadow import Shadow, read_desired, wished
@@ -198,7 +199,11 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         camera = _open_camera(config, clock_ms) if extras.camera is None else extras.camera(clock_ms)
         stack.push_async_callback(camera.close)
         lens = camera if isinstance(camera, Lens) else None
-        screen = WebScreen(language=config.screen.language, lens=lens)
+        screen = WebScreen(
+            language=config.screen.language,
+            lens=lens,
+            preview=Preview(fps=config.preview.fps, width_px=config.preview.width_px),
+        )
         port = await screen.serve(config.screen.host, config.screen.port)
         stack.push_async_callback(screen.close)
         kiosk = Kiosk(
@@ -213,6 +218,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
                 records=uplink.outbox,
                 clock=uplink.clock,
                 searcher=search,
+                preview=screen.preview,
             ),
             rules,
             config.tracking,

@@ -116,6 +116,13 @@ class TillSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_file: PathText | None = None
 
 
+class PreviewSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `preview`: the live picture on the screen, made only while a page looks."""
+
+    fps: Annotated[int, Meta(ge=1, le=60)] = 20
+    width_px: Annotated[int, Meta(ge=160, le=1280)] = 480
+
+
 class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole configuration of a kiosk."""
 
@@ -135,6 +142,7 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opening: OpeningConfig = OpeningConfig()
     records: RecordsConfig = RecordsConfig()
     screen: ScreenSection = ScreenSection()
+    preview: PreviewSection = PreviewSection()
     pay: PayConfig | None = None
     till: TillSection = TillSection()
     broker: BrokerSection | None = None

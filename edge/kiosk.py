@@ -53,7 +53,18 @@ from edge.passage.state import (
     is_over,
     new_passage,
 )
-from edge.ports import Camera, ClaimReader, Clock, Members, Pins, Recogniser, Records, Screen, Searcher
+from edge.ports import (
+    Camera,
+    ClaimReader,
+    Clock,
+    Members,
+    Pins,
+    Preview,
+    Recogniser,
+    Records,
+    Screen,
+    Searcher,
+)
 from edge.watching import Sight, Watch
 from firmware_bridge.gate import (
     Accepted,
@@ -128,6 +139,7 @@ class Devices:
     clock: Clock
     searcher: Searcher | None = None
     """None where every passage begins with a claim."""
+    preview: Preview | None = None
 
 
 class Kiosk:
@@ -150,7 +162,13 @@ class Kiosk:
         self._random_bytes, self._notice = random_bytes, notice
         self._central_answers, self._on_report = central_answers, on_report
         self._watch = Watch(
-            devices.camera, devices.claims, devices.recogniser, tracking, lambda: self._passage, self._tell
+            devices.camera,
+            devices.claims,
+            devices.recogniser,
+            tracking,
+            lambda: self._passage,
+            self._tell,
+            devices.preview,
         )
         self._passage = self._begin_passage(None)
         self._orphans: dict[PassageId, PassRecord] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from edge.capture.pipeline import Acquisition, Observation
-from edge.capture.sample import Face, FailureToAcquire, Frame, Probe
+from edge.capture.sample import Box, Face, FailureToAcquire, Frame, Probe
 from edge.compare.claim import Claim
 from edge.compare.directory import Found
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
@@ -27,6 +27,7 @@ __all__ = [
     "PinJudgement",
     "PinOutcome",
     "Pins",
+    "Preview",
     "Recogniser",
     "Records",
     "Resolution",
@@ -109,6 +110,17 @@ class Screen(Protocol):
 
     async def touch(self) -> Touch:
         """The next thing the person did; waits for it."""
+        ...
+
+
+class Preview(Protocol):
+    """The live picture beside the prompt, in which everybody is veiled but the one who is followed."""
+
+    def offer(self, frame: Frame, face: Box | None) -> None:
+        """The newest frame, and where in this very frame the face is that a running interaction follows.
+
+        None where nothing is followed. Never waits; costs nothing while no page looks.
+        """
         ...
 
 

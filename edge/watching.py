@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from edge.capture.idle import Stillness, consider
 from edge.capture.pipeline import Observation as FaceObservation
-from edge.capture.sample import Face, FailureToAcquire, Frame, Obstacle
+from edge.capture.sample import Box, Face, FailureToAcquire, Frame, Obstacle
 from edge.capture.tracking import Track, TrackingConfig, follow
 from edge.confirm.challenge import Sighting, needs_probe
 from edge.passage.observations import ClaimSeen, FaceMissed, FaceMoved, FaceSeen, Observation, ZoneSeen
 from edge.passage.state import Passage, is_seeking, wants_claim, wants_face, wants_gestures, wants_zone
-from edge.ports import Camera, ClaimReader, Recogniser
+from edge.ports import Camera, ClaimReader, Preview, Recogniser
 
 NO_PICTURE_MS = 100
 """How long to wait before asking a camera again that had no picture."""
@@ -43,27 +43,32 @@ class Watch:
         tracking: TrackingConfig,
         passage: Callable[[], Passage],
         tell: Callable[[Observation], None],
+        preview: Preview | None = None,
     ) -> None:
-        """`passage` is the one under way; `tell` reports to it at once."""
+        """`passage` is the one under way; `tell` reports to it at once; `preview` is offered every look."""
         self._camera, self._claims, self._recogniser = camera, claims, recogniser
         self._tracking, self._passage, self._tell = tracking, passage, tell
         self._sight = Sight()
+        self._preview = preview
+        self._followed: Box | None = None
         self._stillness: Stillness | None = None
         self.embedded_frames = 0
         """Frames of which an embedding may have been made; none before an interaction has begun."""
 
     def begin(self) -> Sight:
         """Another passage begins: what is still being looked at for the one before is told to nobody."""
-        self._sight = Sight()
+        self._sight, self._followed = Sight(), None
         return self._sight
 
     async def run(self, pool: ThreadPoolExecutor) -> None:
         """Look at every frame that matters, until cancelled; the networks run on `pool`, one at a time."""
         while True:
             frame = await self._camera.read()
+            self._followed = None
             if frame is None:
                 await asyncio.sleep(NO_PICTURE_MS / 1000)
-            elif is_seeking(self._passage()) and wants_face(self._passage()):
+                continue
+            if is_seeking(self._passage()) and wants_face(self._passage()):
                 await self._read_claim(frame, pool)
                 await self._look_at_who_began(frame, pool)
             elif wants_claim(self._passage()) and self._worth_a_look(frame):
@@ -76,6 +81,9 @@ class Watch:
             else:
                 # Yield even to a camera that always has a frame.
                 await asyncio.sleep(0)
+                continue
+            if self._preview is not None:
+                self._preview.offer(frame, self._followed)
 
     def _worth_a_look(self, frame: Frame) -> bool:
         self._stillness = consider(self._stillness, frame)
@@ -117,6 +125,7 @@ class Watch:
         elif self._follow(face, frame).id == self._passage().approach.track:
             await self._look(frame, pool, face)
         else:
+            self._followed = None  # somebody else
             self._tell(ZoneSeen(frame.captured_at_ms))
 
     async def _located(
@@ -171,4 +180,5 @@ class Watch:
         sight.track = follow(sight.track, face, frame.captured_at_ms, self._tracking)
         if sight.first_face_ms is None:
             sight.first_face_ms = frame.captured_at_ms
+        self._followed = face.box
         return sight.track

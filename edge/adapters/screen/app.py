@@ -20,11 +20,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from edge.adapters.screen.board import Board
 from edge.adapters.screen.guard import Guard
 from edge.adapters.screen.lens import Lens, film
+from edge.adapters.screen.preview import Preview
 from edge.adapters.screen.texts import Texts
 
 STATIC = Path(__file__).parent / "static"
 HEARTBEAT_S = 2.0
 """The state is sent again after so much silence; the page calls 3 missed ones a lost kiosk (screen.js)."""
+FAR = "The live picture is for pages on this machine only."
 
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -59,8 +61,19 @@ def load_page(texts: Texts, *, lens: bool = False) -> Page:
     return Page(files, digest[:16])
 
 
-def screen_app(board: Board, page: Page, allowed: frozenset[str], lens: Lens | None = None) -> ASGIApp:
-    """The app for one server; `allowed` are the values of Host it answers to, `lens` a page's camera."""
+def screen_app(
+    board: Board,
+    page: Page,
+    allowed: frozenset[str],
+    lens: Lens | None = None,
+    *,
+    preview: Preview,
+    near: frozenset[str],
+) -> ASGIApp:
+    """The app for one server; `allowed` are the values of Host it answers to, `lens` a page's camera.
+
+    `near` are those under which a page on this machine reaches it: only such a page gets the preview.
+    """
 
     async def give(request: Request) -> Response:
         kind, content = page.files[request.url.path]
@@ -69,9 +82,16 @@ def screen_app(board: Board, page: Page, allowed: frozenset[str], lens: Lens | N
     async def converse(socket: WebSocket) -> None:
         await _converse(socket, board)
 
+    async def look(socket: WebSocket) -> None:
+        if socket.headers["host"].lower() in near:
+            await preview.serve(socket)
+        else:
+            await socket.send_denial_response(PlainTextResponse(FAR, 403))
+
     routes = [
         *(Route(path, give, methods=["GET"]) for path in page.files),
         WebSocketRoute("/live", converse),
+        WebSocketRoute("/preview", look),
     ]
     if lens is not None:
         routes.append(WebSocketRoute("/camera", partial(film, lens=lens)))

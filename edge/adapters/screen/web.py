@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from edge.adapters.screen.app import load_page, screen_app
 from edge.adapters.screen.board import Board
 from edge.adapters.screen.guard import authorities
 from edge.adapters.screen.lens import JPEG_MAX_BYTES, Lens
+from edge.adapters.screen.preview import Preview
 from edge.adapters.screen.texts import read_texts
 from edge.enact.display import Display, Notice, Touch
 from edge.errors import ConfigError
@@ -43,9 +45,16 @@ class WebScreen:
     """
 
     def __init__(
-        self, *, language: str = "en", hosts: tuple[str, ...] = (), lens: Lens | None = None
+        self,
+        *,
+        language: str = "en",
+        hosts: tuple[str, ...] = (),
+        lens: Lens | None = None,
+        preview: Preview | None = None,
     ) -> None:
         self._lens = lens
+        self.preview = preview or Preview()
+        """What the kiosk offers its frames to; only pages on loopback get pictures."""
         self._page = load_page(read_texts(language), lens=lens is not None)
         self._board = Board(self._page.digest)
         self._hosts = hosts
@@ -83,7 +92,14 @@ class WebScreen:
         names = self._hosts if host in WILDCARDS else (*self._hosts, f"[{host}]" if ":" in host else host)
         filming = self._lens is not None and self._lens.wanted.frames
         config = uvicorn.Config(
-            screen_app(self._board, self._page, authorities(names, bound), self._lens),
+            screen_app(
+                self._board,
+                self._page,
+                authorities(names, bound),
+                self._lens,
+                preview=self.preview,
+                near=authorities((), bound) if _is_loopback(host) else frozenset(),
+            ),
             http="h11",
             ws=_Unlogged,
             ws_max_size=JPEG_MAX_BYTES if filming else MESSAGE_MAX_BYTES,
@@ -143,6 +159,14 @@ class _Unlogged(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.debug = False
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name may be pointed anywhere, so it does not count."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:
