@@ -39,6 +39,7 @@ from central.restriction import Terms, issue
 from central.review import Case, Matter, Outcome, rule
 from central.service.commands import Commands
 from central.service.context import Context
+from central.service.enrolling import Enrolling
 from central.service.feeds import Feeds
 from central.service.gallery_keys import GalleryKeys
 from central.service.kiosks import BrokerAddress, Kiosks
@@ -49,6 +50,7 @@ from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.shadows import Shadows
 from central.service.standings import Standings
+from central.service.withdrawals import Withdrawals
 from wire import topics
 from wire.ids import OperatorId, Purpose, ReviewerId, parse_operator_id, parse_purpose, parse_site_id
 from wire.signing import Signer
@@ -174,6 +176,8 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
             reenrolments,
             Commands(context, kiosks, store, store),
             Shadows(context, kiosks, store),
+            Enrolling(context, members, store),
+            Withdrawals(context, feeds, kiosks, store, store),
         )
     finally:
         store.close()
@@ -200,7 +204,7 @@ class Central:
 
     def publish_heads(self) -> None:
         """Take up changes, and tell them and every head, now."""
-        self.desk.feeds.refresh()
+        self.desk.withdrawals.refresh()
         self._send([*self.switchboard.deltas(), *self.switchboard.heads()])
 
     def on_connect(self) -> None:
@@ -245,7 +249,7 @@ class Central:
                 await asyncio.to_thread(self.desk.context.keys.refresh)
                 if self.admission is not None:
                     await asyncio.to_thread(self.admission.keep, self.desk.kiosks.all())
-                changed = await asyncio.to_thread(self.desk.feeds.refresh)
+                changed = await asyncio.to_thread(self.desk.withdrawals.refresh)
             except Exception:  # a full disk passes; kiosks see their heads age meanwhile
                 log.exception("the feeds could not be kept")
                 continue
@@ -294,7 +298,7 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
         desk = await asyncio.to_thread(opening.__enter__)
         stack.push(opening.__exit__)
         await asyncio.to_thread(desk.context.keys.reseal)  # a change of the key may have been cut short
-        await asyncio.to_thread(desk.feeds.refresh)
+        await asyncio.to_thread(desk.withdrawals.refresh)
         embedded: EmbeddedBroker | None = None
         broker = BrokerAddress(settings.mqtt.host, settings.mqtt.port)
         if settings.mqtt.embedded:

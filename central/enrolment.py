@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from central.errors import RefusedError
-from central.subjects import StoredClaim, Subject
+from central.subjects import PinState, StoredClaim, Subject
 from wire.errors import SealBrokenError
 from wire.fields import SEALED_TEMPLATE_MAX_BYTES
-from wire.ids import OperatorId, SiteId, SubjectId
+from wire.ids import KioskId, OperatorId, SiteId, SubjectId
 from wire.sealing import key_version_of, open_seal, template_binding
 from wire.values import CLAIMS_MAX, IMAGES_MAX, GalleryEntry, GalleryRow, SealedTemplate, Tombstone
 
 FLOAT_BYTES = 4
+CONSENT_AHEAD_MAX_MS = 5 * 60_000  # a kiosk's clock may differ by as much
+CONSENT_AGE_MAX_MS = 24 * 3_600_000  # a kiosk enrols at once, or not at all
+UNDO_MAX_MS = 7 * 24 * 3_600_000  # within it a kiosk may undo what it enrolled; it may be without power
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,31 @@ class Consent:
     text_version: str
     language: str
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A member as a kiosk enrols them, whole: stored in one transaction or not at all.
+
+    `alike`: members whose faces are too much like theirs to be told apart by them.
+    """
+
+    subject: Subject
+    consent: Consent
+    template: SealedTemplate | None
+    claim: StoredClaim
+    pin: PinState
+    alike: tuple[SubjectId, ...]
+
+
+def is_timely(consent: Consent, now_ms: int) -> bool:
+    """Whether a kiosk's consent was given about now, as it must have been."""
+    return -CONSENT_AHEAD_MAX_MS <= now_ms - consent.at_ms <= CONSENT_AGE_MAX_MS
+
+
+def may_undo(subject: Subject, kiosk: KioskId, now_ms: int) -> bool:
+    """Whether a kiosk may take back that it enrolled somebody."""
+    return subject.enrolled_by == kiosk and now_ms - subject.enrolled_at_ms <= UNDO_MAX_MS
 
 
 def check_consent(consent: Consent) -> None:
@@ -65,6 +93,7 @@ def gallery_entry(
     claims: Iterable[StoredClaim],
     *,
     enrol_again: bool = False,
+    claim_needed: bool = False,
 ) -> GalleryEntry:
     """What a gallery says of a subject: a row, a tombstone once withdrawn.
 
@@ -83,4 +112,6 @@ def gallery_entry(
         revoked_digests=tuple(claim.digest for claim in revoked[:CLAIMS_MAX]),
         template=template,
         enrol_again=enrol_again,
+        agree_by=subject.agree_by,
+        claim_needed=claim_needed,
     )

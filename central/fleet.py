@@ -16,9 +16,20 @@ DAY_MS = 86_400_000
 CLOCK_SLACK_MS = 3_600_000  # a kiosk without a clock of its own may be behind
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FeedPlace:
+    """A version of a feed; later ones are larger."""
+
+    epoch: int
+    version: int
+
+
+NOTHING_HELD = FeedPlace(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Kiosk:
-    """A kiosk, its purpose and gallery; keys and certificate once it is paired."""
+    """A kiosk, its purpose and gallery; keys and certificate once it is paired. `enrols`: it may enrol."""
 
     kiosk: KioskId
     site: SiteId
@@ -29,6 +40,7 @@ class Kiosk:
     box_public_key: bytes | None = None
     software: str | None = None
     revoked_at_ms: int | None = None
+    enrols: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ class PairingCode:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a kiosk last said of itself, and of the pack it has loaded."""
+    """What a kiosk last said of itself, of the pack it has loaded, and which feeds it holds."""
 
     kiosk: KioskId
     presence: str
@@ -52,6 +64,20 @@ class Sighting:
     seen_at_ms: int
     pack_digest: str | None = None
     recipe_digest: str | None = None
+    gallery_epoch: int = 0
+    gallery_version: int = 0
+    standings_epoch: int = 0
+    standings_version: int = 0
+
+    @property
+    def gallery(self) -> FeedPlace:
+        """The gallery it holds."""
+        return FeedPlace(self.gallery_epoch, self.gallery_version)
+
+    @property
+    def standings(self) -> FeedPlace:
+        """The standings it holds."""
+        return FeedPlace(self.standings_epoch, self.standings_version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from central.errors import RefusedError
 from wire.claims import ClaimKind
-from wire.ids import ClaimDigest, SubjectId, parse_claim_id
+from wire.ids import ClaimDigest, KioskId, SubjectId, parse_claim_id
 from wire.pins import PIN_MAX_DIGITS, PIN_MIN_DIGITS, PinFlaw, pin_flaw
 from wire.requests import PinOutcome
-from wire.values import CLAIMS_MAX
+from wire.values import CLAIMS_MAX, AgreeBy
 
 PIN_TRIES = 5  # then staff unlock it
 FIRST_WAIT_MS = 1000  # after a wrong PIN; doubled after each further one
@@ -18,11 +18,13 @@ FIRST_WAIT_MS = 1000  # after a wrong PIN; doubled after each further one
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An enrolled person; `withdrawn_at_ms` once they left."""
+    """An enrolled person; `withdrawn_at_ms` once they left, `enrolled_by` where a kiosk enrolled them."""
 
     subject: SubjectId
     enrolled_at_ms: int
     withdrawn_at_ms: int | None = None
+    agree_by: AgreeBy = AgreeBy.BUTTON
+    enrolled_by: KioskId | None = None
 
 
 @dataclass(frozen=True, slots=True)

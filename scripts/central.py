@@ -21,6 +21,7 @@ from scripts import (
     central_reenrol,
     central_review,
     central_scorecard,
+    central_withdrawal,
 )
 from scripts.central_broker import broker_config
 from scripts.central_desk import DEFAULT_CONFIG, ConfigFile, expected_errors
@@ -31,6 +32,7 @@ from wire.ids import (
     parse_purpose,
     parse_subject_id,
 )
+from wire.values import AgreeBy
 
 app = typer.Typer(help="The central service: members, standings, kiosks, records.", no_args_is_help=True)
 kiosk_app = typer.Typer(help="Kiosks: add, list, order, set, show, revoke.", no_args_is_help=True)
@@ -117,6 +119,7 @@ def restored(config: ConfigFile = DEFAULT_CONFIG) -> None:
 def kiosk_add(
     kiosk: Annotated[str, typer.Argument(help="The kiosk's id.")],
     purpose: Annotated[str, typer.Option(help="The purpose of its standings.")] = "ride",
+    enrols: Annotated[bool, typer.Option("--enrols", help="It may enrol members.")] = False,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -128,7 +131,7 @@ def kiosk_add(
         wanted = parse_purpose(purpose)
         if wanted not in desk.standings.purposes:
             raise UnknownError("purpose", wanted)
-        code = desk.kiosks.add(parse_kiosk_id(kiosk), wanted)
+        code = desk.kiosks.add(parse_kiosk_id(kiosk), wanted, enrols=enrols)
     _tell({"kiosk": kiosk, "pairing_code": code}, as_json=as_json, plain=code)
 
 
@@ -145,6 +148,7 @@ def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
                 "purpose": each.purpose,
                 "paired": each.certificate is not None,
                 "revoked": each.revoked_at_ms is not None,
+                "enrols": each.enrols,
                 "presence": seen[each.kiosk].presence if each.kiosk in seen else None,
             }
             for each in desk.kiosks.all()
@@ -152,7 +156,7 @@ def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
     if as_json:
         tell_json({"kiosks": rows})
         return
-    table = Table("kiosk", "purpose", "paired", "revoked", "presence")
+    table = Table("kiosk", "purpose", "paired", "revoked", "enrols", "presence")
     for row in rows:
         table.add_row(*(str(cell) for cell in row.values()))
     Console().print(table)
@@ -172,6 +176,9 @@ def subject_add(
     pin: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
     consent: Annotated[str, typer.Option(help="Version of the consent text the member agreed to.")],
     language: Annotated[str, typer.Option(help="Language of that text.")] = "en",
+    agree_by: Annotated[
+        AgreeBy, typer.Option(help="How they agree to a payment; all three are equal.")
+    ] = AgreeBy.BUTTON,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -183,7 +190,7 @@ def subject_add(
     with expected_errors(), open_desk(load_config(config)) as desk:
         check_pin(pin)
         subject = desk.members.new_subject_id()
-        desk.members.enrol(subject, None, Consent(consent, language, desk.context.now_ms()))
+        desk.members.enrol(subject, None, Consent(consent, language, desk.context.now_ms()), agree_by)
         claim = desk.members.add_qr_claim(subject)
         desk.members.set_pin(subject, pin)
     told = {"subject": subject, "claim_id": claim}
@@ -197,6 +204,10 @@ def subject_withdraw(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     with expected_errors(), open_desk(load_config(config)) as desk:
         desk.members.withdraw(parse_subject_id(subject))
+
+
+subject_app.command("withdrawal")(central_withdrawal.withdrawal)
+subject_app.command("alike")(central_withdrawal.alike)
 
 
 @subject_app.command("new-code")

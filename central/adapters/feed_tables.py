@@ -9,7 +9,7 @@ from sqlalchemy import Row, Table, case, delete, insert, select, update
 
 from central.adapters import tables as t
 from central.adapters.database import ANYBODY, CHANGES_FLOOR, Database, decoded
-from central.adapters.member_tables import stored_claim, stored_template
+from central.adapters.member_tables import stored_claim, stored_subject, stored_template
 from central.adapters.standing_tables import stored_event
 from central.scorecard import Event
 from central.service.feeds import FeedVersion
@@ -69,16 +69,14 @@ class FeedTables(Database):
     def subjects_after(self, after: str, most: int) -> Sequence[Subject]:
         """The next subjects in their order, withdrawn ones included."""
         columns = t.SUBJECTS.c
-        query = select(columns.subject, columns.enrolled_at_ms, columns.withdrawn_at_ms)
-        query = query.where(columns.subject > after).order_by(columns.subject).limit(most)
+        query = select(t.SUBJECTS).where(columns.subject > after).order_by(columns.subject).limit(most)
         with self._engine.connect() as connection:
-            return [Subject(*row) for row in connection.execute(query)]
+            return [stored_subject(row) for row in connection.execute(query)]
 
     def subjects_among(self, subjects: Sequence[SubjectId]) -> Sequence[Subject]:
         """Those of the given ones that exist, in their order, withdrawn ones included."""
         rows = self._among(t.SUBJECTS, subjects)
-        found = [Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms) for row in rows]
-        return sorted(found, key=lambda each: each.subject)
+        return sorted(map(stored_subject, rows), key=lambda each: each.subject)
 
     def templates_among(self, subjects: Sequence[SubjectId]) -> Mapping[SubjectId, SealedTemplate]:
         """The templates of some subjects."""

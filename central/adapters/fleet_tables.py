@@ -41,6 +41,7 @@ class FleetTables(Database):
             box_public_key=kiosk.box_public_key,
             software=kiosk.software,
             revoked_at_ms=kiosk.revoked_at_ms,
+            enrols=kiosk.enrols,
         )
 
     def save_kiosk(self, kiosk: Kiosk) -> None:
@@ -95,7 +96,18 @@ class FleetTables(Database):
 
 
 def _sighting(row: Row[Any]) -> Sighting:
-    return Sighting(row.kiosk, row.presence, row.boot_id, row.seen_at_ms, row.pack_digest, row.recipe_digest)
+    return Sighting(
+        row.kiosk,
+        row.presence,
+        row.boot_id,
+        row.seen_at_ms,
+        row.pack_digest,
+        row.recipe_digest,
+        row.gallery_epoch,
+        row.gallery_version,
+        row.standings_epoch,
+        row.standings_version,
+    )
 
 
 def _kiosk(row: Row[Any]) -> Kiosk:
@@ -109,4 +121,5 @@ def _kiosk(row: Row[Any]) -> Kiosk:
         row.box_public_key,
         row.software,
         row.revoked_at_ms,
+        row.enrols,
     )

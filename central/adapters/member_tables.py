@@ -11,11 +11,12 @@ from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
 from central.adapters.database import Database
+from central.adapters.enrol_tables import begin_withdrawal
 from central.enrolment import Consent
 from central.subjects import PinState, StoredClaim, Subject
 from wire.claims import ClaimKind
-from wire.ids import ClaimDigest, SubjectId
-from wire.values import SealedTemplate
+from wire.ids import ClaimDigest, KioskId, SubjectId
+from wire.values import AgreeBy, SealedTemplate
 
 
 class MemberTables(Database):
@@ -32,6 +33,7 @@ class MemberTables(Database):
                         consent_version=consent.text_version,
                         consent_language=consent.language,
                         consent_at_ms=consent.at_ms,
+                        agree_by=subject.agree_by.value,
                     )
                 )
                 if template is not None:
@@ -51,7 +53,7 @@ class MemberTables(Database):
     def subject(self, subject: SubjectId) -> Subject | None:
         """A subject, withdrawn ones included."""
         row = self._one(t.SUBJECTS, subject=subject)
-        return None if row is None else Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms)
+        return None if row is None else stored_subject(row)
 
     def template(self, subject: SubjectId) -> SealedTemplate | None:
         """A subject's template."""
@@ -81,7 +83,9 @@ class MemberTables(Database):
 
         The fact and the claims' digests stay.
         """
-        with self._change(feeds=True, subjects=(subject,)) as connection:
+        changed: list[str] = [subject]  # noted once all is done
+        with self._change(feeds=True, subjects=changed) as connection:
+            changed += begin_withdrawal(connection, subject)
             for table in (
                 t.TEMPLATES,
                 t.SPARE_TEMPLATES,
@@ -143,6 +147,13 @@ class MemberTables(Database):
             unchanged = (t.PINS.c[name] == value for name, value in asdict(before).items())
             changed = update(t.PINS).where(*unchanged).values(**asdict(after))
             return connection.execute(changed).rowcount == 1
+
+
+def stored_subject(row: Row[Any]) -> Subject:
+    """A subject out of its row."""
+    enrolled_by = None if row.enrolled_by is None else KioskId(row.enrolled_by)
+    agree_by = AgreeBy(row.agree_by)
+    return Subject(row.subject, row.enrolled_at_ms, row.withdrawn_at_ms, agree_by, enrolled_by)
 
 
 def stored_template(row: Row[Any]) -> SealedTemplate:

@@ -26,6 +26,9 @@ _OF_SUBJECTS = (
     t.CASES,
     t.RESTRICTIONS,
     t.MEMBER_ACCOUNTS,
+    t.ALIKE,
+    t.WITHDRAWALS,
+    t.WITHDRAWAL_PLACES,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from central.adapters.command_tables import CommandTables
+from central.adapters.enrol_tables import EnrolTables
 from central.adapters.feed_tables import FeedTables
 from central.adapters.fleet_tables import FleetTables
 from central.adapters.member_tables import MemberTables
@@ -14,6 +15,7 @@ from central.adapters.standing_tables import StandingTables
 
 class Store(
     MemberTables,
+    EnrolTables,
     StandingTables,
     FleetTables,
     CommandTables,

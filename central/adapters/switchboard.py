@@ -11,6 +11,7 @@ from central.errors import CentralError
 from central.fleet import Kiosk, Sighting
 from central.service.commands import Commands
 from central.service.context import Context
+from central.service.enrolling import Enrolling
 from central.service.feeds import FeedKind, Feeds
 from central.service.kiosks import Admission, Kiosks
 from central.service.members import Members
@@ -20,12 +21,21 @@ from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.shadows import Shadows
 from central.service.standings import Standings
+from central.service.withdrawals import Withdrawals
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
-from wire.enrolment import EnrolRequest, UndoEnrolRequest, WithdrawRequest
+from wire.enrolment import (
+    EnrolReason,
+    EnrolReply,
+    EnrolRequest,
+    UndoEnrolRequest,
+    WithdrawReason,
+    WithdrawReply,
+    WithdrawRequest,
+)
 from wire.errors import SealBrokenError
 from wire.fleet import Health, KioskState, Presence, Reported, RollCall
-from wire.ids import GalleryName, KioskId, Nonce, Purpose
+from wire.ids import GalleryName, KioskId, Nonce, Purpose, ReasonCode
 from wire.messages import Message
 from wire.records import RecordBatch
 from wire.requests import (
@@ -84,6 +94,8 @@ class Desk:
     reenrolments: ReEnrolments
     commands: Commands
     shadows: Shadows
+    enrolling: Enrolling
+    withdrawals: Withdrawals
 
 
 class Switchboard:
@@ -94,6 +106,8 @@ class Switchboard:
         self._admission = admission
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
         self._seeing = asyncio.Lock()
+        # One at a time and as they came: what a kiosk undoes must not overtake what it enrolled.
+        self._enrolling = asyncio.Lock()
         self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
         self.health: dict[KioskId, Health] = {}
@@ -182,6 +196,7 @@ class Switchboard:
                 now_ms,
                 state.pack_digest or (known.pack_digest if known else None),
                 state.recipe_digest or (known.recipe_digest if known else None),
+                *_held(state, known),
             )
         )
 
@@ -194,7 +209,7 @@ class Switchboard:
         if request.not_after_ms < self._desk.context.now_ms() and not isinstance(request, HeadRequest):
             self.ignored["too_late"] += 1
             reply: Reply = Refused(request.nonce, Refusal.TOO_LATE)
-        elif isinstance(request, PinRequest) and not self._is_first(request.nonce):
+        elif isinstance(request, PinRequest | WithdrawRequest) and not self._is_first(request.nonce):
             self.ignored["replayed_pin"] += 1  # a broker that sends it again must not use up another try
             return []
         else:
@@ -259,8 +274,14 @@ class Switchboard:
                 return CertificateReply(nonce, made, admission.authority)
             case ChargeRequest() | RefundRequest():
                 return Refused(nonce, Refusal.NOT_OFFERED)
-            case EnrolRequest() | UndoEnrolRequest() | WithdrawRequest():
-                return Refused(nonce, Refusal.NOT_OFFERED)
+            case EnrolRequest():
+                return await self._enrol_reply(request, kiosk)
+            case UndoEnrolRequest(subject=subject):
+                async with self._enrolling:
+                    why = await asyncio.to_thread(desk.enrolling.undo, kiosk.kiosk, subject)
+                return WithdrawReply(nonce, why is WithdrawReason.WITHDRAWN, ReasonCode(why))
+            case WithdrawRequest():
+                return await self._withdraw_reply(request, kiosk)
             case _:
                 assert_never(request)
 
@@ -274,6 +295,39 @@ class Switchboard:
         async with self._pins:
             answer = await asyncio.to_thread(members.check_pin, request.subject, pin)
         return PinReply(request.nonce, answer.outcome, answer.tries_left, answer.retry_after_ms)
+
+    async def _enrol_reply(self, request: EnrolRequest, kiosk: Kiosk) -> Reply:
+        enrolling = self._desk.enrolling
+        try:
+            secrets = enrolling.unsealed(kiosk.kiosk, request)
+        except SealBrokenError:
+            self.ignored["bad_seal"] += 1
+            return Refused(request.nonce, Refusal.BAD_SEAL)
+        async with self._enrolling:
+            why = await asyncio.to_thread(enrolling.enrol, kiosk, request, secrets)
+        return EnrolReply(request.nonce, request.subject, why is EnrolReason.ENROLLED, ReasonCode(why))
+
+    async def _withdraw_reply(self, request: WithdrawRequest, kiosk: Kiosk) -> Reply:
+        enrolling = self._desk.enrolling
+        try:
+            pin = enrolling.unsealed_pin(kiosk.kiosk, request)
+        except SealBrokenError:
+            self.ignored["bad_seal"] += 1
+            return Refused(request.nonce, Refusal.BAD_SEAL)
+        async with self._pins:
+            why, answer = await asyncio.to_thread(enrolling.withdraw, request.subject, pin)
+        gone = why is WithdrawReason.WITHDRAWN
+        left = (answer.tries_left, answer.retry_after_ms)
+        return WithdrawReply(request.nonce, gone, ReasonCode(why), *left)
+
+
+def _held(state: KioskState, known: Sighting | None) -> tuple[int, int, int, int]:
+    """Which gallery and standings a kiosk says it has. Its last words were made when it connected."""
+    places = {each.name: (each.epoch, each.version) for each in state.caches}
+    if state.presence is Presence.LOST and known is not None:
+        gallery, standings = known.gallery, known.standings
+        return gallery.epoch, gallery.version, standings.epoch, standings.version
+    return *places.get("gallery", (0, 0)), *places.get("standing", (0, 0))
 
 
 def _feed(kiosk: Kiosk, gallery: GalleryName | None) -> tuple[FeedKind, str]:

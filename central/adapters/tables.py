@@ -81,6 +81,24 @@ SUBJECTS = _table(
     _text("consent_version", 16),
     _text("consent_language", 8),
     _number("consent_at_ms"),
+    _text("agree_by", 8, server_default="button"),
+    _text("enrolled_by", ID_CHARS, nullable=True),
+)
+ALIKE = _table(
+    "alike",
+    _subject(primary_key=True),
+    Column("other", String(ID_CHARS), ForeignKey("subjects.subject"), primary_key=True, index=True),
+)
+WITHDRAWALS = _table(
+    "withdrawals", _subject(primary_key=True), _number("told_at_ms", nullable=True, index=True)
+)
+WITHDRAWAL_PLACES = _table(
+    "withdrawal_places",
+    _subject(primary_key=True),
+    _text("kind", 16, primary_key=True),
+    _text("name", ID_CHARS, primary_key=True),
+    _number("epoch"),
+    _number("version"),
 )
 TEMPLATES = _table(
     "templates",
@@ -190,6 +208,7 @@ KIOSKS = _table(
     _bytes("box_public_key", DIGEST_BYTES, nullable=True),
     _text("software", SMALL_MAX, nullable=True),
     _number("revoked_at_ms", nullable=True),
+    Column("enrols", Boolean, nullable=False, server_default=false()),
 )
 PAIRING_CODES = _table(
     "pairing_codes",
@@ -207,6 +226,10 @@ SIGHTINGS = _table(
     _number("seen_at_ms"),
     _text("pack_digest", SMALL_MAX, nullable=True),
     _text("recipe_digest", SMALL_MAX, nullable=True),
+    _number("gallery_epoch", server_default="0"),
+    _number("gallery_version", server_default="0"),
+    _number("standings_epoch", server_default="0"),
+    _number("standings_version", server_default="0"),
 )
 RECORDS = _table(
     "records",

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from central.enrolment import gallery_entry
+from central.fleet import FeedPlace
 from central.pages import NEVER_MS, Change, Snapshot, Unpack, between, build, change, deltas, renewed_at_ms
 from central.service.context import Context
 from central.service.standings import BATCH_SUBJECTS, Standings
@@ -120,6 +121,10 @@ class GalleryStore(Protocol):
 
     def invited_among(self, subjects: Sequence[SubjectId]) -> Set[SubjectId]:
         """Those who have a template, and none of the recipe that is being changed to."""
+        ...
+
+    def alike_among(self, subjects: Sequence[SubjectId]) -> Set[SubjectId]:
+        """Those who are too much like another member to be told apart by face."""
         ...
 
 
@@ -322,12 +327,14 @@ class Feeds:
         for claim in self._gallery.claims_among(named):
             claims[claim.subject].append(claim)
         invited = self._gallery.invited_among(named)
+        alike = self._gallery.alike_among(named)
         return [
             gallery_entry(
                 each,
                 templates.get(each.subject),
                 claims[each.subject],
                 enrol_again=each.subject in invited,
+                claim_needed=each.subject in alike,
             )
             for each in subjects
         ]
@@ -339,6 +346,21 @@ class Feeds:
         with self._guard:
             untold, self._untold = self._untold, []
         return untold
+
+    @property
+    def taken_up(self) -> int:
+        """The store's revision that the feeds are as new as; -1 before the first refresh."""
+        return self._revision
+
+    def places(self) -> list[tuple[FeedKind, str, FeedPlace]]:
+        """The version of each feed."""
+        with self._guard:
+            found = [(feed, feed.snapshot) for feed in self._feeds.values()]
+        return [
+            (feed.kind, feed.name, FeedPlace(held.epoch, held.version))
+            for feed, held in found
+            if held is not None
+        ]
 
     def place(self, purpose: Purpose) -> tuple[int, int] | None:
         """Epoch and version of a purpose's standings."""

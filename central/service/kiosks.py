@@ -114,15 +114,18 @@ class Kiosks:
         self._sightings = sightings
         self._ring: KeyRing | None = None
 
-    def add(self, kiosk: KioskId, purpose: Purpose) -> str:
-        """Add a kiosk (or give an unpaired one a new code); the one-time pairing code, as printed."""
+    def add(self, kiosk: KioskId, purpose: Purpose, *, enrols: bool = False) -> str:
+        """Add a kiosk (or give an unpaired one a new code); the one-time pairing code, as printed.
+
+        `enrols`: it may enrol members, and undo what it enrolled of late.
+        """
         known = self._kiosks.kiosk(kiosk)
         if known is not None and (known.certificate is not None or known.revoked_at_ms is not None):
             raise ConflictError(
                 "kiosk", kiosk, "is paired or revoked already: add the new one under another id"
             )
         now_ms = self._context.now_ms()
-        added = Kiosk(kiosk, self._context.site, purpose, self._context.gallery, now_ms)
+        added = Kiosk(kiosk, self._context.site, purpose, self._context.gallery, now_ms, enrols=enrols)
         self._kiosks.save_kiosk(added)
         code = self._context.draw(CODE_BYTES)
         lookup = code_lookup(code)

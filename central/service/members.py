@@ -26,7 +26,7 @@ from wire.claims import ClaimKind, claim_digest
 from wire.ids import ClaimDigest, ClaimId, KioskId, Nonce, SubjectId
 from wire.requests import PinOutcome
 from wire.sealing import open_box, pin_binding
-from wire.values import GalleryEntry, SealedTemplate
+from wire.values import AgreeBy, GalleryEntry, SealedTemplate
 
 
 class SubjectStore(Protocol):
@@ -106,13 +106,19 @@ class Members:
         """A random subject id, to seal a template for."""
         return SubjectId(self._context.draw(16).hex())
 
-    def enrol(self, subject: SubjectId, template: SealedTemplate | None, consent: Consent) -> Subject:
+    def enrol(
+        self,
+        subject: SubjectId,
+        template: SealedTemplate | None,
+        consent: Consent,
+        agree_by: AgreeBy = AgreeBy.BUTTON,
+    ) -> Subject:
         """Enrol a subject, without a face if they like; raises RefusedError or ConflictError."""
         context = self._context
         check_consent(consent)
         if template is not None:
             template = context.admitted(subject, template)
-        enrolled = Subject(subject, context.now_ms())
+        enrolled = Subject(subject, context.now_ms(), agree_by=agree_by)
         if not self._subjects.add_subject(enrolled, template, consent):
             raise ConflictError("subject", subject, "is enrolled already: draw another id")
         return enrolled
@@ -176,6 +182,10 @@ class Members:
         self.active(subject)
         self._subjects.withdraw(subject, self._context.now_ms())
 
+    def hashed_pin(self, subject: SubjectId, pin: str) -> PinState:
+        """What is kept of a new PIN; slow on purpose."""
+        return PinState(subject, self._hasher.hash(self._peppered(subject, pin)))
+
     def _peppered(self, subject: SubjectId, pin: str) -> bytes:
         return joined(self._context.identity.pepper, subject.encode(), pin.encode())
 
@@ -183,7 +193,7 @@ class Members:
         """Set or replace a PIN and unlock it, slowly on purpose; raises RefusedError."""
         self.active(subject)
         check_pin(pin)
-        self._pins.save_pin(PinState(subject, self._hasher.hash(self._peppered(subject, pin))))
+        self._pins.save_pin(self.hashed_pin(subject, pin))
 
     def unlock_pin(self, subject: SubjectId) -> None:
         """Give a subject their tries back; raises UnknownError when they have no PIN."""

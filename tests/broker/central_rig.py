@@ -94,9 +94,11 @@ class Rig:
         return subject, claim
 
     @contextlib.asynccontextmanager
-    async def kiosk(self, name: str = "gate-1", purpose: Purpose = RIDE) -> AsyncIterator[KioskEnd]:
+    async def kiosk(
+        self, name: str = "gate-1", purpose: Purpose = RIDE, *, enrols: bool = False
+    ) -> AsyncIterator[KioskEnd]:
         """Add, pair and connect a kiosk."""
-        code = self.central.desk.kiosks.add(KioskId(name), purpose)
+        code = self.central.desk.kiosks.add(KioskId(name), purpose, enrols=enrols)
         end = await pair(self.central.http_url, code, self.clock, self.dice)
         async with end.connected():
             yield end

@@ -104,6 +104,9 @@ class Ledger:
     def invited_among(self, subjects: Sequence[SubjectId]) -> set[SubjectId]:
         return set()
 
+    def alike_among(self, subjects: Sequence[SubjectId]) -> set[SubjectId]:
+        return set()
+
 
 class Rows:
     """Central's standings, as they are in the ledger."""

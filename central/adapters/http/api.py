@@ -22,6 +22,7 @@ from central.enrolment import Consent
 from central.errors import ConflictError, RefusedError, UnknownError
 from central.scorecard import Event
 from central.service.kiosks import BrokerAddress
+from central.service.withdrawals import Reach
 from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
 from wire.ids import KioskId, PassageId, Purpose, RestrictionId, SubjectId
@@ -126,7 +127,8 @@ def _members(desk: Desk) -> APIRouter:
     @changes
     def enrol(body: b.EnrolBody) -> Any:
         template = None if body.template is None else _sealed(body.template)
-        enrolled = desk.members.enrol(SubjectId(body.subject), template, _consent(body.consent))
+        consent = _consent(body.consent)
+        enrolled = desk.members.enrol(SubjectId(body.subject), template, consent, body.agree_by)
         return {"subject": enrolled.subject}
 
     @router.put("/{subject}/template")
@@ -140,6 +142,20 @@ def _members(desk: Desk) -> APIRouter:
     def withdraw(subject: SubjectPath) -> Any:
         desk.members.withdraw(subject)
         return {"withdrawn": subject}
+
+    @router.get("/{subject}/withdrawal")
+    def withdrawal(subject: SubjectPath) -> Any:
+        found = desk.withdrawals.progress(subject)
+        return {
+            "subject": found.subject,
+            "withdrawn_at_ms": found.withdrawn_at_ms,
+            "told": found.told,
+            **{reach.value: found.count(reach) for reach in Reach},
+            "kiosks": [
+                {"kiosk": each.kiosk, "reach": each.reach.value, "seen_at_ms": each.seen_at_ms}
+                for each in found.kiosks
+            ],
+        }
 
     @router.post("/{subject}/claims", status_code=201)
     @changes
@@ -235,7 +251,7 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
     def add(body: b.KioskBody) -> Any:
         if Purpose(body.purpose) not in desk.standings.purposes:
             raise UnknownError("purpose", body.purpose)
-        code = desk.kiosks.add(KioskId(body.kiosk), Purpose(body.purpose))
+        code = desk.kiosks.add(KioskId(body.kiosk), Purpose(body.purpose), enrols=body.enrols)
         return {"kiosk": body.kiosk, "pairing_code": code}
 
     @router.get("/kiosks")
@@ -250,6 +266,7 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
                     "purpose": kiosk.purpose,
                     "paired": kiosk.certificate is not None,
                     "revoked": kiosk.revoked_at_ms is not None,
+                    "enrols": kiosk.enrols,
                     "presence": None if seen is None else seen.presence,
                     "seen_at_ms": None if seen is None else seen.seen_at_ms,
                 }

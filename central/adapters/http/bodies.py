@@ -12,7 +12,7 @@ from wire import ids
 from wire.claims import ClaimKind
 from wire.fields import INSTANT_MAX_MS, SETTING_MAX, TEXT_MAX
 from wire.fleet import SETTINGS_MAX, CommandAction
-from wire.values import IMAGES_MAX
+from wire.values import IMAGES_MAX, AgreeBy
 
 # pydantic's regular expressions are Rust's, in which \z ends the text.
 SLUG_REGEX = ids.SLUG_PATTERN.replace(r"\Z", r"\z")
@@ -58,6 +58,7 @@ class EnrolBody(Body):
     subject: TokenText
     template: TemplateBody | None = None
     consent: ConsentBody
+    agree_by: AgreeBy = AgreeBy.BUTTON
 
 
 class EnrolAgainBody(Body):
@@ -116,3 +117,4 @@ class KioskBody(Body):
 
     kiosk: SlugText
     purpose: SlugText
+    enrols: bool = False
