@@ -37,6 +37,7 @@ from scripts.bench_cache import tell_cache
 from scripts.bench_gate import measure_gate, measured_only
 from scripts.bench_ingest import tell_ingest
 from scripts.bench_kiosk import KioskCost, measure_kiosk
+from scripts.bench_lane import PEOPLE, PER_MINUTE, tell_lane
 from scripts.bench_laps import Spread, peak_mb
 from scripts.bench_peers import FACE_RECOGNITION, PEERS, PeerEnvironment, compare, peer_environment
 from scripts.bench_peers import rows as peer_rows
@@ -257,11 +258,21 @@ def main(
     database: Annotated[
         str | None, typer.Option(help="With --ingest: the URL of an empty PostgreSQL database, too.")
     ] = None,
+    lane: Annotated[
+        bool, typer.Option("--lane", help="Send people through a simulated lane, and nothing else.")
+    ] = False,
+    people: Annotated[int, typer.Option(min=2, max=1000, help="With --lane: how many people.")] = PEOPLE,
+    per_minute: Annotated[
+        int, typer.Option(min=1, max=120, help="With --lane: how many of them come a minute.")
+    ] = PER_MINUTE,
     as_json: AsJson = False,
 ) -> None:
     """Measure speed, memory and start of the kiosk on this machine, in about a minute."""
     if ingest or database is not None:
         tell_ingest(database, as_json=as_json)
+        return
+    if lane:
+        tell_lane(people, per_minute, as_json=as_json)
         return
     if cache is not None:
         tell_cache(cache, as_json=as_json)

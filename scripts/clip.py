@@ -32,8 +32,14 @@ CARD_GONE_S = 1.45
 CARD_STANDS_S = 1.8
 """How long a QR code without a face is held up."""
 CARD_RISES_S = 0.4
+STEP_UP_S = 0.6
+"""How long somebody next in a queue takes from behind the one before them to their place before the kiosk."""
+STEP_UP_FROM = 0.5
+"""Of the way from where people enter the picture: a queue stands about 1 m apart."""
 CARD_FAR_PX, CARD_NEAR_PX = 118.0, 150.0
 """Width of the card in the picture: 33 modules with their border, so 3.6 to 4.5 pixels a module."""
+IN_HAND_Y_PX = 405.0
+"""Height at which a code is held by somebody who stands there: under the chin, and whole in the picture."""
 GAP_S = 1.0
 """Empty background between scenes."""
 NOISE_SD = 2.5
@@ -234,6 +240,32 @@ class Studio:
             return self._exposed(picture, take, index, pose.speed_px)
 
         return self._scene(name, SHOW_S + APPROACH_S + STAND_S + LEAVE_S, paint)
+
+    def step_up(
+        self, portrait: Portrait, qr_payload: str | None, stands_s: float, name: str = "step up"
+    ) -> Scene:
+        """The next of a queue, code (or none) in the hand all the while, steps up in `STEP_UP_S` and stands.
+
+        The face's last `stands_s` seconds are those of somebody who stands before the kiosk.
+        """
+        take = self._take(name)
+        person, held = figure(portrait), card(qr_payload) if qr_payload is not None else None
+        unit = self.format.height_px / 480
+
+        def paint(index: int) -> Image:
+            at_s = index / self.format.frames_per_s
+            come = min(1.0, STEP_UP_FROM + (1 - STEP_UP_FROM) * at_s / STEP_UP_S)
+            pose = self._pose(take, SHOW_S + come * APPROACH_S)
+            picture = person.onto(
+                self._background, pose.x_px, pose.y_px, pose.face_px / FIGURE_FACE_PX, pose.tilt_degrees
+            )
+            if held is not None:
+                turn = 5 * math.sin(2 * math.pi * 0.35 * at_s + take[5])
+                y = min(pose.y_px + 1.3 * pose.face_px, IN_HAND_Y_PX * unit)
+                picture = held.onto(picture, pose.x_px + 4 * unit, y, unit / 2, turn)
+            return self._exposed(picture, take, index, pose.speed_px if come < 1 else 0.0)
+
+        return self._scene(name, STEP_UP_S + stands_s, paint)
 
     def qr_only(self, qr_payload: str, name: str = "qr only") -> Scene:
         """A hand holds a QR code into the picture; no face is there."""

@@ -108,6 +108,7 @@ class Staging:
     patience: int = 1
     passback: PassbackConfig = field(default_factory=PassbackConfig)
     gate: Runs | None = Runs.SIMULATOR
+    members: tuple[Member, ...] = MEMBERS
 
 
 def patient(times: int) -> Staging:
@@ -433,7 +434,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
         stack.push_async_callback(kiosk_life.stack.aclose)
         kiosk = await kiosk_life.begin()
         enrolled = {}
-        for member in MEMBERS:
+        for member in staging.members:
             enrolled[member.name] = await asyncio.to_thread(
                 enrol_member, central, kiosk, member, cast.enrolment_images(member, seed)
             )
