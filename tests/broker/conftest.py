@@ -1,4 +1,4 @@
-"""A fresh central for each test that asks for one."""
+"""A fresh central for each test that asks for one, and every central looks often."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.broker.central_rig import Clock, Rig, new_config, running
+
+LOOK_S = 0.1
+
+
+@pytest.fixture(autouse=True)
+def soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Central looks more often than in the field for what another program changed."""
+    monkeypatch.setattr("central.app.TICK_S", LOOK_S)
 
 
 @pytest.fixture

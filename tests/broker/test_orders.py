@@ -39,12 +39,6 @@ from wire.topics import TopicKind
 GATE_1 = KioskId("gate-1")
 
 
-@pytest.fixture(autouse=True)
-def soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Central looks more often than in the field."""
-    monkeypatch.setattr("central.app.TICK_S", 0.05)
-
-
 def state(end: KioskEnd, *orders: OrderAnswer, **changes: object) -> KioskState:
     fields = {"presence": Presence.READY, **changes}
     return KioskState(

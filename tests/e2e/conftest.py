@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.broker.central_rig import Rig
-from tests.broker.conftest import clock, config, rig
+from tests.broker.conftest import clock, config, rig, soon_told
 from tests.e2e.kiosk_rig import Kiosk, paired
 
-__all__ = ["clock", "config", "kiosk", "rig"]
+__all__ = ["clock", "config", "kiosk", "rig", "soon_told"]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from edge.adapters.templates import Vault
 from edge.adapters.uplink import Uplink, UplinkConfig, World, open_uplink
 from edge.compare.claim import QrClaim
 from edge.compare.gallery import Template
-from tests.broker.central_rig import RECIPE, RIDE, Rig
+from tests.broker.central_rig import RECIPE, RIDE, WAIT_S, Rig
 from wire import topics
 from wire.codec import Decoded, decode, encode
 from wire.ids import ClaimId, KioskId, Purpose, SubjectId
@@ -28,7 +28,6 @@ from wire.messages import Health, KioskState, Message
 from wire.signing import Signer
 from wire.topics import Address, TopicKind
 
-WAIT_S = 15.0
 DIMENSIONS = 128
 
 

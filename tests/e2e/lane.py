@@ -35,13 +35,11 @@ from scripts.cast import Cast
 from scripts.clip import APPROACH_S, CARD_RISES_S, CARD_STANDS_S, SHOW_S, STAND_S, Scene, Sprite, Studio, card
 from scripts.clip import figure as cut_out
 from scripts.stage import KIOSK, Enrolled, Stage, Staging, open_stage
-from tests.broker.central_rig import CHEAP_HASHER
+from tests.broker.central_rig import CHEAP_HASHER, WAIT_S
 from wire.codec import decode_record
 from wire.ids import KioskId
 from wire.messages import PassRecord
 
-WAIT_S = 30.0
-"""How long a test waits for what must come; nothing is asserted about how soon it does."""
 ACQUIRE_MS, OPEN_MS = 4_000, 3_000
 PATIENT = TrackingConfig(max_gap_ms=2_000)
 """On a busy machine a frame may take longer than a face may be out of sight at a gate."""
