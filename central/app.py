@@ -245,7 +245,7 @@ class Central:
             try:
                 if self.embedded is not None and await asyncio.to_thread(self.embedded.revive):
                     log.warning("the embedded broker had died; it is back on port %d", self.broker.port)
-                self.desk.kiosks.forget_ring()
+                await asyncio.to_thread(self.desk.kiosks.look_again)
                 await asyncio.to_thread(self.desk.context.keys.refresh)
                 if self.admission is not None:
                     await asyncio.to_thread(self.admission.keep, self.desk.kiosks.all())

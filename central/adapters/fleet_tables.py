@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from central.adapters import tables as t
 from central.adapters.database import Database, decoded
+from central.adapters.engines import insert_many
 from central.fleet import Kiosk, PairingCode, Sighting
 from wire.canonical import canonical
 from wire.ids import GalleryName, KioskId, Purpose, SiteId
@@ -27,6 +28,14 @@ class FleetTables(Database):
     def kiosks(self) -> Sequence[Kiosk]:
         """Every kiosk."""
         return [_kiosk(row) for row in self._all(t.KIOSKS, "kiosk")]
+
+    def kiosks_mark(self) -> tuple[int, int]:
+        """Another value after each pairing and each revocation, by whichever program: no kiosk is deleted."""
+        columns = t.KIOSKS.c
+        query = select(func.count(columns.certificate), func.count(columns.revoked_at_ms))
+        with self._engine.connect() as connection:
+            paired, revoked = connection.execute(query).one()
+        return int(paired), int(revoked)
 
     def _save_kiosk(self, connection: Connection, kiosk: Kiosk) -> None:
         self._replaced(
@@ -72,14 +81,18 @@ class FleetTables(Database):
             self._save_kiosk(connection, paired)
         return True
 
-    def saw(self, sighting: Sighting) -> None:
-        """Store what a kiosk last said."""
-        self._saved(t.SIGHTINGS, **asdict(sighting))
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Store what kiosks last said, one of each, in one transaction."""
+        named = [sighting.kiosk for sighting in sightings]
+        with self._change() as connection:
+            connection.execute(delete(t.SIGHTINGS).where(t.SIGHTINGS.c.kiosk.in_(named)))
+            insert_many(connection, t.SIGHTINGS, [asdict(sighting) for sighting in sightings])
 
-    def sighting(self, kiosk: KioskId) -> Sighting | None:
-        """The last words of one kiosk."""
-        row = self._one(t.SIGHTINGS, kiosk=kiosk)
-        return None if row is None else _sighting(row)
+    def sightings_among(self, kiosks: Sequence[KioskId]) -> Sequence[Sighting]:
+        """The last words of some kiosks."""
+        query = select(t.SIGHTINGS).where(t.SIGHTINGS.c.kiosk.in_(kiosks))
+        with self._engine.connect() as connection:
+            return [_sighting(row) for row in connection.execute(query)]
 
     def sightings(self) -> Sequence[Sighting]:
         """The last words of each kiosk."""

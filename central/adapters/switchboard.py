@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -108,6 +109,7 @@ class Switchboard:
         self._seeing = asyncio.Lock()
         # One at a time and as they came: what a kiosk undoes must not overtake what it enrolled.
         self._enrolling = asyncio.Lock()
+        self._unseen: list[KioskState] = []
         self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
         self.health: dict[KioskId, Health] = {}
@@ -154,15 +156,13 @@ class Switchboard:
         if isinstance(received, Rejected):
             self.ignored[received.reason] += 1
             return []
-        kiosk = self._desk.kiosks.paired(KioskId(received.sender))
+        kiosk = self._desk.kiosks.admitted(KioskId(received.sender))
         if kiosk is None or received.purpose != kiosk.purpose:
             self.ignored["wrong_purpose"] += 1
             return []
         match received.message:
             case KioskState() as state:
-                # In a thread, as a commit waits for the disk; one after another, as they came.
-                async with self._seeing:
-                    await asyncio.to_thread(self._saw, state)
+                await self._saw(state)
             case Health() as health:
                 self.health[kiosk.kiosk] = health
             case Reported() as reported:
@@ -179,17 +179,28 @@ class Switchboard:
                 return await self._replied(received, kiosk)
         return []
 
-    def _saw(self, state: KioskState) -> None:
-        known = self._desk.kiosks.sighting(state.kiosk)
-        # The will of an earlier life may arrive after the next one has begun.
-        if state.presence is Presence.LOST and known is not None and known.boot_id != state.boot_id:
-            self.ignored["late_will"] += 1
-            return
-        self.states[state.kiosk] = state
-        self._desk.commands.heard(state)
-        now_ms = self._desk.context.now_ms()
-        self._desk.kiosks.saw(
-            Sighting(
+    async def _saw(self, state: KioskState) -> None:
+        """Remember a state. Those that come while a commit waits for the disk share the next one."""
+        self._unseen.append(state)
+        async with self._seeing:
+            states, self._unseen = self._unseen, []
+            if states:
+                await asyncio.to_thread(self._saw_all, states)
+
+    def _saw_all(self, states: Sequence[KioskState]) -> None:
+        """Remember states in the order in which they came."""
+        kiosks, now_ms = self._desk.kiosks, self._desk.context.now_ms()
+        before = kiosks.sightings_among([state.kiosk for state in states])
+        seen: dict[KioskId, Sighting] = {}
+        for state in states:
+            known = seen.get(state.kiosk) or before.get(state.kiosk)
+            # The will of an earlier life may arrive after the next one has begun.
+            if state.presence is Presence.LOST and known is not None and known.boot_id != state.boot_id:
+                self.ignored["late_will"] += 1
+                continue
+            self.states[state.kiosk] = state
+            self._desk.commands.heard(state)
+            seen[state.kiosk] = Sighting(
                 state.kiosk,
                 state.presence.value,
                 state.boot_id,
@@ -198,7 +209,8 @@ class Switchboard:
                 state.recipe_digest or (known.recipe_digest if known else None),
                 *_held(state, known),
             )
-        )
+        if seen:
+            kiosks.saw(*seen.values())
 
     async def _replied(self, received: Received, kiosk: Kiosk) -> list[Outgoing]:
         request = received.message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -43,6 +43,10 @@ class KioskStore(Protocol):
         """Store or replace a kiosk."""
         ...
 
+    def kiosks_mark(self) -> tuple[int, int]:
+        """Another value after each pairing and each revocation, by whichever program."""
+        ...
+
 
 class PairingStore(Protocol):
     """Where pairing codes are kept, sealed."""
@@ -63,12 +67,12 @@ class PairingStore(Protocol):
 class SightingStore(Protocol):
     """Where kiosks' own words about themselves are kept."""
 
-    def saw(self, sighting: Sighting) -> None:
-        """Store what a kiosk last said."""
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Store what kiosks last said, one of each, in one transaction."""
         ...
 
-    def sighting(self, kiosk: KioskId) -> Sighting | None:
-        """The last words of one."""
+    def sightings_among(self, kiosks: Sequence[KioskId]) -> Sequence[Sighting]:
+        """The last words of some."""
         ...
 
     def sightings(self) -> Sequence[Sighting]:
@@ -102,6 +106,15 @@ class BrokerAddress:
     admission: Admission | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Roster:
+    """Kiosks that are paired and not revoked, and the ring of their keys; `mark` was read before them."""
+
+    mark: tuple[int, int]
+    ring: KeyRing
+    kiosks: Mapping[KioskId, Kiosk]
+
+
 class Kiosks:
     """Add, pair, revoke, list."""
 
@@ -112,7 +125,7 @@ class Kiosks:
         self._kiosks = kiosks
         self._pairing = pairing
         self._sightings = sightings
-        self._ring: KeyRing | None = None
+        self._roster: _Roster | None = None
 
     def add(self, kiosk: KioskId, purpose: Purpose, *, enrols: bool = False) -> str:
         """Add a kiosk (or give an unpaired one a new code); the one-time pairing code, as printed.
@@ -231,13 +244,13 @@ class Kiosks:
         """Every kiosk."""
         return self._kiosks.kiosks()
 
-    def saw(self, sighting: Sighting) -> None:
-        """Remember what a kiosk said of itself."""
-        self._sightings.saw(sighting)
+    def saw(self, *sightings: Sighting) -> None:
+        """Remember what kiosks said of themselves, one sighting of each."""
+        self._sightings.saw(sightings)
 
-    def sighting(self, kiosk: KioskId) -> Sighting | None:
-        """What one kiosk last said of itself."""
-        return self._sightings.sighting(kiosk)
+    def sightings_among(self, kiosks: Sequence[KioskId]) -> dict[KioskId, Sighting]:
+        """What some kiosks last said of themselves."""
+        return {sighting.kiosk: sighting for sighting in self._sightings.sightings_among(kiosks)}
 
     def sightings(self) -> dict[KioskId, Sighting]:
         """What each kiosk last said of itself."""
@@ -245,17 +258,30 @@ class Kiosks:
 
     def ring(self) -> KeyRing:
         """The keys of all kiosks that are paired and not revoked."""
-        ring = self._ring  # another thread may forget it meanwhile
-        if ring is None:
-            keys = [
-                TrustedKey.of(kiosk.certificate)
-                for kiosk in self._kiosks.kiosks()
-                if kiosk.certificate is not None and kiosk.revoked_at_ms is None
-            ]
-            ring = KeyRing(self._context.operator, {key_id_of(key.public_key): key for key in keys})
-            self._ring = ring
-        return ring
+        return self._current().ring
+
+    def admitted(self, kiosk: KioskId) -> Kiosk | None:
+        """A kiosk whose key is in `ring`: as `paired`, without a look at the store."""
+        return self._current().kiosks.get(kiosk)
+
+    def _current(self) -> _Roster:
+        roster = self._roster  # another thread may forget it meanwhile
+        if roster is None:
+            mark, kiosks, keys = self._kiosks.kiosks_mark(), {}, {}
+            for kiosk in self._kiosks.kiosks():
+                if kiosk.certificate is not None and kiosk.revoked_at_ms is None:
+                    kiosks[kiosk.kiosk] = kiosk
+                    key = TrustedKey.of(kiosk.certificate)
+                    keys[key_id_of(key.public_key)] = key
+            roster = self._roster = _Roster(mark, KeyRing(self._context.operator, keys), kiosks)
+        return roster
+
+    def look_again(self) -> None:
+        """Take up what another program may have paired or revoked."""
+        roster = self._roster
+        if roster is not None and roster.mark != self._kiosks.kiosks_mark():
+            self.forget_ring()
 
     def forget_ring(self) -> None:
-        """Read the kiosks' keys anew at next use; another program may have revoked one."""
-        self._ring = None
+        """Read the kiosks' keys anew at next use."""
+        self._roster = None

@@ -137,14 +137,22 @@ class Cache:
         self.trouble = ""
         self.on_change: list[Callable[[FeedName, Delta | None], None]] = []
         """Each is told of a feed's change once it is in use; None: another snapshot is."""
+        # Nobody else writes this file; it is asked for far more often than it changes.
+        self._held = {feed: held for feed in FeedName if (held := self._stored(feed)) is not None}
         self._kept = {
             str(name): _int(value) for name, value in self._database.read("SELECT name, value FROM kept")
         }
 
     def held(self, feed: FeedName) -> Held | None:
-        """The version in use."""
+        """The version in use; a read of its row may be of one that takes its place at this moment."""
+        return self._held.get(feed)
+
+    def _stored(self, feed: FeedName) -> Held | None:
         rows = self._database.read(_PLACE, feed.value)
         return _held(rows[0]) if rows else None
+
+    def _hold(self, feed: FeedName, held: Held) -> None:
+        self._held[feed] = held
 
     def standing(self, subject: SubjectId) -> StandingEntry | None:
         """The cached standing or tombstone of a subject."""
@@ -217,7 +225,9 @@ class Cache:
 
     async def install(self, feed: FeedName, head: Held) -> None:
         """Let the staged snapshot take the place of the one in use, in one transaction."""
-        await self._database.write(lambda connection: _place(connection, feed, head))
+        await self._database.write(
+            lambda connection: _place(connection, feed, head), lambda _: self._hold(feed, head)
+        )
         self._tell(feed, None)
 
     async def apply(self, feed: FeedName, delta: Delta) -> bool:
@@ -228,10 +238,18 @@ class Cache:
         before = self.held(feed)
         assert before is not None, "a change is of what is held"
         after = replace(before, version=delta.version)
-        applied = await self._database.write(lambda connection: self._changed(connection, feed, after, delta))
-        if applied:
-            self._tell(feed, delta)
-        return applied
+
+        def taken_up(held: Held | None) -> None:
+            if held is not None:
+                self._hold(feed, held)
+
+        applied = await self._database.write(
+            lambda connection: self._changed(connection, feed, after, delta), taken_up
+        )
+        if applied is None:
+            return False
+        self._tell(feed, delta)
+        return True
 
     def _changed(
         self,
@@ -239,7 +257,8 @@ class Cache:
         feed: FeedName,
         after: Held,
         delta: Delta,
-    ) -> bool:
+    ) -> Held | None:
+        """Change rows and place; the place then, or None if an old row cannot be read."""
         number, count, generation = rows_number(after.digest), after.entries, after.generation
         olds: dict[SubjectId, bytes | None] = {}
         for subject in (*(row.subject for row in delta.rows), *delta.gone):
@@ -249,7 +268,7 @@ class Cache:
             ).fetchone()
             old = olds[subject] = None if found is None else self._opened(feed, subject, found[0])
             if found is not None and old is None:
-                return False
+                return None
         for subject, old in olds.items():
             if old is None:
                 continue
@@ -275,8 +294,9 @@ class Cache:
             if feed is FeedName.GALLERY and isinstance(row, GalleryRow | Tombstone):
                 claims += [(generation, digest, subject, int(ended)) for digest, ended in claims_of(row)]
         _put(connection, Staged(feed, generation, sealed, claims, number))
-        _place(connection, feed, replace(after, entries=count, digest=rows_digest(number)))
-        return True
+        made = replace(after, entries=count, digest=rows_digest(number))
+        _place(connection, feed, made)
+        return made
 
     def _tell(self, feed: FeedName, delta: Delta | None) -> None:
         for tell in self.on_change:
@@ -284,10 +304,13 @@ class Cache:
 
     async def confirm(self, feed: FeedName, issued_at_ms: int) -> None:
         """The snapshot in use was vouched for again, later."""
+        before = self.held(feed)
+        assert before is not None, "it is in use"
         await self._database.write(
             lambda connection: connection.execute(
                 "UPDATE feed SET issued_at_ms = ? WHERE name = ?", (issued_at_ms, feed.value)
-            )
+            ),
+            lambda _: self._hold(feed, replace(before, issued_at_ms=issued_at_ms)),
         )
 
     async def sweep(self, feed: FeedName) -> None:

@@ -7,6 +7,7 @@ in use; its age counts from the last verified head that vouched for just these r
 from __future__ import annotations
 
 import asyncio
+import random
 
 from edge.adapters.cache import Cache, Held
 from edge.adapters.clock import AGREES_WITHIN_MS, STEP_MAX_MS, Clock
@@ -17,8 +18,9 @@ from wire.codec import Received
 from wire.ids import Nonce
 from wire.messages import DeltaReply, GalleryDelta, Head, HeadReply, Refused, Request, StandingDelta
 
-HEAD_DEADLINE_MS = 2_000
-DELTA_DEADLINE_MS = 2_000
+HEAD_DEADLINE_MS = 5_000
+DELTA_DEADLINE_MS = 5_000
+"""Nobody at the gate waits for these, and an answer that comes too late has cost as much as one in time."""
 DELTAS_AT_ONCE = 4
 """Missed changes asked for at a time."""
 GAP_MIN = 16
@@ -26,6 +28,9 @@ GAP_MIN = 16
 PENDING_MAX = 64
 """Changes kept that do not follow yet, at most 12 MiB; one more is asked for when its turn comes."""
 RETRY_S = 2.0
+RETURN_WITHIN_S = 5.0
+"""Those who lost the same broker come back together: each asks at an instant of its own within this. Who has
+no rows yet, or does not know the time, asks at once."""
 ASK_AGAIN_S = 60.0
 """A kiosk that hears no head for this long asks for one: as often as central signs them."""
 
@@ -36,13 +41,14 @@ Place = tuple[int, int]
 class Feed:
     """Keeps one feed of the cache as central has it, until cancelled."""
 
-    def __init__(self, kind: FeedKind, cache: Cache, link: Link, clock: Clock) -> None:
-        self._kind, self._cache, self._link, self._clock = kind, cache, link, clock
+    def __init__(self, kind: FeedKind, cache: Cache, link: Link, clock: Clock, dice: random.Random) -> None:
+        self._kind, self._cache, self._link, self._clock, self._dice = kind, cache, link, clock, dice
         self._filler = Filler(kind, cache, link)
         self._wake = asyncio.Event()
         self._wanted: Head | None = None
         self._pending: dict[Place, Delta] = {}
-        self._ask = False
+        self._ask = self._returned = False
+        self._asking_later: asyncio.TimerHandle | None = None
         self._patience_s = ASK_AGAIN_S
         self.filling = False
         link.listen(kind.heads, self._hear_head)
@@ -64,6 +70,7 @@ class Feed:
         return bool(known) and (held is None or max(known) > held.place)
 
     def _connected(self) -> None:
+        self._returned = True
         self._ask_soon()
 
     def _ask_soon(self) -> None:
@@ -77,6 +84,8 @@ class Feed:
             if not retained and (now_ms is None or abs(now_ms - received.message.issued_at_ms) > STEP_MAX_MS):
                 # Held back by a broker, or our clock is wrong: the answer to a question of ours will tell.
                 self._ask_soon()
+            elif not retained and self._wanted is received.message:
+                self._ask_no_more()  # this is what would be answered
 
     def _consider(self, head: Head, *, live: bool) -> None:
         """Take a verified head if it is newer than any before it."""
@@ -120,13 +129,32 @@ class Feed:
         """Follow the feed until cancelled; a disk that fails leaves the last version in use."""
         while True:
             try:
-                async with asyncio.timeout(self._patience_s):
+                async with asyncio.timeout(self._about(self._patience_s)):
                     await self._wake.wait()
             except TimeoutError:
                 self._ask = True
+            if self._returned:
+                self._returned = False
+                self._ask_in_turn()
             if not await self.step():
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._about(RETRY_S))
                 self._ask_soon()  # central may have moved on
+
+    def _about(self, wait_s: float) -> float:
+        return wait_s * self._dice.uniform(0.75, 1.25)
+
+    def _ask_in_turn(self) -> None:
+        """Put the question that returning makes due off by chance, where it can wait."""
+        self._ask_no_more()
+        if self.held is not None and self._clock.sure:
+            self._ask = False
+            wait_s = self._dice.uniform(0, RETURN_WITHIN_S)
+            self._asking_later = asyncio.get_running_loop().call_later(wait_s, self._ask_soon)
+
+    def _ask_no_more(self) -> None:
+        if self._asking_later is not None:
+            self._asking_later.cancel()
+            self._asking_later = None
 
     async def step(self) -> bool:
         """Ask what is to be asked, and take up what was heard; False when that did not succeed."""

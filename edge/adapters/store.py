@@ -158,9 +158,18 @@ class Database:
     def _named(self, error: BaseException) -> BaseException:
         return self._trouble("cannot be written", error) if isinstance(error, sqlite3.Error) else error
 
-    async def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """`write_now` in a worker thread; it completes even if the caller ends."""
-        return await asyncio.shield(asyncio.to_thread(self.write_now, change))
+    async def write(
+        self, change: Callable[[sqlite3.Connection], T], then: Callable[[T], None] | None = None
+    ) -> T:
+        """`write_now` in a worker thread, and `then` with what it gave; completes even if the caller ends."""
+
+        def write() -> T:
+            found = self.write_now(change)
+            if then is not None:
+                then(found)
+            return found
+
+        return await asyncio.shield(asyncio.to_thread(write))
 
     def close(self) -> None:
         """Close both connections; whatever was committed stays."""

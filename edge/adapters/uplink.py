@@ -119,9 +119,11 @@ async def open_uplink(
     identity = load_identity(folder, draw)
     sealer = RowSealer(identity.device_key, draw)
     with contextlib.ExitStack() as files:
-        cache = Cache(folder / CACHE_FILE, sealer)
+        # In threads: making a database waits for the disk, and one process may open many kiosks.
+        cache = await asyncio.to_thread(Cache, folder / CACHE_FILE, sealer)
         files.callback(cache.close)
-        outbox = Outbox(
+        outbox = await asyncio.to_thread(
+            Outbox,
             folder / OUTBOX_FILE,
             identity.kiosk,
             identity.signer,
@@ -147,8 +149,8 @@ async def open_uplink(
         )
         reporter = Reporter(about, link, clock, cache, outbox, sender, config.standing, world.dice, metrics)
         feeds = {
-            FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock),
-            FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock),
+            FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock, world.dice),
+            FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock, world.dice),
         }
         commands = Commands(link, clock, on_command)
         reporter.orders = commands.answers

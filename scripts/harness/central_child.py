@@ -204,7 +204,7 @@ class CentralVerbs:
         address = topics.standing_delta(desk.context.site, Purpose(purpose))
         signer = desk.context.identity.signer
         self._central.link.publish(address, encode(address, delta, signer, desk.context.operator, purpose))
-        return {"rows": len(delta.rows)}
+        return {"version": delta.version}
 
     async def stats(self) -> Mapping[str, Any]:
         """What central ignored, by reason."""

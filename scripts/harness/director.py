@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from scripts.harness.central_child import OPERATOR, PURPOSES, SITE
 from scripts.harness.errors import ChildError
-from scripts.harness.invariants import Span, Truth
+from scripts.harness.invariants import Deceit, Span, Truth
 from scripts.harness.rig import Rig
 from scripts.harness.worker import REGULARS_SHARE
 from wire import topics
@@ -52,8 +52,12 @@ class Director:
             self._hostile()
             if self.mislabelled < MISLABELLED_MAX and self.turns % 3 == 1:
                 self.mislabelled += 1
-                await self._rig.central.ask("mislabel", purpose=self._dice.choice(list(PURPOSES)))
+                await self._mislabel(self._dice.choice(list(PURPOSES)))
             await asyncio.sleep(self.pause_s * self._dice.uniform(0.5, 1.5))
+
+    async def _mislabel(self, purpose: str) -> None:
+        done = await self._rig.central.ask("mislabel", purpose=purpose)
+        self.truth.deceits[purpose].append(Deceit(done["version"]))
 
     async def _turn(self) -> None:
         dice, truth = self._dice, self.truth
@@ -91,6 +95,10 @@ class Director:
             for whose in [whose for whose in self._restrictions if whose[0] == each]:
                 del self._restrictions[whose]  # a tombstone has none
                 self._end(whose, before_ms)
+        for name, version in versions.items():
+            for deceit in truth.deceits[name]:
+                if deceit.uncovered_ms is None and version >= deceit.version:
+                    deceit.uncovered_ms = done["told_ms"]
         self._versions = versions
         self.turns += 1
 

@@ -59,16 +59,28 @@ class Span:
     ended_ms: int | None = None
     ended_version: int = 0
 
-    def vouched(self, entry: Decided) -> bool:
+    def vouched(self, entry: Decided, *, by_version: bool = True) -> bool:
         """Whether what the decision was made on was issued while this held, and must have said so.
 
         A change may carry a later version under the instant of an earlier head, so both have to be within.
+        Not `by_version` where the kiosk may have had something else under that version.
         """
         if self.ended_ms is not None and (
             entry.issued_at_ms >= self.ended_ms or entry.version >= self.ended_version
         ):
             return False
-        return entry.issued_at_ms >= self.told_ms or entry.version >= self.version > 0
+        return entry.issued_at_ms >= self.told_ms or (by_version and entry.version >= self.version > 0)
+
+
+@dataclass(slots=True)
+class Deceit:
+    """A change that central signed under a version before the true one came: kiosks may have taken it.
+
+    Heads issued from `uncovered_ms` on are of the true version or a later one, and show who did.
+    """
+
+    version: int
+    uncovered_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +98,16 @@ class Truth:
     commands: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Of those that may be obeyed: nonce to kiosk and `not_after_ms`."""
     hostile_commands: int = 0
+    deceits: defaultdict[str, list[Deceit]] = field(default_factory=lambda: defaultdict(list))
+    """By purpose: where central itself was at fault."""
+
+    def honest(self, purpose: str, entry: Decided) -> bool:
+        """Whether the version used is what it says: no deceit led to it that a head has not uncovered."""
+        return all(
+            entry.version < deceit.version
+            or (deceit.uncovered_ms is not None and entry.issued_at_ms >= deceit.uncovered_ms)
+            for deceit in self.deceits[purpose]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +216,8 @@ def _judge_decision(findings: Findings, entry: Decided, truth: Truth) -> None:
     gone = truth.withdrawn.get(entry.subject, {}).get(purpose)
     # A tombstone has no version: who is known to have withdrawn is told by the membership alone.
     seen[Exercised.WITHDRAWN_KNOWN] += entry.membership == "withdrawn"
-    if granted and (entry.membership == "withdrawn" or (gone is not None and gone.vouched(entry))):
+    known = gone is not None and gone.vouched(entry, by_version=truth.honest(purpose, entry))
+    if granted and (entry.membership == "withdrawn" or known):
         findings.found(Invariant.WITHDRAWN_GRANTED, case)
 
 
@@ -202,7 +225,8 @@ def _judge_restricted(
     findings: Findings, entry: Decided, truth: Truth, purpose: str, case: str, age_ms: int
 ) -> None:
     spans = truth.restricted.get((entry.subject, purpose), ())
-    known = any(span.vouched(entry) for span in spans)
+    by_version = truth.honest(purpose, entry)
+    known = any(span.vouched(entry, by_version=by_version) for span in spans)
     granted = entry.verdict == "grant"
     if known:
         findings.exercised[Exercised.RESTRICTED_KNOWN] += 1

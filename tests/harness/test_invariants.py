@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from scripts.harness.frames import acknowledgement, packet_type, published, take_frames, unacknowledged
-from scripts.harness.invariants import Exercised, Invariant, Span, Stored, Truth, judge
+from scripts.harness.invariants import Deceit, Exercised, Invariant, Span, Stored, Truth, judge
 from scripts.harness.ledger import Begun, Decided, Kept, Ledger, Obeyed, read_ledgers
 from scripts.harness.plan import Fault, Plan
 
@@ -92,6 +92,27 @@ def test_a_grant_counts_when_what_it_was_made_on_must_have_told_of_the_restricti
     assert found(GRANT, known=known) == ({"restricted_granted_fresh": 1} if case else {})
     older = msgspec.structs.replace(GRANT, at_ms=NOW_MS + 1_501)
     assert found(older, known=known) == ({"restricted_granted_stale": 1} if case else {})
+
+
+@pytest.mark.parametrize(
+    ("deceit", "case"),
+    [
+        (Deceit(8), True),  # of a later version than the one used
+        (Deceit(7), False),  # the kiosk may have had this for the true version
+        (Deceit(6, NOW_MS - 499), False),
+        (Deceit(6, NOW_MS - 500), True),  # the head that vouched for it was of the true version, or later
+    ],
+)
+def test_a_version_tells_nothing_while_central_itself_may_have_deceived_about_it(deceit: Deceit, case: bool):
+    known = truth()
+    known.restricted["ann", "ride"].append(Span(NOW_MS - 100, 7))
+    known.withdrawn["bob"] = {"ride": Span(NOW_MS - 100, 7)}
+    known.deceits["ride"].append(deceit)
+    assert found(GRANT, known=known) == ({"restricted_granted_fresh": 1} if case else {})
+    other = msgspec.structs.replace(GRANT, subject="bob")
+    assert found(other, known=known) == ({"withdrawn_granted": 1} if case else {})
+    told = msgspec.structs.replace(other, issued_at_ms=NOW_MS - 100)
+    assert found(told, known=known) == {"withdrawn_granted": 1}
 
 
 def test_a_refusal_of_somebody_who_was_never_restricted_and_a_grant_after_withdrawal_count():

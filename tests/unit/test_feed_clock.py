@@ -10,9 +10,9 @@ from pathlib import Path
 
 from test_kiosk_clock import DAY, HOUR, NOON, Host
 
-from edge.adapters.cache import Cache
+from edge.adapters.cache import Cache, FeedName, Held
 from edge.adapters.clock import Clock
-from edge.adapters.feeds import Feed
+from edge.adapters.feeds import RETURN_WITHIN_S, Feed
 from edge.adapters.filling import standing_feed
 from edge.adapters.keyfile import RowSealer
 from wire import topics
@@ -66,7 +66,7 @@ async def asked_after(clock: Clock, told: Head, folder: Path) -> Request:
     """What a feed asks central after a head that nobody asked for."""
     link = BrokerOnly()
     cache = Cache(folder / "cache.sqlite3", RowSealer(b"k" * 32, random.Random(1).randbytes))
-    feed = Feed(standing_feed(RIDE), cache, link, clock)  # type: ignore[arg-type]
+    feed = Feed(standing_feed(RIDE), cache, link, clock, random.Random(2))  # type: ignore[arg-type]
     running = asyncio.create_task(feed.run())
     try:
         link.passes_on(told)
@@ -90,3 +90,49 @@ async def test_a_clock_that_ntp_set_far_ahead_asks_central_at_the_next_head(tmp_
     clock = Host(mark=1, host=NOON + DAY).boot()
     assert clock.sure
     assert isinstance(await asked_after(clock, head(NOON), tmp_path), HeadRequest)
+
+
+class Drawn(random.Random):
+    """Dice that keep what they were asked for, and always show the least."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.spans: list[tuple[float, float]] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.spans.append((a, b))
+        return a
+
+
+async def spans_drawn(clock: Clock, folder: Path, held: Held | None) -> list[tuple[float, float]]:
+    """Between what a kiosk that has just connected draws, until it asks for a head."""
+    link, dice = BrokerOnly(), Drawn()
+    cache = Cache(folder / "cache.sqlite3", RowSealer(b"k" * 32, random.Random(1).randbytes))
+    if held is not None:
+        await cache.install(FeedName.STANDING, held)
+    feed = Feed(standing_feed(RIDE), cache, link, clock, dice)  # type: ignore[arg-type]
+    running = asyncio.create_task(feed.run())
+    try:
+        link.on_connected[-1]()
+        async with asyncio.timeout(WAIT_S):
+            await link.asked.get()
+        return dice.spans
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        cache.close()
+
+
+async def test_a_kiosk_that_comes_back_asks_at_an_instant_of_its_own(tmp_path: Path):
+    spans = await spans_drawn(Host(mark=1, host=NOON).boot(), tmp_path, Held(1, 1, NOON - HOUR, 0, 1))
+    assert (0, RETURN_WITHIN_S) in spans
+
+
+async def test_a_kiosk_without_rows_asks_at_once(tmp_path: Path):
+    assert (0, RETURN_WITHIN_S) not in await spans_drawn(Host(mark=1, host=NOON).boot(), tmp_path, None)
+
+
+async def test_a_kiosk_that_does_not_know_the_time_asks_at_once(tmp_path: Path):
+    clock = Host(highest=NOON - HOUR).boot()
+    spans = await spans_drawn(clock, tmp_path, Held(1, 1, NOON - HOUR, 0, 1))
+    assert (0, RETURN_WITHIN_S) not in spans

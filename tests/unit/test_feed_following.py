@@ -54,7 +54,7 @@ class Following(RuleBasedStateMachine):
         path = Path(self.folder.name) / "cache.sqlite3"
         self.cache = Cache(path, RowSealer(b"k" * 32, random.Random(1).randbytes))
         clock = Clock(self.source.now_ms, self.source.now_ms, lambda: None, self.cache)
-        self.feed = Feed(standing_feed(RIDE), self.cache, self.wire, clock)  # type: ignore[arg-type]
+        self.feed = Feed(standing_feed(RIDE), self.cache, self.wire, clock, random.Random(2))  # type: ignore[arg-type]
 
     def run(self, coroutine: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(coroutine)
