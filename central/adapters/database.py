@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from central.adapters import tables as t
-from central.adapters.engines import database_url, lock, open_engine, writer_of
+from central.adapters.engines import POSTGRES, database_url, lock, open_engine, writer_of
 from central.errors import StorageError
 
 _REVISION = "feeds"
@@ -40,6 +42,12 @@ class Database:
         self._engine = open_engine(url, password)
         self._writer = writer_of(self._engine)
         try:
+        # SQLite's writers look again and again whether it is their turn, and some never are within BUSY_MS.
+        # Threads of one process take turns here, and only other processes have to be waited for like that.
+        one_writer = url.get_backend_name() != POSTGRES
+        self._turn: contextlib.AbstractContextManager[object] = (
+            threading.Lock() if one_writer else contextlib.nullcontext()
+        )
             self._migrate()
         except DBAPIError as error:
             self._engine.dispose()
@@ -61,11 +69,11 @@ class Database:
 
     @contextmanager
     def _change(
-        self, what: str = _WHOLE, *, feeds: bool = False, subjects: Sequence[str] = (ANYBODY,)
+        self, *whats: str, feeds: bool = False, subjects: Sequence[str] = (ANYBODY,)
     ) -> Iterator[Connection]:
         """One transaction; with `feeds` it raises the revision and notes whose rows may be others now."""
-        with self._writer.begin() as connection:
-            lock(connection, what)
+        with self._turn, self._writer.begin() as connection:
+            lock(connection, *(whats or (_WHOLE,)))
             yield connection
             if feeds:
                 bumped = connection.execute(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
 from central.adapters.database import Database
 from central.adapters.engines import insert_many
 from central.audit import Acceptable, Position, StoredLink
+from central.service.records import Offer
 from wire.chain import commitment_of, genesis
 from wire.codec import Rejected, decode_record
 from wire.ids import KioskId, PassageId
 from wire.records import ChainHead, RecordBody, SequencedRecord
 
+_Values = dict[str, str | int | bytes | None]
 LINKS_AT_ONCE = 2000  # rows of a chain in memory while it is walked: a few MB
 SEQUENCE_MAX = 2**62  # more than a column of 64 bits is ever given
 
@@ -23,20 +25,22 @@ SEQUENCE_MAX = 2**62  # more than a column of 64 bits is ever given
 class RecordTables(Database):
     """Committed records."""
 
-    def position(self, kiosk: KioskId) -> Position:
-        """How far a kiosk's records are committed."""
+    def positions(self, kiosks: Sequence[KioskId]) -> Mapping[KioskId, Position]:
+        """How far the records of some kiosks are committed."""
         with self._engine.connect() as connection:
-            return self._position(connection, kiosk)
+            return self._positions(connection, kiosks)
 
-    def _position(self, connection: Connection, kiosk: KioskId) -> Position:
-        newest = (
-            select(t.RECORDS.c.sequence, t.RECORDS.c.link)
-            .where(t.RECORDS.c.kiosk == kiosk)
-            .order_by(t.RECORDS.c.sequence.desc())
-            .limit(1)
+    def _positions(self, connection: Connection, kiosks: Sequence[KioskId]) -> Mapping[KioskId, Position]:
+        # A look at the end of the primary key for each: a group by kiosk would walk all of their records.
+        owners, records, newer = t.KIOSKS.c, t.RECORDS.c, t.RECORDS.alias()
+        newest = select(func.max(newer.c.sequence)).where(newer.c.kiosk == owners.kiosk).scalar_subquery()
+        ends = (
+            select(records.kiosk, records.sequence, records.link)
+            .join_from(t.KIOSKS, t.RECORDS, (records.kiosk == owners.kiosk) & (records.sequence == newest))
+            .where(owners.kiosk.in_(kiosks))
         )
-        row = connection.execute(newest).first()
-        return Position.start(kiosk) if row is None else Position(kiosk, row.sequence, row.link)
+        found = {row.kiosk: Position(row.kiosk, row.sequence, row.link) for row in connection.execute(ends)}
+        return {kiosk: found.get(kiosk) or Position.start(kiosk) for kiosk in kiosks}
 
     def link_at(self, kiosk: KioskId, sequence: int) -> bytes | None:
         """The committed link at a sequence (0: genesis)."""
@@ -45,45 +49,34 @@ class RecordTables(Database):
         row = self._one(t.RECORDS, kiosk=kiosk, sequence=sequence)
         return None if row is None else bytes(row.link)
 
-    def commit(self, position: Position, accepted: Acceptable, now_ms: int) -> bool:
-        """Commit records after `position`, durably, all or none; False when something contradicts them."""
-        rows: list[dict[str, str | int | bytes | None]] = []
-        for record in accepted.records:
-            row: dict[str, str | int | bytes | None] = {
-                "kiosk": position.kiosk,
-                "sequence": record.sequence,
-                "record_id": record.record_id,
-                "passage": record.record_id,  # of what the kiosk had no room for; one passage, one record
-                "commitment": commitment_of(record),
-                "link": record.link,
-                "salt": None,
-                "body": None,
-            }
-            if isinstance(record, SequencedRecord):
-                raw = bytes(record.body)
-                body = decode_record(raw)
-                if isinstance(body, Rejected):
-                    return False
-                row |= {"passage": body.passage, "salt": record.salt, "body": raw}
-            rows.append(row)
-        head = accepted.head
+    def commit(self, offers: Sequence[Offer], now_ms: int) -> Sequence[bool]:
+        """Commit what is offered, one offer of each kiosk, durably; each of them whole or not at all.
+
+        False for an offer that something contradicts. All share one transaction unless one of them cannot be
+        inserted: then each has its own.
+        """
         try:
-            with self._change(f"records/{position.kiosk}") as connection:
-                if self._position(connection, position.kiosk) != position:
-                    return False
-                insert_many(connection, t.RECORDS, rows)
-                connection.execute(
-                    insert(t.CHAIN_HEADS).values(
-                        kiosk=head.kiosk,
-                        sequence=head.sequence,
-                        link=head.link,
-                        signature=head.signature,
-                        received_at_ms=now_ms,
-                    )
-                )
+            return self._commit(offers, now_ms)
         except IntegrityError:
-            return False
-        return True
+            if len(offers) == 1:
+                return [False]
+            return [self.commit([offer], now_ms)[0] for offer in offers]
+
+    def _commit(self, offers: Sequence[Offer], now_ms: int) -> Sequence[bool]:
+        kiosks = [position.kiosk for position, _ in offers]
+        rows = [_rows(position.kiosk, accepted) for position, accepted in offers]
+        with self._change(*(f"records/{kiosk}" for kiosk in kiosks)) as connection:
+            now = self._positions(connection, kiosks)
+            good = [
+                made is not None and now[position.kiosk] == position
+                for (position, _), made in zip(offers, rows, strict=True)
+            ]
+            fitting = [row for made, fits in zip(rows, good, strict=True) if fits for row in made or ()]
+            if fitting:
+                insert_many(connection, t.RECORDS, fitting)
+                heads = [accepted.head for (_, accepted), fits in zip(offers, good, strict=True) if fits]
+                insert_many(connection, t.CHAIN_HEADS, [_head(head, now_ms) for head in heads])
+        return good
 
     def stored_links(self, kiosk: KioskId, up_to: int = SEQUENCE_MAX) -> Iterator[StoredLink]:
         """A kiosk's chain from its first record, read as it is walked."""
@@ -114,3 +107,37 @@ class RecordTables(Database):
         """The records of one passage."""
         found = [decode_record(row.body) for row in self._all(t.RECORDS, passage=passage) if row.body]
         return [body for body in found if not isinstance(body, Rejected)]
+
+
+def _rows(kiosk: KioskId, accepted: Acceptable) -> list[_Values] | None:
+    """What is inserted for a kiosk's records; None if one of them is none."""
+    rows: list[_Values] = []
+    for record in accepted.records:
+        row: _Values = {
+            "kiosk": kiosk,
+            "sequence": record.sequence,
+            "record_id": record.record_id,
+            "passage": record.record_id,  # of what the kiosk had no room for; one passage, one record
+            "commitment": commitment_of(record),
+            "link": record.link,
+            "salt": None,
+            "body": None,
+        }
+        if isinstance(record, SequencedRecord):
+            raw = bytes(record.body)
+            body = decode_record(raw)
+            if isinstance(body, Rejected):
+                return None
+            row |= {"passage": body.passage, "salt": record.salt, "body": raw}
+        rows.append(row)
+    return rows
+
+
+def _head(head: ChainHead, now_ms: int) -> _Values:
+    return {
+        "kiosk": head.kiosk,
+        "sequence": head.sequence,
+        "link": head.link,
+        "signature": head.signature,
+        "received_at_ms": now_ms,
+    }

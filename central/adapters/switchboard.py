@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from central.adapters.grouping import Together
 from central.errors import CentralError
 from central.fleet import Kiosk, Sighting
 from central.service.commands import Commands
@@ -70,6 +71,9 @@ from wire.topics import Address, TopicKind
 PIN_NONCES_KEPT = 10_000  # more PINs than are looked at in the longest life of a request
 PINS_AT_ONCE = 2  # argon2id takes 64 MiB and tens of milliseconds each
 LISTENS_TO = (
+STATES_TOGETHER = 256  # of a query's values, and of a fleet that answers a roll-call
+BATCHES_TOGETHER = 32  # a thousand records of an ordinary day, 4,000 and 8 MiB of a backlog
+INGESTS_AT_ONCE = 2  # one group is looked at while the database commits another
     TopicKind.STATE,
     TopicKind.HEALTH,
     TopicKind.RECORD,
@@ -106,10 +110,11 @@ class Switchboard:
         self._desk = desk
         self._admission = admission
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
-        self._seeing = asyncio.Lock()
+        # Commits wait for the disk: what comes meanwhile shares the next one. States go one after another.
+        self._seeing = Together(self._saw, STATES_TOGETHER)
+        self._ingesting = Together(desk.records.ingest_all, BATCHES_TOGETHER, INGESTS_AT_ONCE)
         # One at a time and as they came: what a kiosk undoes must not overtake what it enrolled.
         self._enrolling = asyncio.Lock()
-        self._unseen: list[KioskState] = []
         self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
         self.health: dict[KioskId, Health] = {}
@@ -162,32 +167,21 @@ class Switchboard:
             return []
         match received.message:
             case KioskState() as state:
-                await self._saw(state)
+                await self._seeing.answer(state)
             case Health() as health:
                 self.health[kiosk.kiosk] = health
             case Reported() as reported:
                 self._desk.shadows.heard(kiosk.kiosk, reported)
             case RecordBatch() as batch:
                 assert kiosk.certificate is not None
-                # In a thread: a commit waits for the disk, and others are to be answered meanwhile.
-                receipt = await asyncio.to_thread(
-                    self._desk.records.ingest, batch, kiosk.certificate.public_key
-                )
+                receipt = await self._ingesting.answer((batch, kiosk.certificate.public_key))
                 to = topics.kiosk_topic(TopicKind.RECEIPT, address.site, kiosk.kiosk)
                 return [self.signed(to, receipt, kiosk.purpose)]
             case _:
                 return await self._replied(received, kiosk)
         return []
 
-    async def _saw(self, state: KioskState) -> None:
-        """Remember a state. Those that come while a commit waits for the disk share the next one."""
-        self._unseen.append(state)
-        async with self._seeing:
-            states, self._unseen = self._unseen, []
-            if states:
-                await asyncio.to_thread(self._saw_all, states)
-
-    def _saw_all(self, states: Sequence[KioskState]) -> None:
+    def _saw(self, states: Sequence[KioskState]) -> Sequence[None]:
         """Remember states in the order in which they came."""
         kiosks, now_ms = self._desk.kiosks, self._desk.context.now_ms()
         before = kiosks.sightings_among([state.kiosk for state in states])
@@ -213,6 +207,7 @@ class Switchboard:
             kiosks.saw(*seen.values())
 
     async def _replied(self, received: Received, kiosk: Kiosk) -> list[Outgoing]:
+        return [None] * len(states)
         request = received.message
         if not isinstance(request, Request):
             self.ignored["malformed"] += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from central.audit import Acceptable, ChainReport, Position, StoredLink, accept, kiosk_key, verify
@@ -14,20 +15,26 @@ from central.service.kiosks import KioskStore
 from wire.ids import KioskId, PassageId
 from wire.records import ChainHead, Receipt, RecordBatch, RecordBody, RecordFault
 
+Offer = tuple[Position, Acceptable]
+"""Where a kiosk's committed records end, and what is to follow."""
+
 
 class RecordStore(Protocol):
     """Where records are committed."""
 
-    def position(self, kiosk: KioskId) -> Position:
-        """How far a kiosk's records are committed."""
+    def positions(self, kiosks: Sequence[KioskId]) -> Mapping[KioskId, Position]:
+        """How far the records of some kiosks are committed."""
         ...
 
     def link_at(self, kiosk: KioskId, sequence: int) -> bytes | None:
         """The committed link at a sequence (0: genesis)."""
         ...
 
-    def commit(self, position: Position, accepted: Acceptable, now_ms: int) -> bool:
-        """Commit records after `position`, durably, all or none; False when something contradicts them."""
+    def commit(self, offers: Sequence[Offer], now_ms: int) -> Sequence[bool]:
+        """Commit what is offered, one offer of each kiosk, durably; each of them whole or not at all.
+
+        False for an offer that something contradicts.
+        """
         ...
 
 
@@ -60,25 +67,57 @@ class Records:
 
     def ingest(self, batch: RecordBatch, public_key: bytes) -> Receipt:
         """Commit what is new of a kiosk's batch, then say how far its records are safe."""
-        while True:
-            position = self._records.position(batch.kiosk)
-            found = accept(
-                batch, position, lambda sequence: self._records.link_at(batch.kiosk, sequence), public_key
-            )
-            fault: RecordFault | None = None
-            match found:
-                case RecordFault():
-                    fault = found
+        return self.ingest_all([(batch, public_key)])[0]
+
+    def ingest_all(self, batches: Sequence[tuple[RecordBatch, bytes]]) -> list[Receipt]:
+        """Commit what is new of several batches together, each with its kiosk's key; the receipt of each.
+
+        None is the worse for another: what does not fit is told to its own kiosk, and the rest is committed.
+        """
+        receipts: dict[int, Receipt] = {}
+        while len(receipts) < len(batches):
+            turn: dict[KioskId, int] = {}
+            for place, (batch, _) in enumerate(batches):
+                if place not in receipts:
+                    turn.setdefault(batch.kiosk, place)  # a copy of it waits for the next turn
+            chosen = {kiosk: batches[place] for kiosk, place in turn.items()}
+            receipts |= {turn[kiosk]: receipt for kiosk, receipt in self._ingested(chosen).items()}
+        return [receipts[place] for place in range(len(batches))]
+
+    def _ingested(self, batches: Mapping[KioskId, tuple[RecordBatch, bytes]]) -> dict[KioskId, Receipt]:
+        """One commit for one batch of each kiosk. Without a receipt: to be looked at anew."""
+        positions = self._records.positions(list(batches))
+        faults: dict[KioskId, RecordFault] = {}
+        offers: list[Offer] = []
+        for kiosk, (batch, public_key) in batches.items():
+            position = positions[kiosk]
+            match accept(batch, position, partial(self._records.link_at, kiosk), public_key):
+                case RecordFault() as fault:
+                    faults[kiosk] = fault
                 case Acceptable(records=()):
                     pass
-                case Acceptable():
-                    before = position
-                    committed = self._records.commit(before, found, self._context.now_ms())
-                    position = self._records.position(batch.kiosk)
-                    if not committed and position != before:
-                        continue  # a copy of this batch was committed meanwhile: look at it anew
-                    fault = None if committed else RecordFault.CONFLICT
-            return Receipt(batch.kiosk, position.sequence, position.link, self._context.now_ms(), fault)
+                case Acceptable() as found:
+                    offers.append((position, found))
+        now_ms, told = self._context.now_ms(), dict(positions)
+        if offers:
+            outcomes = self._records.commit(offers, now_ms)
+            refused = {
+                position.kiosk for (position, _), done in zip(offers, outcomes, strict=True) if not done
+            }
+            for position, found in offers:
+                last = found.records[-1]
+                told[position.kiosk] = Position(position.kiosk, last.sequence, last.link)
+            if refused:
+                told |= self._records.positions(list(refused))
+            for kiosk in refused:
+                if told[kiosk] == positions[kiosk]:
+                    faults[kiosk] = RecordFault.CONFLICT
+                else:
+                    del told[kiosk]  # a copy of this batch was committed meanwhile
+        return {
+            kiosk: Receipt(kiosk, at.sequence, at.link, now_ms, faults.get(kiosk))
+            for kiosk, at in told.items()
+        }
 
     def of_passage(self, passage: PassageId) -> Sequence[RecordBody]:
         """The records of one passage: why was I stepped up? raises UnknownError."""
@@ -89,7 +128,7 @@ class Records:
 
     def _chain(self, kiosk: Kiosk) -> Chain:
         # Records go on coming while a chain is walked; each commit ends in a head of its own.
-        up_to = self._records.position(kiosk.kiosk).sequence
+        up_to = self._records.positions([kiosk.kiosk])[kiosk.kiosk].sequence
         heads = [head for head in self._chains.chain_heads(kiosk.kiosk) if head.sequence <= up_to]
         links = self._chains.stored_links(kiosk.kiosk, up_to)
         return Chain(kiosk.kiosk, kiosk.certificate, links, heads)

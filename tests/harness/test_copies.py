@@ -27,11 +27,11 @@ class Overtaken:
     def __getattr__(self, name: str):
         return getattr(self._store, name)
 
-    def commit(self, position, accepted, now_ms):
+    def commit(self, offers, now_ms):
         if (first := self._first) is not None:
             self._first = None
             first()
-        return self._store.commit(position, accepted, now_ms)
+        return self._store.commit(offers, now_ms)
 
 
 def batch_of(signer: Signer, number: int, previous: bytes) -> RecordBatch:
