@@ -41,13 +41,13 @@ class Database:
         url = database_url(where)
         self._engine = open_engine(url, password)
         self._writer = writer_of(self._engine)
-        try:
         # SQLite's writers look again and again whether it is their turn, and some never are within BUSY_MS.
         # Threads of one process take turns here, and only other processes have to be waited for like that.
         one_writer = url.get_backend_name() != POSTGRES
         self._turn: contextlib.AbstractContextManager[object] = (
             threading.Lock() if one_writer else contextlib.nullcontext()
         )
+        try:
             self._migrate()
         except DBAPIError as error:
             self._engine.dispose()

@@ -70,10 +70,10 @@ from wire.topics import Address, TopicKind
 
 PIN_NONCES_KEPT = 10_000  # more PINs than are looked at in the longest life of a request
 PINS_AT_ONCE = 2  # argon2id takes 64 MiB and tens of milliseconds each
-LISTENS_TO = (
 STATES_TOGETHER = 256  # of a query's values, and of a fleet that answers a roll-call
 BATCHES_TOGETHER = 32  # a thousand records of an ordinary day, 4,000 and 8 MiB of a backlog
 INGESTS_AT_ONCE = 2  # one group is looked at while the database commits another
+LISTENS_TO = (
     TopicKind.STATE,
     TopicKind.HEALTH,
     TopicKind.RECORD,
@@ -205,9 +205,9 @@ class Switchboard:
             )
         if seen:
             kiosks.saw(*seen.values())
+        return [None] * len(states)
 
     async def _replied(self, received: Received, kiosk: Kiosk) -> list[Outgoing]:
-        return [None] * len(states)
         request = received.message
         if not isinstance(request, Request):
             self.ignored["malformed"] += 1
