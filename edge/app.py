@@ -8,22 +8,16 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
-import cv2
 import msgspec
 
-from edge.adapters.browser_camera import BrowserCamera
 from edge.adapters.cache import FeedName
-from edge.adapters.camera import open_camera
 from edge.adapters.commands import StaffOrders
+from edge.adapters.consents import read_consents
 from edge.adapters.fixtures import open_playable
-from edge.adapters.onnx import load_networks
 from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
-from edge.adapters.screen.lens import Lens
-from edge.adapters.screen.preview import Preview
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.shadow import Shadow, read_desired, wished
@@ -31,11 +25,9 @@ from edge.adapters.sim import ClipDevice, clip_camera
 from edge.adapters.timetable import Timetable
 from edge.adapters.tls import chosen_files
 from edge.adapters.tls import probe as probe_tls
-from edge.adapters.uplink import Uplink, UplinkConfig, World, monotonic_ms, open_uplink
-from edge.capture.detection import ZoneConfig
+from edge.adapters.uplink import Uplink, UplinkConfig, monotonic_ms, open_uplink
 from edge.capture.pad import live_min
-from edge.capture.pipeline import Clock, Pipeline
-from edge.capture.quality import QualityConfig
+from edge.capture.pipeline import Pipeline
 from edge.capture.recording import Recording
 from edge.compare.search import choose_point
 from edge.config import BrokerSection, KioskConfig, require_agreement
@@ -43,9 +35,21 @@ from edge.decide.verdict import Age
 from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
 from edge.errors import ConfigError
-from edge.kiosk import Devices, Kiosk, PassReport
+from edge.kiosk import Devices, Kiosk
+from edge.opening import (
+    Extras,
+    ended,
+    open_eye,
+    open_front,
+    open_pipeline,
+    operating_points,
+    pipeline_of,
+    tls_files,
+    uplink_config,
+)
+from edge.opening_enrol import OpenEnroller, open_enroller
 from edge.passage.state import Rules
-from edge.ports import Camera, Screen
+from edge.ports import Camera
 from firmware_bridge.drivers.opening import open_gate
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Fault, Gate, LinkStatus, LinkUp
@@ -53,17 +57,17 @@ from models.manifest import MaxFmr
 from models.registry import Pack, open_pack
 from wire.ids import GateId
 from wire.messages import Presence
-from wire.tls import TlsFiles
-from wire.values import IMAGES_MAX
 
 __all__ = [
     "ClipDevice",
     "Extras",
+    "OpenEnroller",
     "OpenKiosk",
     "Uplink",
     "UplinkConfig",
     "broker_of",
     "clip_camera",
+    "open_enroller",
     "open_kiosk",
     "open_pipeline",
     "open_recording",
@@ -72,73 +76,18 @@ __all__ = [
     "probe_broker",
     "probe_camera",
     "probe_gate",
+    "read_consents",
 ]
 
 PHOTO_RISKS = {"never": "photo_risk", "on_claim_reuse": "photo_risk_first_use"}
 """The note for a `confirm.challenge` under which a photograph held up may pass for a face."""
 TURNED_FMR: MaxFmr = MaxFmr("1e-2")
 """Whose face turns in a challenge is told at this rate; of turned pairs of one person 99 % reach it."""
-MAX_THREADS = 64
-"""Threads of one network; more than any kiosk has cores."""
-
-
-def _monotonic_ms() -> float:
-    return time.perf_counter_ns() / 1e6
-
-
-def open_pipeline(
-    pack: Pack,
-    threads: int,
-    *,
-    detector: str | None = None,
-    zone: ZoneConfig | None = None,
-    quality: QualityConfig | None = None,
-    passive: bool = False,
-    clock_ms: Clock = _monotonic_ms,
-) -> Pipeline:
-    """The pack's networks loaded and warm. Raises `ConfigError` for an option, `ModelsError` for a file.
-
-    `passive`: load its passive presentation attack detection too, if it has any.
-    """
-    if not 1 <= threads <= MAX_THREADS:
-        raise ConfigError("threads", threads, f"give 1 to {MAX_THREADS}")
-    # Its threads spin while they wait: 3 % of a core for an idle kiosk, and nothing gained on a face.
-    cv2.setNumThreads(1)
-    manifest = pack.manifest
-    names = tuple(known.name for known in manifest.detectors)
-    if detector is not None and detector not in names:
-        raise ConfigError("detector", detector, f"pack {manifest.name} has {', '.join(names)}")
-    chosen = manifest.default_detector() if detector is None else manifest.detector(detector)
-    files = {chosen.file, manifest.landmarks.file, *(embedder.file for embedder in manifest.embedders)}
-    files |= {network.file for network in manifest.pad} if passive else set()
-    return Pipeline(
-        manifest,
-        pack.recipe_digest,
-        load_networks(pack, frozenset(files), threads),
-        detector=detector,
-        zone=zone or ZoneConfig(),
-        quality=quality or QualityConfig(),
-        clock_ms=clock_ms,
-    )
 
 
 def open_recording(source: Path, border_fraction: float = 0.0) -> Recording:
     """A video file or a folder of images on a virtual clock; raises `FixtureError` if there is nothing."""
     return open_playable(source, border_fraction)
-
-
-@dataclass(frozen=True, slots=True)
-class Extras:
-    """What a demo, a test or a bench puts in the place of hardware and of people; empty in the field.
-
-    `camera` makes a camera on the kiosk's clock, which may be a `Lens` for the kiosk's page as well; `attend`
-    stands between the kiosk and its screen.
-    """
-
-    camera: Callable[[Callable[[], int]], Camera] | None = None
-    attend: Callable[[Screen], Screen] = lambda screen: screen
-    on_report: Callable[[PassReport], None] = lambda _: None
-    world: World | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,44 +117,19 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
     own, (config, _) = config, wished(config, read_desired(folder))
     pack = open_pack(config.pack.folder)
     rules = _rules(config, pack)
-    pipeline = open_pipeline(
-        pack,
-        config.pack.threads,
-        detector=config.pack.detector,
-        zone=config.zone,
-        quality=config.quality,
-        passive=config.confirm.passive,
-    )
-    wire = UplinkConfig(
-        version("stile"),
-        pack.recipe_digest,
-        pack.digest,
-        config.standing,
-        None if config.broker is None else (config.broker.host, config.broker.port),
-        _tls(config),
-        None if config.broker is None else config.broker.server_name,
-        records=config.records,
-        dimensions=pack.manifest.dimensions,
-    )
+    pipeline = pipeline_of(config, pack, passive=config.confirm.passive)
     async with contextlib.AsyncExitStack() as stack:
-        uplink = await stack.enter_async_context(open_uplink(folder, wire, world=extras.world))
+        uplink = await stack.enter_async_context(
+            open_uplink(folder, uplink_config(config, pack), world=extras.world)
+        )
         search = await _open_search(config, pack, rules, uplink)
         if search is not None:
             searching = asyncio.create_task(search.run(), name="search")
-            stack.push_async_callback(_ended, searching)
+            stack.push_async_callback(ended, searching)
         clock_ms = uplink.clock.uptime_ms
         gate = _open_gate(config, clock_ms)
         stack.push_async_callback(gate.close)
-        camera = _open_camera(config, clock_ms) if extras.camera is None else extras.camera(clock_ms)
-        stack.push_async_callback(camera.close)
-        lens = camera if isinstance(camera, Lens) else None
-        screen = WebScreen(
-            language=config.screen.language,
-            lens=lens,
-            preview=Preview(fps=config.preview.fps, width_px=config.preview.width_px),
-        )
-        port = await screen.serve(config.screen.host, config.screen.port)
-        stack.push_async_callback(screen.close)
+        camera, screen, screen_url = await open_front(config, extras, clock_ms, stack)
         kiosk = Kiosk(
             Devices(
                 camera=camera,
@@ -239,7 +163,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         StaffOrders(folder, GateId(config.turnstile_gate.id), kiosk, uplink.clock, uplink.commands)
         if config.opening.times:
             opening = asyncio.create_task(_timetable(config, kiosk, uplink).run(), name="timetable")
-            stack.push_async_callback(_ended, opening)
+            stack.push_async_callback(ended, opening)
         uplink.reporter.notes = lambda: (
             *_notes(config, pack, gate, camera, search),
             *(("lane_closed",) if kiosk.lane_closed else ()),
@@ -248,9 +172,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
             uplink.reporter.search = search.told
         serving = asyncio.create_task(kiosk.run(), name="kiosk")
         try:
-            yield OpenKiosk(
-                kiosk, pipeline, uplink, gate, camera, f"http://{config.screen.host}:{port}/", serving
-            )
+            yield OpenKiosk(kiosk, pipeline, uplink, gate, camera, screen_url, serving)
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
@@ -279,18 +201,11 @@ def broker_of(config: KioskConfig) -> tuple[str, int]:
     return given.host or identity.broker_host, given.port or identity.broker_port
 
 
-def _tls(config: KioskConfig) -> TlsFiles | None:
-    given = config.broker
-    if given is None or given.ca_file is None or given.certificate_file is None or given.key_file is None:
-        return None
-    return TlsFiles(Path(given.ca_file), Path(given.certificate_file), Path(given.key_file))
-
-
 async def probe_broker(config: KioskConfig, within_s: float) -> str:
     """What is wrong with the broker, as a sentence; empty when it is well. Raises `StileError`, OSError."""
     host, port = broker_of(config)
     name = None if config.broker is None else config.broker.server_name
-    files = chosen_files(Path(config.kiosk.state_dir), _tls(config), name)
+    files = chosen_files(Path(config.kiosk.state_dir), tls_files(config), name)
     if files is not None:
         now_ms = time.time_ns() // 1_000_000
         return await asyncio.to_thread(probe_tls, files, host, port, now_ms, within_s)
@@ -318,7 +233,7 @@ async def probe_gate(config: KioskConfig, within_s: float) -> str:
 
 async def probe_camera(config: KioskConfig) -> str:
     """The camera's state once it had the time for a picture; raises `CameraError`."""
-    camera = _open_camera(config, monotonic_ms)
+    camera = open_eye(config, monotonic_ms)
     try:
         frame = await camera.read()
         return camera.state() if frame is not None or camera.state() != "ok" else "no picture"
@@ -339,11 +254,6 @@ async def _open_search(config: KioskConfig, pack: Pack, rules: Rules, uplink: Up
     return search
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
 def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> Gate:
     section = config.turnstile_gate
     chosen = section if section.driver == "own" else getattr(section, section.driver)
@@ -358,21 +268,9 @@ def _open_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> Gate:
         raise ConfigError("gate.driver", section.driver, wanted) from error
 
 
-def _open_camera(config: KioskConfig, clock_ms: Callable[[], int]) -> Camera:
-    section = config.camera
-    if section.in_browser:
-        return BrowserCamera(section.width_px, section.height_px, section.fps, clock_ms)
-    return open_camera(section.device, section.width_px, section.height_px, section.fps, clock_ms)
-
-
 def _rules(config: KioskConfig, pack: Pack) -> Rules:
     """The operating point for every size a template may have, at the configured rate."""
-    points = {
-        images: choose_point(
-            pack.manifest, pack.recipe_digest, images, config.confirm.frames, MaxFmr(config.match.max_fmr)
-        )
-        for images in range(1, IMAGES_MAX + 1)
-    }
+    points = operating_points(config, pack, config.confirm.frames)
     # One image against one at the loosest rate: a turned head is less like itself.
     turned = choose_point(pack.manifest, pack.recipe_digest, 1, 1, TURNED_FMR)
     floor = live_min(pack.manifest.pad) if config.confirm.passive else None

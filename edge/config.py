@@ -22,6 +22,7 @@ from edge.confirm.liveness import ConfirmConfig
 from edge.decide.passback import PassbackConfig
 from edge.decide.standing import StandingConfig
 from edge.enact.charge import PayConfig
+from edge.enact.enrolling import EnrolConfig
 from edge.enact.gate import GateSection as GateSection
 from edge.enact.keeping import RecordsConfig
 from edge.enact.opening import OpeningConfig, TimesError, parse_times
@@ -145,6 +146,7 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preview: PreviewSection = PreviewSection()
     pay: PayConfig | None = None
     till: TillSection = TillSection()
+    enrol: EnrolConfig | None = None
     broker: BrokerSection | None = None
 
     def __post_init__(self) -> None:
@@ -223,6 +225,17 @@ def require_agreement(
     if (config.pay is not None) != (config.kiosk.mode == "pay"):
         wanted = 'belongs to kiosk.mode = "pay", which needs it: pay.merchant says who gets the money'
         raise ConfigError(at("pay", ""), config.kiosk.mode, wanted)
+    if config.enrol is not None:
+        _require_enrol(config, config.enrol, at)
+
+
+def _require_enrol(config: KioskConfig, enrol: EnrolConfig, at: Callable[[str, str], str]) -> None:
+    if config.kiosk.mode != "enrol":
+        wanted = 'belongs to kiosk.mode = "enrol": leave it out, or give that mode'
+        raise ConfigError(at("enrol", ""), config.kiosk.mode, wanted)
+    if enrol.samples_most < enrol.samples_least:
+        wanted = f"must be at least enrol.samples_least, which is {enrol.samples_least}"
+        raise ConfigError(at("enrol", "samples_most"), enrol.samples_most, wanted)
 
 
 def _require_no_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:

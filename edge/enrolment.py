@@ -41,6 +41,27 @@ def enrol(
     return make_template(subject, samples)
 
 
+def enrol_agreeing(
+    subject: SubjectId, samples: Sequence[Probe], least: int, points: Mapping[int, OperatingPoint]
+) -> Template | FailureToEnrol:
+    """As `enrol`, leaving out samples unlike the others as long as `least` are left.
+
+    `points`: images a template -> operating point, for every number below that of the samples.
+    """
+    kept = list(samples)
+    while True:
+        made = enrol(subject, kept, least, points[max(len(kept) - 1, 1)])
+        if not isinstance(made, FailureToEnrol) or len(kept) <= least:
+            return made
+        odd = min(range(len(kept)), key=lambda at: _likeness(kept, at))
+        del kept[odd]
+
+
+def _likeness(samples: Sequence[Probe], at: int) -> float:
+    others = [*samples[:at], *samples[at + 1 :]]
+    return similarity(samples[at].vector, fuse(others).vector)
+
+
 @dataclass(frozen=True, slots=True)
 class ClashCheck:
     """Who of the gallery a new template is too much like to be told apart by face alone, most alike first."""

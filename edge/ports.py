@@ -11,10 +11,12 @@ from edge.capture.pipeline import Acquisition, Observation
 from edge.capture.sample import Box, Face, FailureToAcquire, Frame, Probe
 from edge.compare.claim import Claim
 from edge.compare.directory import Found
+from edge.compare.gallery import Gallery
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import StandingView
 from edge.enact.display import Display, Notice, Touch
+from edge.enact.enrolling import Application, EnrolAnswer, WithdrawJudgement
 from wire.ids import SubjectId
 from wire.messages import PassRecord
 
@@ -22,6 +24,8 @@ __all__ = [
     "Camera",
     "ClaimReader",
     "Clock",
+    "Enrolments",
+    "Galleries",
     "KnownMember",
     "Members",
     "PinJudgement",
@@ -145,6 +149,34 @@ class Searcher(Protocol):
 
     def search(self, probe: Probe) -> Found:
         """The member most alike, if clearly so; nobody while it is not offered. A fraction of a ms."""
+        ...
+
+
+class Galleries(Protocol):
+    """Every template this kiosk has."""
+
+    async def read_gallery(self) -> Gallery:
+        """The gallery as it is now, of this kiosk's recipe; does not hold the event loop up."""
+        ...
+
+
+class Enrolments(Protocol):
+    """Central's side of an enrolment and of a withdrawal; bounded in time, never raises for its silence."""
+
+    async def enrol(self, application: Application) -> EnrolAnswer:
+        """Ask for a newcomer to be enrolled, durably in doubt until `settle` or undone; StoreError."""
+        ...
+
+    def settle(self, subject: SubjectId) -> None:
+        """The newcomer has their code: there is no doubt any more."""
+        ...
+
+    def undo(self, subject: SubjectId) -> None:
+        """Have whatever of a newcomer reached central withdrawn, now or as soon as it can be asked."""
+        ...
+
+    async def withdraw(self, subject: SubjectId, pin: str) -> WithdrawJudgement:
+        """Withdraw a member by their PIN."""
         ...
 
 

@@ -66,6 +66,8 @@ def examine(kiosk: KioskConfig | None) -> Iterator[Finding]:
     yield _serial(kiosk)
     if kiosk is not None:
         yield _camera(kiosk)
+    if kiosk is not None and kiosk.kiosk.mode == "enrol":
+        yield _consent(kiosk)
 
 
 def _show(findings: list[Finding], console: Console) -> None:
@@ -79,6 +81,21 @@ def _python() -> Finding:
     found = ".".join(str(part) for part in sys.version_info[:3])
     fits = (3, 11) <= sys.version_info < (3, 14)
     return Finding("python", fits, found, "" if fits else "use Python 3.11, 3.12 or 3.13")
+
+
+def _consent(kiosk: KioskConfig) -> Finding:
+    from edge.app import read_consents
+    from edge.enact.enrolling import EnrolConfig
+
+    section = kiosk.enrol or EnrolConfig()
+    remedy = "write the consent texts of your own, and name their folder in enrol.consent_dir"
+    try:
+        consents = read_consents(section.consent_dir)
+    except StileError as error:
+        return Finding("consent", False, str(error), remedy)
+    if consents.is_example:
+        return Finding("consent", False, "the shipped example, which is nobody's consent", remedy)
+    return Finding("consent", True, f"version {consents.version} in {', '.join(sorted(consents.texts))}")
 
 
 def _pack(kiosk: KioskConfig | None) -> Finding:

@@ -99,13 +99,14 @@ def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 async def _run(config: KioskConfig, *, as_json: bool) -> None:
-    from edge.app import open_kiosk
+    from edge.app import open_enroller, open_kiosk
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with open_kiosk(config) as kiosk:
+    opening = open_enroller(config) if config.kiosk.mode == "enrol" else open_kiosk(config)
+    async with opening as kiosk:
         if as_json:
             tell_json({"screen": kiosk.screen_url})
         else:

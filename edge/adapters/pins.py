@@ -61,17 +61,20 @@ class CentralPins:
         self._identity, self._link, self._kept = identity, link, kept
         self._uptime_ms, self._random_bytes = uptime_ms, random_bytes
         # How long ago the last wrong one was is not known after a restart, so the whole wait is due again.
-        self._next_at_ms = uptime_ms() + self._wait_ms()
+        self._next_at_ms = uptime_ms() + self._due_ms()
 
-    def _wait_ms(self) -> int:
+    def wait_ms(self) -> int:
+        """How long this kiosk looks at no PIN; 0 when it does."""
+        return max(0, self._next_at_ms - self._uptime_ms())
+
+    def _due_ms(self) -> int:
         over = self._kept.kept(_WRONG) - FREE_WRONG
         return 0 if over <= 0 else min(WAIT_FIRST_MS << min(over - 1, 16), WAIT_MAX_MS)
 
     async def check(self, subject: SubjectId, pin: str) -> PinJudgement:
         """Judge one try; bounded in time, never raises for a silent central."""
-        now_ms = self._uptime_ms()
-        if now_ms < self._next_at_ms:
-            return PinJudgement(PinOutcome.WAIT, retry_after_ms=self._next_at_ms - now_ms)
+        if (wait_ms := self.wait_ms()) > 0:
+            return PinJudgement(PinOutcome.WAIT, retry_after_ms=wait_ms)
         if not pin.isascii() or not pin.isdigit() or len(pin) > PIN_MAX_DIGITS:
             return PinJudgement(PinOutcome.WRONG)  # central would not count it either, nor need it be asked
 
@@ -85,14 +88,16 @@ class CentralPins:
         reply = await self._link.ask(question, PinReply, PIN_DEADLINE_MS)
         if reply is None:
             return PinJudgement(PinOutcome.UNAVAILABLE)
-        self._remember(reply.outcome)
+        if reply.outcome in {CentralOutcome.WRONG, CentralOutcome.RIGHT}:
+            self.remember(right=reply.outcome is CentralOutcome.RIGHT)
         return PinJudgement(_OUTCOMES[reply.outcome], reply.tries_left, reply.retry_after_ms)
 
-    def _remember(self, outcome: CentralOutcome) -> None:
+    def remember(self, *, right: bool) -> None:
+        """Take into account what became of a try here."""
         wrong = self._kept.kept(_WRONG)
-        if outcome is CentralOutcome.WRONG:
+        if not right:
             self._kept.keep(_WRONG, wrong + 1)
-            self._next_at_ms = self._uptime_ms() + self._wait_ms()
-        elif outcome is CentralOutcome.RIGHT and wrong:
+            self._next_at_ms = self._uptime_ms() + self._due_ms()
+        elif wrong:
             # Not forgotten at once: a thief with one good PIN could otherwise try others for ever.
             self._kept.keep(_WRONG, wrong // 2)

@@ -80,12 +80,20 @@ class CheckoutShown:
     reference: str
 
 
+class EnrolNote(StrEnum):
+    """Why the last thing somebody typed or showed did not do; its text is in the message files."""
+
+    PIN_GUESSED_FIRST = "pin_guessed_first"  # 1111, 1234: others try these before any other
+    PINS_DIFFER = "pins_differ"
+    CODE_UNKNOWN = "code_unknown"  # nobody's: of another place, or not yet known here
+
+
 @dataclass(frozen=True, slots=True)
 class EnrolmentShown:
     """How far an enrolment is: `step` of `steps`, counted from one; samples taken of those wanted.
 
     `consent_text` (at most `CONSENT_MAX_CHARS`) is in the language the enrolment began in; `languages` are
-    those that there is a consent text in.
+    those that there is a consent text in. `minimum_age`: years from which people consent for themselves.
     """
 
     step: int
@@ -95,6 +103,8 @@ class EnrolmentShown:
     consent_version: str = ""
     consent_text: str = ""
     languages: tuple[str, ...] = ()
+    minimum_age: int = 0
+    note: EnrolNote | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from edge.adapters.screen.protocol import Refusal
 from edge.adapters.screen.texts import MESSAGES, Messages, read_messages, read_texts
 from edge.capture.sample import Obstacle
 from edge.decide.verdict import Lane, Reason
-from edge.enact.display import Prompt
+from edge.enact.display import EnrolNote, Prompt
 from edge.errors import ConfigError
 
 LANGUAGES = sorted(path.stem for path in MESSAGES.glob("*.json"))
@@ -26,6 +26,7 @@ def every_text(messages: Messages) -> dict[str, str]:
         **{f"hint.{key}": value for key, value in messages.hint.items()},
         **{f"reason.{key}": value for key, value in messages.reason.items()},
         **{f"refusal.{key}": value for key, value in messages.refusal.items()},
+        **{f"note.{key}": value for key, value in messages.note.items()},
         **{f"lane.{key}": value for key, value in messages.lane.items()},
         **{f"degraded.{key}": value for key, value in messages.degraded.items()},
         **{f"tries_left.{key}": value for key, value in messages.tries_left.items()},
@@ -43,6 +44,7 @@ def test_every_prompt_hint_reason_lane_and_refusal_has_a_text(language: str) -> 
     assert set(messages.reason) == set(Reason)
     assert set(messages.lane) == set(Lane)
     assert set(messages.refusal) == set(Refusal)
+    assert set(messages.note) == set(EnrolNote)
     assert all(text.strip() for text in every_text(messages).values())
 
 
@@ -96,7 +98,14 @@ def written(folder: Path, texts: dict[str, object], name: str = "en.json") -> Pa
 
 @pytest.mark.parametrize(
     ("table", "keys"),
-    [("prompt", Prompt), ("hint", Obstacle), ("reason", Reason), ("lane", Lane), ("refusal", Refusal)],
+    [
+        ("prompt", Prompt),
+        ("hint", Obstacle),
+        ("reason", Reason),
+        ("lane", Lane),
+        ("refusal", Refusal),
+        ("note", EnrolNote),
+    ],
 )
 def test_a_message_file_without_a_text_is_refused_by_name(
     tmp_path: Path, table: str, keys: type[StrEnum]

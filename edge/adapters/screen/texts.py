@@ -12,7 +12,7 @@ from msgspec import Struct
 from edge.adapters.screen.protocol import Refusal
 from edge.capture.sample import Obstacle
 from edge.decide.verdict import Lane, Reason
-from edge.enact.display import Prompt
+from edge.enact.display import EnrolNote, Prompt
 from edge.errors import ConfigError
 
 MESSAGES = Path(__file__).parent / "messages"
@@ -71,6 +71,7 @@ class Messages(Struct, frozen=True, forbid_unknown_fields=True):
     reason: dict[Reason, str]
     lane: dict[Lane, str]
     refusal: dict[Refusal, str]
+    note: dict[EnrolNote, str]
     tries_left: dict[PluralCategory, str]
     degraded: dict[str, str]
     page: PageText
@@ -83,6 +84,7 @@ class Messages(Struct, frozen=True, forbid_unknown_fields=True):
             *_absent("reason", Reason, self.reason),
             *_absent("lane", Lane, self.lane),
             *_absent("refusal", Refusal, self.refusal),
+            *_absent("note", EnrolNote, self.note),
             *(() if self.tries_left.get("other") else ("tries_left.other",)),
         )
 

@@ -1,0 +1,1 @@
+"""One person's enrolment, or withdrawal, from the first touch to the last."""
