@@ -21,11 +21,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from central.adapters import tables as t
 from central.adapters.engines import POSTGRES, database_url, lock, open_engine, writer_of
 from central.errors import StorageError
+from wire.ids import SubjectId
 
 _REVISION = "feeds"
 CHANGES_FLOOR = "feed changes floor"  # up to this revision, who changed is not kept any more
 _WHOLE = "stile"  # what a change locks that names nothing smaller
 ANYBODY = ""  # in the place of a changed subject: every row of every feed may be another
+_MIGRATING = threading.Lock()  # Alembic keeps what it migrates in its module, whichever thread asks
 Value = TypeVar("Value")
 
 
@@ -60,7 +62,8 @@ class Database:
             settings = Config()
             settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             settings.attributes["connection"] = connection
-            command.upgrade(settings, "head")
+            with _MIGRATING:
+                command.upgrade(settings, "head")
             connection.commit()
 
     def close(self) -> None:
@@ -120,6 +123,17 @@ class Database:
             query = query.order_by(table.c[order])
         with self._engine.connect() as connection:
             return connection.execute(query).all()
+
+    def _changed_since(self, connection: Connection, revision: int) -> set[SubjectId] | None:
+        """Who changed after a revision; None when it may be anybody."""
+        changes, revisions = t.FEED_CHANGES.c, t.REVISIONS.c
+        query = select(changes.subject).where(changes.revision > revision)
+        found = set(connection.execute(query).scalars().all())
+        # Looked at after the changes: what was forgotten meanwhile is then known to be.
+        query = select(revisions.revision).where(revisions.name == CHANGES_FLOOR)
+        floor = connection.execute(query).scalar_one_or_none()
+        forgotten = floor is not None and floor > revision
+        return None if forgotten or ANYBODY in found else {SubjectId(subject) for subject in found}
 
     def revision(self) -> int:
         """A number that rises with every change to what feeds are made of, whoever makes it."""

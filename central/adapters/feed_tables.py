@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Table, case, delete, insert, select, update
 
 from central.adapters import tables as t
-from central.adapters.database import ANYBODY, CHANGES_FLOOR, Database, decoded
+from central.adapters.database import CHANGES_FLOOR, Database, decoded
 from central.adapters.member_tables import stored_claim, stored_subject, stored_template
 from central.adapters.standing_tables import stored_event
 from central.scorecard import Event
@@ -51,14 +51,9 @@ class FeedTables(Database):
 
     def changed_since(self, revision: int) -> Sequence[SubjectId] | None:
         """Subjects changed after a revision, sorted; None when it may be anybody."""
-        changes = t.FEED_CHANGES.c
-        query = select(changes.subject).where(changes.revision > revision).order_by(changes.subject)
         with self._engine.connect() as connection:
-            found = connection.execute(query).scalars().all()
-        # Looked at after the changes: what was forgotten meanwhile is then known to be.
-        floor = self._one(t.REVISIONS, name=CHANGES_FLOOR)
-        forgotten = floor is not None and floor.revision > revision
-        return None if forgotten or ANYBODY in found else [SubjectId(subject) for subject in found]
+            found = self._changed_since(connection, revision)
+        return None if found is None else sorted(found)
 
     def forget_changes(self, revision: int) -> None:
         """Keep no longer who changed up to a revision: of whom retention takes the last, nothing stays."""

@@ -56,19 +56,25 @@ class StandingTables(ReviewTables):
         row = self._one(t.STANDINGS, subject=subject, purpose=purpose)
         return None if row is None else decoded(row.body, Standing)
 
-    def save_standing(self, standing: Standing) -> None:
-        """Store a standing; feeds take it up."""
+    def save_standing(self, standing: Standing, as_of: int) -> None:
+        """Store a standing, unless its subject changed after revision `as_of`; feeds take it up."""
         with self._change(feeds=True, subjects=(standing.subject,)) as connection:
-            self._put_standings(connection, [standing])
+            self._put_standings(connection, [standing], as_of)
 
-    def save_standings(self, standings: Sequence[Standing]) -> None:
-        """Store standings, all or none; feeds, which had them computed, know them already."""
+    def save_standings(self, standings: Sequence[Standing], as_of: int) -> None:
+        """Store standings, but none of a subject who changed after revision `as_of`.
+
+        Feeds, which had them computed, know them already.
+        """
         if standings:
             with self._change() as connection:
-                self._put_standings(connection, standings)
+                self._put_standings(connection, standings, as_of)
 
-    def _put_standings(self, connection: Connection, standings: Sequence[Standing]) -> None:
-        """Put them in, but none of anybody who withdrew while they were computed."""
+    def _put_standings(self, connection: Connection, standings: Sequence[Standing], as_of: int) -> None:
+        """Put them in, but none of anybody who changed, or withdrew, while they were computed."""
+        changed = self._changed_since(connection, as_of)
+        if changed is None or not (standings := [each for each in standings if each.subject not in changed]):
+            return  # whoever asks next computes them, with what is there then
         rows = [
             {"subject": each.subject, "purpose": each.purpose, "body": canonical(each)} for each in standings
         ]

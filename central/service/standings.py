@@ -50,8 +50,8 @@ class StandingStore(Protocol):
         """The stored standing, without restrictions."""
         ...
 
-    def save_standing(self, standing: Standing) -> None:
-        """Store a standing."""
+    def save_standing(self, standing: Standing, as_of: int) -> None:
+        """Store a standing, unless its subject changed after revision `as_of`."""
         ...
 
     def restrictions_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Restriction]:
@@ -87,7 +87,15 @@ class OversightStore(Protocol):
         ...
 
 
-class WholePurposeStore(Protocol):
+class Revised(Protocol):
+    """What tells whether something changed."""
+
+    def revision(self) -> int:
+        """A number that rises with every change to what standings are made of, whoever makes it."""
+        ...
+
+
+class WholePurposeStore(Revised, Protocol):
     """Many subjects of one purpose at once: a feed is made of all members."""
 
     def standings_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Standing]:
@@ -102,8 +110,8 @@ class WholePurposeStore(Protocol):
         """Restrictions of some subjects that were not lifted, expired ones included."""
         ...
 
-    def save_standings(self, standings: Sequence[Standing]) -> None:
-        """Store standings, all or none."""
+    def save_standings(self, standings: Sequence[Standing], as_of: int) -> None:
+        """Store standings, but none of a subject who changed after revision `as_of`."""
         ...
 
 
@@ -200,9 +208,10 @@ class Standings:
         ]
 
     def _compute(self, card: Scorecard, subject: SubjectId) -> Standing:
+        as_of = self._whole.revision()
         events = self._events.events_of(subject, card.purpose)
         standing = compute(card, subject, events, self._context.now_ms())
-        self._standings.save_standing(standing)
+        self._standings.save_standing(standing, as_of)
         return standing
 
     def issued(self, subject: SubjectId, purpose: Purpose) -> StandingEntry | None:
@@ -233,7 +242,7 @@ class Standings:
     def rows(self, purpose: Purpose, everybody: Sequence[Subject]) -> list[StandingEntry]:
         """What kiosks are told of some subjects, computed anew where due; raises UnknownError."""
         card, now_ms = self._card(purpose), self._context.now_ms()
-        named = [found.subject for found in everybody]
+        named, as_of = [found.subject for found in everybody], self._whole.revision()
         stored = {each.subject: each for each in self._whole.standings_among(purpose, named)}
         active = [found.subject for found in everybody if found.withdrawn_at_ms is None]
         overdue = [each for each in active if each not in stored or due(stored[each], now_ms)]
@@ -242,7 +251,7 @@ class Standings:
             for event in self._whole.events_among(purpose, overdue):
                 events[event.subject].append(event)
             anew = [compute(card, subject, events[subject], now_ms) for subject in overdue]
-            self._whole.save_standings(anew)
+            self._whole.save_standings(anew, as_of)
             stored |= {standing.subject: standing for standing in anew}
         restrictions: defaultdict[SubjectId, list[Restriction]] = defaultdict(list)
         for restriction in self.binding(self._whole.restrictions_among(purpose, named)):

@@ -254,6 +254,32 @@ def office(tmp_path: Path, furnished: Path) -> Iterator[Office]:
         yield Office(desk, config, clock, member)
 
 
+def test_an_event_that_comes_while_the_feeds_compute_the_standing_counts(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    store, late = office.desk.standings._whole, ["e2"]
+    found = store.events_among
+
+    def overtaken(*wanted: Any) -> Any:
+        events = found(*wanted)
+        while late:
+            office.event(late.pop())
+        return events
+
+    office.event()
+    once = office.score
+    monkeypatch.setattr(store, "events_among", overtaken)
+    office.desk.standings._whole.add_event(
+        Event("e0", office.member, RIDE, EventKind.FARE, EventOutcome.KEPT, office.clock[0])
+    )
+    office.desk.feeds.refresh()
+    office.desk.feeds.refresh()
+    kept = office.desk.standings._standings.standing(office.member, RIDE)
+    assert late == []
+    assert kept is not None
+    assert kept.score == office.score < once
+
+
 def test_a_disputed_event_stops_counting_at_once_and_counts_again_when_upheld(office: Office):
     office.event()
     told = [office.score]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -165,7 +166,7 @@ def test_withdrawing_leaves_the_fact_and_the_claims_digests_and_nothing_else(whe
     store.add_claim(claim)
     store.save_pin(PinState(ADA, "verifier"))
     store.add_event(Event("e1", ADA, ride, EventKind.FARE, EventOutcome.KEPT, 1))
-    store.save_standing(standing())
+    store.save_standing(standing(), store.revision())
     store.add_restriction(restriction(), 202611, lowest_tier=False)
     store.withdraw(ADA, 2)
     left = (store.template(ADA), store.pin(ADA), store.standing(ADA, ride), store.templates_among([ADA]))
@@ -175,6 +176,10 @@ def test_withdrawing_leaves_the_fact_and_the_claims_digests_and_nothing_else(whe
     assert left == (None, None, None, {})
     assert lists == ([], [], [])
     assert found == (Subject(ADA, 1, 2), [claim])
+
+
+def replace_subject(of: Standing, subject: SubjectId) -> Standing:
+    return msgspec.structs.replace(of, subject=subject)
 
 
 def standing() -> Standing:
@@ -219,9 +224,29 @@ def test_a_standing_computed_while_its_subject_withdrew_is_not_kept(where: Path 
     store = Store(where)
     store.add_subject(Subject(ADA, 1), None, Consent("1", "en", 1))
     store.withdraw(ADA, 2)
-    store.save_standings([standing()])
+    store.save_standings([standing()], store.revision())
     assert store.standing(ADA, Purpose("ride")) is None
     store.close()
+
+
+def test_a_standing_computed_while_an_event_of_its_subject_came_is_not_kept(where: Path | str):
+    store, ride, bob = Store(where), Purpose("ride"), SubjectId("b" * 32)
+    for subject in (ADA, bob):
+        store.add_subject(Subject(subject, 1), None, Consent("1", "en", 1))
+    read_at = store.revision()
+    store.add_event(Event("e1", ADA, ride, EventKind.FARE, EventOutcome.BROKEN, 1))
+    before = [standing(), replace_subject(standing(), bob)]
+    store.save_standings(before, read_at)
+    store.save_standing(standing(), read_at)
+    kept = (store.standing(ADA, ride), store.standing(bob, ride))
+    store.save_standing(standing(), store.revision())
+    anew = store.standing(ADA, ride)
+    store.forget_changes(store.revision())  # then it may have been anybody
+    store.save_standings([replace_subject(before[1], SubjectId("c" * 32))], read_at)
+    forgotten = store.standing(SubjectId("c" * 32), ride)
+    store.close()
+    assert kept == (None, before[1])
+    assert (anew, forgotten) == (standing(), None)
 
 
 def test_two_workers_that_start_at_once_migrate_once(where: Path | str):
