@@ -31,6 +31,7 @@ TRY_S = 1.0  # how often each site of another worker is tried for
 TRIES_PER_S_MAX = 20.0  # of one worker: each is a connection to PostgreSQL
 TROUBLE_S = 5.0  # a site that could not be opened is tried again after so long
 PATIENCE_S, PATIENCE_MAX_S = 0.1, 1.0  # a worker lets those go first that hold fewer sites
+OPEN_AT_ONCE = 4  # sites of one worker: a large one keeps no small one waiting, and others get theirs
 STOP_S = 15.0  # a site that does not stop within this is stopped by ending the worker
 EXIT_STUCK = 1
 
@@ -139,7 +140,7 @@ class Worker:
     report: Callable[[WorkerState], None]
     draw: Callable[[float, float], float] = random.uniform
     end_process: Callable[[], NoReturn] = _end_process
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OPEN_AT_ONCE))
     _held: dict[str, str] = field(default_factory=dict)
     _trouble: dict[str, str] = field(default_factory=dict)
 
@@ -171,8 +172,8 @@ class Worker:
         while True:
             await asyncio.sleep(self.draw(0.5, 1.5) * wait_s)
             wait_s = try_every_s(len(self.paths))
-            if self._turn.locked():
-                continue  # one site is opened at a time: whoever is not busy may have this one
+            if self._turns.locked():
+                continue  # a few sites are opened at a time: whoever is not busy may have this one
             try:
                 await self._try(path)
             except LeaseError as error:
@@ -190,7 +191,7 @@ class Worker:
         config = await asyncio.to_thread(load_config, path)
         check_fit(config, str(path))
         async with _connected(config) as lease, contextlib.AsyncExitStack() as turn:
-            await turn.enter_async_context(self._turn)
+            await turn.enter_async_context(self._turns)
             if not await lease.asked(lease.lease.take):
                 self._troubled(path, None)
                 return

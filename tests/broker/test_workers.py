@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pg8000.dbapi
 import pytest
+from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
+from central.adapters.engines import database_url, lock
 from central.adapters.leases import SILENT_S, SiteLease
 from central.app import init_central, load_config, open_desk
 from central.errors import ConfigError, LeaseError
@@ -305,6 +307,20 @@ async def test_a_site_that_cannot_be_opened_is_named_with_the_reason_and_the_oth
         finally:
             card.write_text(right)
         await until(lambda: worker.held == {"north", "south"}, "the mended one is served too")
+
+
+@needs_postgres
+async def test_a_site_that_takes_long_to_open_keeps_no_other_waiting(city: City, tmp_path: Path) -> None:
+    worker, where = city.worker(tmp_path, "only"), load_config(city.configs["north"]).database
+    engine = create_engine(database_url(where))
+    with engine.connect() as somebody:
+        lock(somebody, "stile")  # whoever migrates this site's tables has to wait for it
+        async with working(worker):
+            await until(lambda: worker.held == {"south", "west"}, "the others are served")
+            somebody.rollback()
+            await until(lambda: worker.held == set(SITES), "it is served as well")
+            assert worker.trouble == {}
+    engine.dispose()
 
 
 @needs_postgres
