@@ -12,8 +12,10 @@ import msgspec
 import pytest
 from sqlalchemy import create_engine, text
 
+from central.adapters import engines
 from central.adapters.engines import database_url
 from central.adapters.grouping import Together
+from central.adapters.store import Store
 from central.app import Desk, Switchboard, init_central, load_config, open_desk
 from central.service.kiosks import BrokerAddress
 from tests.broker.postgres import Postgres, find_programs, running_postgres
@@ -268,3 +270,28 @@ def test_a_pairing_or_revocation_by_another_program_is_noticed_and_nothing_else_
     desk.kiosks.look_again()
     assert desk.kiosks.ring().keys == {}
     assert desk.kiosks.admitted(one.kiosk) is None
+
+
+def test_a_writer_waits_for_another_of_its_process_longer_than_for_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engines, "BUSY_MS", 1)
+    store = Store(tmp_path / "central.db")
+    ended = threading.Event()
+    failed: list[Exception] = []
+
+    def write() -> None:
+        try:
+            store.save_secret("other", b"1")
+        except Exception as error:  # noqa: BLE001 - looked at below
+            failed.append(error)
+        ended.set()
+
+    with store._change():
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert not ended.wait(0.3), failed
+    assert ended.wait(30)
+    thread.join()
+    assert (failed, store.secret("other")) == ([], b"1")
+    store.close()
