@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from edge.adapters.cache import FeedName
+from edge.adapters.camera import open_camera
 from edge.adapters.commands import StaffOrders
 from edge.adapters.consents import read_consents
 from edge.adapters.fixtures import open_playable
@@ -21,6 +22,7 @@ from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
 from edge.adapters.searching import GallerySearch, SearchLimits
 from edge.adapters.shadow import Shadow, read_desired, wished
+from edge.adapters.shared_camera import SharedCamera
 from edge.adapters.sim import ClipDevice, clip_camera
 from edge.adapters.timetable import Timetable
 from edge.adapters.tls import chosen_files
@@ -30,7 +32,7 @@ from edge.capture.pad import live_min
 from edge.capture.pipeline import Pipeline
 from edge.capture.recording import Recording
 from edge.compare.search import choose_point
-from edge.config import BrokerSection, KioskConfig, require_agreement
+from edge.config import BrokerSection, CameraSection, KioskConfig, require_agreement
 from edge.decide.verdict import Age
 from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
@@ -63,6 +65,7 @@ __all__ = [
     "Extras",
     "OpenEnroller",
     "OpenKiosk",
+    "SharedCamera",
     "Uplink",
     "UplinkConfig",
     "broker_of",
@@ -77,6 +80,7 @@ __all__ = [
     "probe_camera",
     "probe_gate",
     "read_consents",
+    "share_camera",
 ]
 
 PHOTO_RISKS = {"never": "photo_risk", "on_claim_reuse": "photo_risk_first_use"}
@@ -239,6 +243,12 @@ async def probe_camera(config: KioskConfig) -> str:
         return camera.state() if frame is not None or camera.state() != "ok" else "no picture"
     finally:
         await camera.close()
+
+
+def share_camera(section: CameraSection) -> SharedCamera:
+    """One camera of this machine for several kiosks; raises `CameraError` when it is not there."""
+    camera = open_camera(section.device, section.width_px, section.height_px, section.fps, monotonic_ms)
+    return SharedCamera(camera, monotonic_ms)
 
 
 async def _open_search(config: KioskConfig, pack: Pack, rules: Rules, uplink: Uplink) -> GallerySearch | None:

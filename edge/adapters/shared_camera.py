@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 from edge.adapters.screen.lens import Wanted, Word
 from edge.capture.sample import Frame
@@ -18,8 +20,9 @@ class SharedCamera:
     Two kiosks never get the same picture, nor one that was taken while the other's page was in front.
     """
 
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
+    def __init__(self, camera: Camera, clock_ms: Callable[[], int]) -> None:
+        """`clock_ms` is the clock of the camera's capture times."""
+        self.camera, self.clock_ms = camera, clock_ms
         self.reading = asyncio.Lock()
         self._shown: list[CameraView] = []
 
@@ -28,9 +31,9 @@ class SharedCamera:
         """Whose page was looked at last, of those that are shown."""
         return self._shown[-1] if self._shown else None
 
-    def view(self) -> CameraView:
-        """For one kiosk."""
-        return CameraView(self)
+    def view(self, clock_ms: Callable[[], int]) -> CameraView:
+        """For one kiosk, whose monotonic clock has a beginning of its own."""
+        return CameraView(self, clock_ms() - self.clock_ms())
 
     def bring(self, view: CameraView) -> None:
         """Its page is the one looked at."""
@@ -56,8 +59,9 @@ class CameraView:
 
     wanted = Wanted(frames=False)
 
-    def __init__(self, shared: SharedCamera) -> None:
-        self._shared = shared
+    def __init__(self, shared: SharedCamera, ahead_ms: int) -> None:
+        """`ahead_ms`: the kiosk's clock less the camera's."""
+        self._shared, self._ahead_ms = shared, ahead_ms
         self._paged = False
         self.in_front = asyncio.Event()
 
@@ -99,7 +103,9 @@ class CameraView:
             return None
         async with self._shared.reading:
             frame = await self._shared.camera.read() if self._looks() else None
-        return frame if self._looks() else None
+        if frame is None or not self._looks():
+            return None
+        return replace(frame, captured_at_ms=frame.captured_at_ms + self._ahead_ms)
 
     async def close(self) -> None:
         """Stop looking; the camera is closed by whoever opened it."""

@@ -304,7 +304,7 @@ async def test_the_browser_may_be_asked_for_its_camera_only_where_the_page_is_th
     }
     assert "/camera.js" in page.text
     assert (await served.get("/camera.js")).status_code == 200
-    for lens in (None, SharedCamera(served.camera).view()):
+    for lens in (None, SharedCamera(served.camera, int).view(int)):
         async with serving(lens) as port:
             served.port = port
             page = await served.get("/")

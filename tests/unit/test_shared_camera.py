@@ -29,6 +29,9 @@ class Counting:
         self.given += 1
         return Frame(np.zeros((2, 2, 3), np.uint8), self.given, "counting")
 
+    def clock_ms(self) -> int:
+        return self.given
+
     def state(self) -> str:
         return "ok"
 
@@ -39,7 +42,8 @@ class Counting:
 @pytest.fixture
 async def shared(monkeypatch: pytest.MonkeyPatch) -> SharedCamera:
     monkeypatch.setattr("edge.adapters.shared_camera.READ_TIMEOUT_S", 0.1)
-    return SharedCamera(Counting())
+    device = Counting()
+    return SharedCamera(device, device.clock_ms)
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ async def device(shared: SharedCamera) -> Counting:
 
 
 async def test_only_the_kiosk_whose_page_is_shown_gets_frames(shared: SharedCamera, device: Counting) -> None:
-    enrol, gate = shared.view(), shared.view()
+    enrol, gate = shared.view(device.clock_ms), shared.view(device.clock_ms)
     device.due.release()
     assert (enrol.state(), gate.state()) == ("waiting", "waiting")
     assert (await enrol.read(), await gate.read()) == (None, None)
@@ -67,7 +71,7 @@ async def test_only_the_kiosk_whose_page_is_shown_gets_frames(shared: SharedCame
 async def test_a_kiosk_that_waits_gets_the_next_frame_when_its_page_is_shown(
     shared: SharedCamera, device: Counting
 ) -> None:
-    view = shared.view()
+    view = shared.view(device.clock_ms)
     reading = asyncio.create_task(view.read())
     await asyncio.sleep(0)
     view.begin()
@@ -78,7 +82,7 @@ async def test_a_kiosk_that_waits_gets_the_next_frame_when_its_page_is_shown(
 async def test_of_two_pages_side_by_side_the_one_looked_at_last_sees_and_then_the_other_again(
     shared: SharedCamera, device: Counting
 ) -> None:
-    enrol, gate = shared.view(), shared.view()
+    enrol, gate = shared.view(device.clock_ms), shared.view(device.clock_ms)
     enrol.begin()
     gate.begin()
     assert (enrol.state(), gate.state()) == ("waiting", "ok")
@@ -93,7 +97,7 @@ async def test_of_two_pages_side_by_side_the_one_looked_at_last_sees_and_then_th
 async def test_a_frame_taken_while_another_page_came_to_the_front_is_given_to_nobody(
     shared: SharedCamera, device: Counting
 ) -> None:
-    enrol, gate = shared.view(), shared.view()
+    enrol, gate = shared.view(device.clock_ms), shared.view(device.clock_ms)
     enrol.begin()
     reading = asyncio.create_task(enrol.read())
     while not device.readers:  # noqa: ASYNC110 - the read begins at one of the next turns of the loop
@@ -103,8 +107,10 @@ async def test_a_frame_taken_while_another_page_came_to_the_front_is_given_to_no
     assert await reading is None
 
 
-async def test_a_view_wants_no_pictures_and_one_page_at_a_time(shared: SharedCamera) -> None:
-    view: CameraView = shared.view()
+async def test_a_view_wants_no_pictures_and_one_page_at_a_time(
+    shared: SharedCamera, device: Counting
+) -> None:
+    view: CameraView = shared.view(device.clock_ms)
     assert not view.wanted.frames
     assert view.begin()
     assert not view.begin()
@@ -116,10 +122,21 @@ async def test_a_view_wants_no_pictures_and_one_page_at_a_time(shared: SharedCam
 async def test_closing_a_view_leaves_the_camera_open_for_the_others(
     shared: SharedCamera, device: Counting
 ) -> None:
-    enrol, gate = shared.view(), shared.view()
+    enrol, gate = shared.view(device.clock_ms), shared.view(device.clock_ms)
     gate.begin()
     enrol.begin()
     await enrol.close()
     assert (gate.state(), device.closed) == ("ok", False)
     await shared.close()
     assert device.closed
+
+
+async def test_a_frame_has_the_time_of_the_clock_of_the_kiosk_that_gets_it(
+    shared: SharedCamera, device: Counting
+) -> None:
+    view = shared.view(lambda: device.given + 500)
+    view.begin()
+    device.due.release()
+    frame = await view.read()
+    assert frame is not None
+    assert frame.captured_at_ms == 501
