@@ -183,10 +183,10 @@ class CachedMembers:
         held = self._cache.held(FeedName.GALLERY)
         return (self.vault.newest_key, *((held.epoch, held.version) if held else ()))
 
-    def holds(self, subject: SubjectId) -> bool:
-        """Whether somebody is a member with a template here now."""
+    def may_name(self, subject: SubjectId) -> bool:
+        """Whether somebody is a member with a template here now, whom no other is too much like."""
         entry = self._cache.member(subject)
-        return isinstance(entry, GalleryRow) and entry.template is not None
+        return isinstance(entry, GalleryRow) and entry.template is not None and not entry.claim_needed
 
     async def standing(self, subject: SubjectId) -> StandingView:
         """The subject's standing for this kiosk's purpose now."""

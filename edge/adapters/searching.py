@@ -42,8 +42,8 @@ class GallerySource(Protocol):
         """Another value after each change."""
         ...
 
-    def holds(self, subject: SubjectId) -> bool:
-        """Whether somebody is a member now."""
+    def may_name(self, subject: SubjectId) -> bool:
+        """Whether somebody is a member now, and not one who is to claim who they are."""
         ...
 
 
@@ -58,7 +58,8 @@ class SearchLimits:
 class GallerySearch:
     """Fulfils `edge.ports.Searcher`; answers from an immutable snapshot while the next one is surveyed.
 
-    A member who was added is found once surveyed; one who left is named no more from the moment they left.
+    A member who was added is found once surveyed; one who left, or who is to claim who they are, is named no
+    more from the moment this is heard.
     """
 
     def __init__(
@@ -85,11 +86,11 @@ class GallerySearch:
         return directory is not None and len(directory.gallery) > 0 and not directory.refusal
 
     def search(self, probe: Probe) -> Found:
-        """The member most alike, if clearly so and still a member; nobody while it is not offered."""
+        """The member most alike, if clearly so and one to be named; nobody while it is not offered."""
         if self.directory is None:
             return Found(NoMatch(None, None))
         found = self.directory.search(probe)
-        if found.template is not None and not self._source.holds(found.template.subject):
+        if found.template is not None and not self._source.may_name(found.template.subject):
             return Found(NoMatch(None, None))
         return found
 

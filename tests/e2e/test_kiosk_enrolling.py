@@ -107,7 +107,7 @@ async def test_who_enrols_at_a_desk_passes_a_turnstile_and_then_withdraws(lane: 
     await desk.press(Finished())
     await desk.until(Prompt.ENROL_WELCOME)
 
-    await eventually(lambda: lane.uplink.members.holds(newcomer.subject), "the turnstile knows the newcomer")
+    await eventually(lambda: lane.uplink.cache.member(newcomer.subject), "the turnstile knows the newcomer")
     lane.person.pin = newcomer.pin
     await lane.claims_with(newcomer)
     lane.floor.person(SHOWN)
@@ -133,7 +133,7 @@ async def test_who_enrols_at_a_desk_passes_a_turnstile_and_then_withdraws(lane: 
     # Whoever says so does know: nobody of that name is left here, nor there.
     for uplink in (lane.uplink, desk.opened.uplink):
         assert isinstance(await uplink.members.resolve(QrClaim(claim)), WithdrawnMember)
-        assert not uplink.members.holds(newcomer.subject)
+        assert isinstance(uplink.cache.member(newcomer.subject), Tombstone | None)
         assert newcomer.subject not in (await uplink.members.read_gallery()).subjects
         standing, _ = uplink.cache.standing_at(newcomer.subject)
         assert isinstance(standing, Tombstone | None)
@@ -160,7 +160,7 @@ async def test_no_template_pin_or_claim_is_found_in_the_clear_outside_the_kiosks
     await desk.until(Prompt.ENROL_DONE)
     await eventually(lambda: template.subject in subjects(lane), "central has the newcomer")
     lane.stage.central.publish_heads()
-    await eventually(lambda: desk.opened.uplink.members.holds(template.subject), "the desk has the row")
+    await eventually(lambda: desk.opened.uplink.cache.member(template.subject), "the desk has the row")
 
     vault = desk.opened.uplink.members.vault
     turned = [rotation(seed, template.vector.size) @ template.vector for seed in vault._seeds.values()]

@@ -35,6 +35,7 @@ class Shelf:
     def __init__(self, members: int = 10) -> None:
         self.templates = {template.subject: template for template in strangers(members)}
         self.place, self.reads, self.broken = 0, 0, False
+        self.must_claim: set[SubjectId] = set()
 
     async def read_gallery(self) -> Gallery:
         self.reads += 1
@@ -48,8 +49,8 @@ class Shelf:
     def gallery_place(self) -> object:
         return self.place
 
-    def holds(self, subject: SubjectId) -> bool:
-        return subject in self.templates
+    def may_name(self, subject: SubjectId) -> bool:
+        return subject in self.templates and subject not in self.must_claim
 
     def enrol(self, *templates: Template) -> None:
         self.templates.update((template.subject, template) for template in templates)
@@ -159,6 +160,15 @@ async def test_who_left_is_named_no_more_even_before_the_next_survey() -> None:
     theirs = shelf.probe_of(MEMBER)
     shelf.withdraw(MEMBER)
     assert search.search(theirs).comparison == NoMatch(None, None)
+
+
+async def test_who_is_to_claim_is_named_no_more_though_no_survey_found_a_rival() -> None:
+    shelf = Shelf()
+    search = search_in(shelf)
+    await search.refresh()
+    assert search.search(shelf.probe_of(MEMBER)).template is not None
+    shelf.must_claim.add(MEMBER)
+    assert search.search(shelf.probe_of(MEMBER)).comparison == NoMatch(None, None)
 
 
 async def test_a_gallery_is_read_again_only_when_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
