@@ -254,12 +254,17 @@ def summed_up(turns: list[Turn]) -> dict[str, Any]:
     return report
 
 
-async def measure_lane(folder: Path, people: int, per_minute: int, pin_people: int) -> dict[str, Any]:
+LANE = Staging(confirm=ConfirmConfig(challenge="never"))
+
+
+async def measure_lane(
+    folder: Path, people: int, per_minute: int, pin_people: int, lane: Staging = LANE
+) -> dict[str, Any]:
     """The report of a lane in an empty folder: three ways of coming, one after the other."""
     members = tuple(
         replace(member, tier=Tier.STANDARD) if member.tier is Tier.ASSISTED else member for member in MEMBERS
     )
-    staging = Staging(confirm=ConfirmConfig(challenge="never"), members=members)
+    staging = replace(lane, members=members)
     async with open_stage(folder, SEED, staging) as stage:
         hall = Hall(stage.studio)
         await asyncio.to_thread(hall.prepare, [_scene(stage, each) for each in stage.enrolled.values()])

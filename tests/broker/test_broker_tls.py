@@ -282,7 +282,7 @@ async def test_a_kiosk_that_is_revoked_hears_and_says_nothing_from_then_on(lane:
         # Central's next tick writes the ACL and has Mosquitto read it.
         acl = lane.broker.folder / "acl"
         await eventually(lambda: "gate-lost" not in acl.read_text())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await called():
                 pass
         before = sum(ignored.values())

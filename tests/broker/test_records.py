@@ -158,7 +158,7 @@ class CentralProcess:
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert b'"http"' in await self._process.stdout.readline()
 
     async def kill(self) -> None:

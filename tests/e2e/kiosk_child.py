@@ -76,6 +76,6 @@ async def _pass(kiosk: OpenKiosk, floor: Floor, code: str, picture: str) -> None
 
 async def _drained(kiosk: OpenKiosk) -> None:
     outbox = kiosk.uplink.outbox
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await outbox.unsettled() or outbox.backlog.waiting:  # noqa: ASYNC110 - nobody tells it
             await asyncio.sleep(0.02)

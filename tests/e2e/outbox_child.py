@@ -52,7 +52,7 @@ async def _settle_leftovers(outbox, said: Connection) -> None:
 async def _drain(folder: Path, said: Connection) -> None:
     async with open_uplink(folder, CONFIG, world=World(ntp=lambda: None)) as uplink:
         await _settle_leftovers(uplink.outbox, said)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while uplink.outbox.backlog.waiting:  # noqa: ASYNC110 - as a person watching it would
                 await asyncio.sleep(0.02)
         said.send(f"last {uplink.outbox.backlog.last}")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from scripts.bench_lane import Turn, measure_lane, summed_up
+from scripts.stage import Staging
+from tests.e2e.lane import CONFIRM, PATIENT, RELEASE
 
 PEOPLE, PIN_PEOPLE = 2, 1
 
@@ -16,7 +19,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict:
     import asyncio
 
     folder: Path = tmp_path_factory.mktemp("lane")
-    return asyncio.run(measure_lane(folder, PEOPLE, 60, PIN_PEOPLE))
+    confirm = msgspec.structs.replace(CONFIRM, challenge="never")
+    release = msgspec.structs.replace(RELEASE, linger_ms=2_500)
+    lane = Staging(confirm=confirm, tracking=PATIENT, release=release)
+    return asyncio.run(measure_lane(folder, PEOPLE, 60, PIN_PEOPLE, lane))
 
 
 def test_everybody_goes_through_by_face_and_by_the_other_way_and_is_recorded_once(report: dict) -> None:

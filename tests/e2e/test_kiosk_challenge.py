@@ -8,43 +8,36 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import pytest_asyncio
 
-from central.adapters.broker import free_port
 from edge.capture.sample import Image
 from edge.confirm.challenge import Gesture
-from edge.confirm.liveness import CHALLENGE_TRIES, ConfirmConfig
+from edge.confirm.liveness import CHALLENGE_TRIES
 from edge.enact.display import NotMe, OtherWayAsked, Prompt
-from edge.enact.release import ReleaseConfig
 from edge.passage.state import Phase
 from scripts.attacks import DIRECTIONS
 from scripts.rendered_head import RenderedHead
-from scripts.stage import Staging
-from tests.e2e.lane import FACES, OPEN_MS, PATIENT, Lane, eventually, open_lane
+from tests.e2e.lane import CONFIRM, FACES, Lane, eventually, open_lane, staged
 from wire.messages import GateOutcome, PassRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ASKING = {Prompt(gesture.value): gesture for gesture in Gesture}
 GESTURE_S = 2.0
+GESTURE_MIN_MS, PIN_MIN_MS = 2_000, 5_000
+"""The least that may be configured."""
 DEGREES, STEP_DEGREES = 28.0, 4
 NOISES = 16
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def challenged_lane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lane]:
-    confirm = ConfirmConfig(challenge="always", prompt_ms=15_000, challenge_ms=28_000, pin_ms=5_000)
-    async with open_lane(tmp_path_factory.mktemp("challenged"), staged(confirm)) as lane:
+    confirm = msgspec.structs.replace(CONFIRM, challenge="always", prompt_ms=20_000, challenge_ms=60_000)
+    async with open_lane(tmp_path_factory.mktemp("challenged"), staged(confirm=confirm)) as lane:
         yield lane
-
-
-def staged(confirm: ConfirmConfig) -> Staging:
-    release = ReleaseConfig(open_ms=OPEN_MS, linger_ms=0)
-    return Staging(
-        confirm=confirm, release=release, mqtt_port=free_port(), head_every_s=3600, tracking=PATIENT
-    )
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -123,8 +116,9 @@ async def test_a_still_picture_of_the_member_opens_nothing(lane: Lane) -> None:
     lane.floor.person(FACES["birch"])
     await eventually(lambda: lane.kiosk.passage.phase is Phase.CHALLENGING, "the picture matches")
     # Waited out, as the gate's line would take a leap of the clock for its own silence.
-    await eventually(lambda: lane.prompts[-1] is Prompt.ENTER_PIN, "the PIN is asked for")
-    record = await lane.settled()
+    with lane.impatient(prompt_ms=GESTURE_MIN_MS, pin_ms=PIN_MIN_MS):
+        await eventually(lambda: lane.prompts[-1] is Prompt.ENTER_PIN, "the PIN is asked for")
+        record = await lane.settled()
     assert (record.verdict, record.gate_outcome) == ("step_up", GateOutcome.NOT_RELEASED)
     assert record.circumstances.liveness == "undetermined"
 
@@ -166,7 +160,8 @@ async def test_with_challenges_always_on_nothing_says_that_photographs_pass(lane
 async def test_on_claim_reuse_a_member_is_challenged_the_second_time_until_it_is_forgotten(
     tmp_path: Path,
 ) -> None:
-    async with open_lane(tmp_path, staged(ConfirmConfig(challenge="on_claim_reuse", reuse_s=600))) as lane:
+    confirm = msgspec.structs.replace(CONFIRM, challenge="on_claim_reuse", reuse_s=600)
+    async with open_lane(tmp_path, staged(confirm=confirm)) as lane:
         await eventually(lambda: lane.kiosk.is_waiting and lane.uplink.central_seen, "the kiosk is ready")
         assert "photo_risk_first_use" in lane.notes
         assert "photo_risk" not in lane.notes

@@ -24,9 +24,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 )
 async def test_a_camera_that_fails_in_a_passage_is_named_and_members_still_pass(lane: Lane, fault, note: str):
     async with Watcher().watching(lane.stage) as watcher:
-        await lane.claims("amber")
-        fault(lane.stage.camera)
-        record = await lane.settled()
+        with lane.impatient():
+            await lane.claims("amber")
+            fault(lane.stage.camera)
+            record = await lane.settled()
         assert (record.verdict, record.refer_to) == ("refer", "other_way")
         assert record.reasons == ("failure_to_acquire",)
         assert (record.subject, record.comparison) == (None, None)
@@ -57,8 +58,9 @@ async def test_a_picture_that_hangs_is_no_agreement_of_several_frames(lane: Lane
     lane.floor.person(FACES["birch"])
     await lane.seen()
     lane.stage.camera.freeze()
-    await lane.enters_claim("birch")
-    await eventually(lambda: lane.kiosk.passage.phase is Phase.IDENTIFYING, "a claim was made")
-    record = await lane.settled()
+    with lane.impatient():
+        await lane.enters_claim("birch")
+        await eventually(lambda: lane.kiosk.passage.phase is Phase.IDENTIFYING, "a claim was made")
+        record = await lane.settled()
     assert (record.verdict, record.reasons) == ("refer", ("failure_to_acquire",))
     assert lane.embedded

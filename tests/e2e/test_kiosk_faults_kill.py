@@ -10,19 +10,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from central.adapters.broker import free_port
 from edge.compare.claim import qr_text
-from edge.enact.release import ReleaseConfig
 from firmware_bridge.messages import Event, Interrupted, Passed, TimedOut
 from firmware_bridge.simulator.device import SimulatedGate
-from scripts.stage import Stage, Staging, open_stage
+from scripts.stage import Stage, open_stage
 from tests.e2e.kiosk_child import finish, pass_until_killed
-from tests.e2e.lane import FACES, SEED, records_of
+from tests.e2e.lane import FACES, RELEASE, SEED, records_of, staged
 from wire.messages import GateOutcome
 
-READY_S = 30.0
+READY_S = 90.0
 KILLED_WITHIN_S = 1.4
 """From the welcome: decision kept, release sent, gate open, person through, event heard, record settled."""
 OUTCOMES = {
@@ -64,9 +63,8 @@ class GateBook:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """Broker, central, gate and members; the kiosk of this process has left its place to others."""
-    release = ReleaseConfig(open_ms=1_500, linger_ms=0)
-    staging = Staging(release=release, mqtt_port=free_port(), head_every_s=5)
-    async with open_stage(tmp_path, SEED, staging) as stage:
+    release = msgspec.structs.replace(RELEASE, open_ms=1_500)
+    async with open_stage(tmp_path, SEED, staged(release=release, head_every_s=5)) as stage:
         await stage.stop_kiosk()
         yield stage
 
@@ -112,7 +110,7 @@ async def last_life(stage: Stage, context) -> None:
     kiosk.start()
     mouth.close()
     try:
-        await asyncio.to_thread(kiosk.join, 90)
+        await asyncio.to_thread(kiosk.join, 2 * READY_S)
         assert kiosk.exitcode == 0
     finally:
         kiosk.kill()

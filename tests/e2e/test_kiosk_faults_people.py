@@ -16,6 +16,7 @@ from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.passage.advance import RECLAIM_MS
 from scripts.cast import MEMBERS
 from scripts.stage import OPERATOR, PURPOSE, enrol_member
+from tests.broker.central_rig import WAIT_S
 from tests.e2e.lane import FACES, STRANGER, Lane, eventually
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId
 from wire.messages import GateOutcome
@@ -52,9 +53,10 @@ async def test_only_the_face_in_the_zone_is_embedded_when_two_are_in_the_picture
 
 
 async def test_whoever_leaves_the_picture_before_they_are_known_leaves_no_name(lane: Lane):
-    await lane.claims("amber")
-    lane.floor.nobody()
-    record = await lane.settled()
+    with lane.impatient():
+        await lane.claims("amber")
+        lane.floor.nobody()
+        record = await lane.settled()
     assert (record.verdict, record.refer_to, record.reasons) == (
         "refer",
         "other_way",
@@ -86,7 +88,7 @@ async def test_a_code_held_up_all_the_while_is_one_passage_and_opens_nothing(lan
     await lane.may_claim(cedar)
     for held_ms in (RECLAIM_MS + 300, 0):
         lane.floor.person_with_code(STRANGER, qr_text(cedar.claim))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             report = await lane.stage.reports.get()
         lane.reports.append(report)
         assert report.record.reasons == ("no_match",)

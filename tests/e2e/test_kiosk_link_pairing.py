@@ -18,7 +18,7 @@ from edge.compare.claim import Claim
 from edge.compare.gallery import Template
 from edge.errors import PairingError, StoreError
 from edge.ports import KnownMember
-from tests.broker.central_rig import RIDE, Clock, Rig, new_config, running
+from tests.broker.central_rig import RIDE, WAIT_S, Clock, Rig, new_config, running
 from tests.e2e.kiosk_rig import enrol, eventually, face, filled, paired
 from wire.ids import KioskId, SubjectId
 from wire.messages import GalleryRow
@@ -164,7 +164,7 @@ async def test_what_a_revoked_kiosk_holds_opens_nothing_new_and_the_others_read_
 
 async def opened(uplink: Uplink, claim: Claim) -> Template:
     """The template of a claim, once the kiosk has asked for the key it wants."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while True:
             known = await uplink.members.resolve(claim)
             if isinstance(known, KnownMember) and known.template is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from edge.adapters.pairing import load_identity
-from tests.broker.central_rig import Rig
+from tests.broker.central_rig import WAIT_S, Rig
 from tests.e2e.kiosk_rig import Kiosk, Watcher, eventually, filled, forge
 from wire import topics
 from wire.codec import Decoded, decode
@@ -65,7 +65,7 @@ async def earlier_life(rig: Rig, kiosk: Kiosk) -> AsyncIterator[asyncio.Event]:
 async def holds(rig: Rig, own: BootId) -> None:
     """Central and whoever comes to the broker now know the later life, and that it is ready."""
     wanted = (Presence.READY, own)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while True:
             seen = rig.central.desk.kiosks.sightings()[KIOSK]
             stored = await stored_state(rig, KIOSK)

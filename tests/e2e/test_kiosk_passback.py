@@ -7,29 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from central.adapters.broker import free_port
 from edge.decide.passback import PassbackConfig
-from edge.enact.release import ReleaseConfig
-from scripts.stage import Staging
-from tests.e2e.lane import OPEN_MS, Lane, open_lane
+from tests.e2e.lane import CONFIRM, Lane, open_lane, staged
 from wire.messages import GateOutcome
 
 
 @pytest.fixture
 async def lane(tmp_path: Path) -> AsyncIterator[Lane]:
-    staging = Staging(
-        release=ReleaseConfig(open_ms=OPEN_MS, linger_ms=0),
-        mqtt_port=free_port(),
-        head_every_s=3600,
-        passback=PassbackConfig(mode="second_factor"),
-    )
-    async with open_lane(tmp_path, staging) as lane:
+    async with open_lane(tmp_path, staged(passback=PassbackConfig(mode="second_factor"))) as lane:
         yield lane
 
 
 async def test_who_enters_twice_is_asked_for_the_pin_and_who_turned_back_is_not(lane: Lane) -> None:
     lane.person.walks = False
-    turned_back = await lane.passes("amber")
+    with lane.impatient(acquire_ms=CONFIRM.acquire_ms):
+        turned_back = await lane.passes("amber")
     assert (turned_back.verdict, turned_back.gate_outcome) == ("grant", GateOutcome.TIMED_OUT)
     lane.person.walks = True
     first = await lane.passes("amber")

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from central.adapters.broker import free_port
 from edge.config import PackSection
-from edge.enact.release import ReleaseConfig
-from scripts.stage import Staging
-from tests.e2e.lane import FACES, OPEN_MS, Lane, open_lane
+from tests.e2e.lane import FACES, Lane, open_lane, staged
 from tests.unit import pack_standins as standins
 from wire.messages import GateOutcome
 
@@ -19,13 +16,7 @@ from wire.messages import GateOutcome
 @pytest.fixture
 async def lane(tmp_path: Path) -> AsyncIterator[Lane]:
     pack = standins.pack_with_passive_networks(tmp_path / "pack", live=0.2)
-    staging = Staging(
-        pack=PackSection(str(pack.root)),
-        release=ReleaseConfig(open_ms=OPEN_MS, linger_ms=0),
-        mqtt_port=free_port(),
-        head_every_s=3600,
-    )
-    async with open_lane(tmp_path, staging) as lane:
+    async with open_lane(tmp_path, staged(pack=PackSection(str(pack.root)))) as lane:
         yield lane
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 
-from central.adapters.broker import free_port
 from edge.app import open_kiosk
 from edge.capture.detection import ZoneConfig
 from edge.capture.sample import Frame
 from edge.compare.bound import SearchConfig
-from edge.confirm.liveness import ConfirmConfig
 from edge.enact.display import OtherWayAsked, Prompt
-from edge.enact.release import ReleaseConfig
 from edge.errors import ConfigError
 from edge.passage.state import Phase
 from scripts.cast import MEMBERS
-from scripts.stage import Enrolled, Staging, enrol_member
-from tests.e2e.lane import ACQUIRE_MS, FACES, OPEN_MS, PATIENT, STRANGER, Lane, eventually, open_lane
+from scripts.stage import Enrolled, enrol_member
+from tests.broker.central_rig import WAIT_S
+from tests.e2e.lane import CONFIRM, FACES, STRANGER, Lane, eventually, open_lane, staged
 from tests.e2e.test_kiosk_challenge import ASKING, actor
 from wire.messages import GateOutcome
 
@@ -34,20 +33,12 @@ PASSING_FRAMES, ROUND_FRAMES = 6, 36
 """At thirty a second: 200 ms in the picture, and a second outside the zone."""
 
 
-def staged() -> Staging:
-    return Staging(
-        confirm=ConfirmConfig(acquire_ms=ACQUIRE_MS, prompt_ms=15_000, challenge_ms=28_000, pin_ms=5_000),
-        search=SearchConfig("one_to_many", max_fpir=MAX_FPIR, start_ms=START_MS),
-        release=ReleaseConfig(open_ms=OPEN_MS, linger_ms=0),
-        mqtt_port=free_port(),
-        head_every_s=3600,
-        tracking=PATIENT,
-    )
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def searching_lane(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lane]:
-    async with open_lane(tmp_path_factory.mktemp("searching"), staged()) as lane:
+    confirm = msgspec.structs.replace(CONFIRM, prompt_ms=20_000, challenge_ms=60_000)
+    search = SearchConfig("one_to_many", max_fpir=MAX_FPIR, start_ms=START_MS)
+    folder = tmp_path_factory.mktemp("searching")
+    async with open_lane(folder, staged(confirm=confirm, search=search)) as lane:
         yield lane
 
 
@@ -102,7 +93,7 @@ async def test_a_member_who_walks_up_without_a_code_passes_once_the_challenge_is
 
 async def test_a_stranger_is_asked_for_a_code_and_nothing_about_them_is_recorded(lane: Lane) -> None:
     lane.floor.person(STRANGER)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         record = (await lane.stage.reports.get()).record
     assert (record.verdict, record.refer_to, record.reasons) == ("refer", "other_way", ("no_match",))
     assert (record.subject, record.identified_by, record.comparison, record.standing) == (None,) * 4

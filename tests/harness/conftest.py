@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-RUN_S = 110
+RUN_S = 250
 
 
 @dataclass(frozen=True)

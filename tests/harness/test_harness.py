@@ -13,11 +13,13 @@ import psutil
 import pytest
 
 from scripts.harness.invariants import Invariant
+from scripts.harness.plan import Fault
+from tests.broker.brokers import mosquitto_program
 from tests.harness.conftest import Ran, run_harness
 from tests.harness.saboteurs import BREAKS
 
 WORKERS = 4
-WAIT_S = 30.0
+WAIT_S = 60.0
 BROKEN = {
     Invariant.LOST_RECORDS: "forget_records",
     Invariant.DOUBLE_COUNTED: "count_twice",
@@ -98,6 +100,23 @@ def test_everything_holds_while_workers_die_disks_fill_and_messages_are_copied(t
     text = page.read_text()
     assert text.count("<svg") == 4
     assert re.findall(r"""(?:src|href)=|https?://|@import""", text) == []
+
+
+@pytest.mark.parametrize(
+    ("kiosks", "duration", "faults"),
+    [(4, 2, "broker-kill"), pytest.param(30, 60, "all", marks=pytest.mark.long)],
+    ids=["killed", "all"],
+)
+def test_everything_holds_at_mosquitto_too(kiosks: int, duration: int, faults: str):
+    if mosquitto_program() is None:
+        pytest.skip("needs Debian's mosquitto")
+    options = ["--kiosks", str(kiosks), "--duration", str(duration), "--rate", "40", "--members", "20"]
+    ran = run_harness("--broker", "mosquitto", "--workers", "2", *options, "--faults", faults)
+    told = ran.told
+    assert {name.value: told[name.value] for name in Invariant} == {name.value: 0 for name in Invariant}, told
+    assert ran.code == 0, ran.said
+    assert list(told["convergence_s"]) == ([each.value for each in Fault] if faults == "all" else [faults])
+    assert told["records"] > 0
 
 
 def _processes(folder: Path) -> list[psutil.Process]:

@@ -58,7 +58,7 @@ def run_outside(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(
-        program, cwd=folder, capture_output=True, text=True, timeout=110, env=environment, check=False
+        program, cwd=folder, capture_output=True, text=True, timeout=250, env=environment, check=False
     )
 
 
