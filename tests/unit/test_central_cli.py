@@ -211,3 +211,30 @@ def test_a_missing_key_file_is_exit_code_2_and_a_second_init_overwrites_nothing(
     (config.parent / "keys" / "box.key").unlink()
     refused = run("audit", "verify", "--config", str(config))
     assert (refused.exit_code, "box.key" in refused.stderr) == (2, True)
+
+
+def test_a_kiosk_is_added_with_the_right_to_enrol_and_listed_with_it(config: Path):
+    for name, words in (("gate-1", ()), ("desk-1", ("--enrols",))):
+        assert told(config, "kiosk", "add", name, *words)["pairing_code"]
+    listed = {row["kiosk"]: row["enrols"] for row in told(config, "kiosk", "list")["kiosks"]}
+    assert listed == {"gate-1": False, "desk-1": True}
+
+
+def test_an_operator_sees_who_has_heard_of_a_withdrawal_and_who_looks_alike(config: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11", "--agree-by", "smile")
+    early = run("subject", "withdrawal", member["subject"], "--config", str(config))
+    assert (early.exit_code, "has not withdrawn" in early.stderr) == (1, True)
+    assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0
+    found = told(config, "subject", "withdrawal", member["subject"])
+    assert found == {
+        "subject": member["subject"],
+        "told": False,
+        "reached": 0,
+        "not_yet": 0,
+        "unreachable": 0,
+        "kiosks": [],
+    }
+    plain = run("subject", "withdrawal", member["subject"], "--config", str(config))
+    assert "not told to kiosks yet" in plain.output
+    assert told(config, "subject", "alike") == {"alike": []}
+    assert "enrolled later" in run("subject", "alike", "--config", str(config)).output
