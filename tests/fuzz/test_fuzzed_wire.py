@@ -22,7 +22,7 @@ from wire.topics import TopicKind
 SEED = 20261123
 RUNS = 200_000
 KIOSK = KioskId("gate-1")
-WORDS = ("a" * 32, "a" * 64, "EUR", "screen.language", "a", "deny", "AAAA-2222")
+WORDS = ("a" * 32, "a" * 64, "EUR", "screen.language", "a", "deny", "AAAA-2222", "en")
 ATHERIS = importlib.util.find_spec("atheris") is not None  # published for x86-64 only
 
 
