@@ -50,6 +50,7 @@ from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.shadows import Shadows
 from central.service.standings import Standings
+from central.service.visits import Visits
 from central.service.withdrawals import Withdrawals
 from wire import topics
 from wire.ids import OperatorId, Purpose, ReviewerId, parse_operator_id, parse_purpose, parse_site_id
@@ -176,6 +177,7 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
             reenrolments,
             Commands(context, kiosks, store, store),
             Shadows(context, kiosks, store),
+            Visits(context, members, standings, store),
             Enrolling(context, members, store),
             Withdrawals(context, feeds, kiosks, store, store),
         )

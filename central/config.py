@@ -63,11 +63,12 @@ NAMES_MAX = 16  # names of one server
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where HTTP is served, and the names it answers to besides addresses and `localhost`."""
+    """Where HTTP is served, its names besides addresses and `localhost`, and whether members have pages."""
 
     host: HostText = "127.0.0.1"
     port: Port = 0
     names: Annotated[tuple[HostName, ...], Meta(max_length=NAMES_MAX)] = ()
+    pages: bool = True
 
 
 class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

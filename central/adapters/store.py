@@ -7,6 +7,7 @@ from central.adapters.enrol_tables import EnrolTables
 from central.adapters.feed_tables import FeedTables
 from central.adapters.fleet_tables import FleetTables
 from central.adapters.member_tables import MemberTables
+from central.adapters.passage_tables import PassageTables
 from central.adapters.record_tables import RecordTables
 from central.adapters.reenrol_tables import ReEnrolTables
 from central.adapters.retention_tables import RetentionTables
@@ -20,6 +21,7 @@ class Store(
     FleetTables,
     CommandTables,
     RecordTables,
+    PassageTables,
     RetentionTables,
     ReEnrolTables,
     FeedTables,

@@ -23,6 +23,7 @@ from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.shadows import Shadows
 from central.service.standings import Standings
+from central.service.visits import Visits
 from central.service.withdrawals import Withdrawals
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
@@ -99,6 +100,7 @@ class Desk:
     reenrolments: ReEnrolments
     commands: Commands
     shadows: Shadows
+    visits: Visits
     enrolling: Enrolling
     withdrawals: Withdrawals
 

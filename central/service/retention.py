@@ -64,6 +64,11 @@ class Retention:
         self._records = records
         self._rows = rows
 
+    @property
+    def withdrawn_days(self) -> int:
+        """How long what is left of a member who withdrew is kept."""
+        return self._config.withdrawn_days
+
     def run(self) -> Purged:
         """Take away everything that is due now; how much it was."""
         now = due(self._config, self._cards, self._context.now_ms())

@@ -21,9 +21,9 @@ def problem(status: int, code: str, detail: str) -> JSONResponse:
     return JSONResponse({"error": code, "detail": detail[:500]}, status_code=status)
 
 
-def as_json(value: object) -> Response:
+def as_json(value: object, status: int = 200) -> Response:
     """Any value of ours as JSON."""
-    return Response(msgspec.json.encode(value), media_type="application/json")
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 def changes(route: Callable[P, R]) -> Callable[P, R]:

@@ -15,6 +15,7 @@ from central.adapters.http.answers import RawBody, as_json, changes, problem
 from central.adapters.http.document import REFUSALS, TOKEN, document, reads
 from central.adapters.http.guard import Guard, Rules
 from central.adapters.http.orders import orders
+from central.adapters.http.pages.routes import make_pages
 from central.adapters.http.reviews import needs_token, public, reviews
 from central.adapters.switchboard import Desk, Switchboard
 from central.config import HttpConfig
@@ -48,8 +49,12 @@ def make_api(
     """The ASGI application over a desk: the API below `/v1`, and members' pages unless `http` says no."""
     http = http or HttpConfig()
     app = FastAPI(title="Stile central", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    pages = make_pages(desk) if http.pages else None
+    open_paths = frozenset() if pages is None else pages.paths
 
     def refuse(scope: Scope, status: int, code: str, why: str) -> Response:
+        if pages is not None and scope["path"] in open_paths:
+            return pages.refuse(scope, status, code)
         return problem(status, code, why)
 
     async def expected_error(request: Request, error: Exception) -> Response:
@@ -79,8 +84,11 @@ def make_api(
         app.include_router(router, prefix="/v1", responses=REFUSALS, dependencies=[Security(TOKEN)])
     app.include_router(document(app), prefix="/v1")
 
+    if pages is not None:
+        app.include_router(pages.router)
+
     def is_open(path: str) -> bool:
-        return not needs_token(path)
+        return path in open_paths or not needs_token(path)
 
     app.add_middleware(Guard, rules=Rules(token, is_open, frozenset(http.names)), refuse=refuse)
     return app
@@ -202,7 +210,7 @@ def _standings(desk: Desk) -> APIRouter:
             body.at_ms,
             body.incident,
         )
-        return as_json(desk.standings.record_event(event).score)
+        return as_json(desk.standings.record_event(event).score, 201)
 
     @router.get("/subjects/{subject}/standing/{purpose}")
     def explain(subject: SubjectPath, purpose: SlugPath) -> Any:
@@ -232,7 +240,7 @@ def _standings(desk: Desk) -> APIRouter:
         except ValueError as error:
             return problem(422, "malformed", str(error))
         desk.standings.add_restriction(restriction)
-        return as_json({"restriction_id": restriction.restriction_id})
+        return as_json({"restriction_id": restriction.restriction_id}, 201)
 
     @router.delete("/restrictions/{restriction_id}")
     @changes
