@@ -348,14 +348,14 @@ async def test_a_frozen_worker_loses_its_sites_and_stops_serving_them_once_it_go
 
 
 @needs_postgres
-def test_a_lease_is_had_by_one_until_that_one_gives_it_back(city: City) -> None:
+async def test_a_lease_is_had_by_one_until_that_one_gives_it_back(city: City) -> None:
     where = str(load_config(city.configs["north"]).database)
     one, two = SiteLease(where, None, "metro/north"), SiteLease(where, None, "metro/north")
     try:
         assert (one.take(), two.take()) == (True, False)
         one.beat()
         one.close()
-        assert two.take()
+        await until(two.take, "PostgreSQL has ended the session")
     finally:
         two.close()
 

@@ -25,6 +25,7 @@ from edge.app import Extras
 from edge.capture.sample import Box, Image
 from edge.capture.tracking import TrackingConfig
 from edge.compare.claim import QrClaim, qr_text
+from edge.config import PackSection
 from edge.confirm.liveness import ConfirmConfig
 from edge.enact.display import ClaimEntered, Display, OtherWayAsked, PinEntered, Prompt
 from edge.enact.release import ReleaseConfig
@@ -369,6 +370,7 @@ def records_of(stage: Stage) -> dict[str, PassRecord]:
 def staged(**otherwise: Any) -> Staging:
     """A patient kiosk, and a broker that is found again where it was."""
     patient = Staging(
+        pack=PackSection(threads=1),  # other tests have the other cores
         confirm=CONFIRM,
         release=RELEASE,
         tracking=PATIENT,
