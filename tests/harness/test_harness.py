@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from scripts.harness.invariants import Invariant
-from scripts.harness.plan import Fault
 from tests.broker.brokers import mosquitto_program
 from tests.harness.conftest import Ran, run_harness
 from tests.harness.saboteurs import BREAKS
@@ -102,20 +101,14 @@ def test_everything_holds_while_workers_die_disks_fill_and_messages_are_copied(t
     assert re.findall(r"""(?:src|href)=|https?://|@import""", text) == []
 
 
-@pytest.mark.parametrize(
-    ("kiosks", "duration", "faults"),
-    [(4, 2, "broker-kill"), pytest.param(30, 60, "all", marks=pytest.mark.long)],
-    ids=["killed", "all"],
-)
-def test_everything_holds_at_mosquitto_too(kiosks: int, duration: int, faults: str):
-    if mosquitto_program() is None:
-        pytest.skip("needs Debian's mosquitto")
-    options = ["--kiosks", str(kiosks), "--duration", str(duration), "--rate", "40", "--members", "20"]
-    ran = run_harness("--broker", "mosquitto", "--workers", "2", *options, "--faults", faults)
+def test_everything_holds_when_mosquitto_is_killed():
+    mosquitto_program()  # skips the test where there is none
+    options = ["--kiosks", "4", "--workers", "1", "--duration", "2", "--rate", "40", "--members", "20"]
+    ran = run_harness("--broker", "mosquitto", *options, "--faults", "broker-kill")
     told = ran.told
     assert {name.value: told[name.value] for name in Invariant} == {name.value: 0 for name in Invariant}, told
     assert ran.code == 0, ran.said
-    assert list(told["convergence_s"]) == ([each.value for each in Fault] if faults == "all" else [faults])
+    assert list(told["convergence_s"]) == ["broker-kill"]
     assert told["records"] > 0
 
 
