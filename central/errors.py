@@ -7,7 +7,9 @@ CentralError
 ├── RefusedError           a rule says no: a signature, a bound, a missing consent
 ├── SecretsError           a key file is missing, readable by others, or of the wrong length
 ├── StorageError           the database cannot be opened
-└── LeaseError             a site's database does not answer, or ended the worker's connection
+├── LeaseError             a site's database does not answer, or ended the worker's connection
+├── UnbalancedError        a transaction of the ledger that does not balance: never posted
+└── ProviderError          the payment provider cannot be reached; it is asked again
 """
 
 from __future__ import annotations
@@ -99,4 +101,21 @@ class LeaseError(CentralError):
         super().__init__(f"{site}: {database}: {why}; see that PostgreSQL runs, and the way to it")
         self.site = site
         self.database = database
+        self.why = why
+
+
+class UnbalancedError(CentralError):
+    """Entries that do not balance: a fault of the program, before anything was posted."""
+
+    def __init__(self, posting: str) -> None:
+        super().__init__(f"transaction {posting} does not balance; nothing was posted: report this")
+        self.posting = posting
+
+
+class ProviderError(CentralError):
+    """The payment provider did not answer; what was asked keeps its key and is asked again."""
+
+    def __init__(self, provider_order: str, why: str) -> None:
+        super().__init__(f"payment provider: {provider_order}: {why}; it is asked again under the same key")
+        self.provider_order = provider_order
         self.why = why
