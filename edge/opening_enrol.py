@@ -28,7 +28,7 @@ from edge.errors import ConfigError
 from edge.opening import Extras, ended, open_front, operating_points, pipeline_of, uplink_config
 from edge.ports import Camera
 from models.registry import Pack, open_pack
-from wire.messages import Presence
+from wire.messages import OrderOutcome, Presence
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +105,9 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
         )
         Shadow(uplink.link, folder, own, config, lambda changed: _take_up(changed, uplink, screen))
         uplink.reporter.notes = lambda: _notes(pack, camera, enrolments, is_example=consents.is_example)
+        # There is no gate here, whichever an order means.
+        commands = uplink.commands
+        commands.on_command = lambda order: commands.answer(order.nonce, OrderOutcome.OTHER_GATE)
         uplink.reporter.presence = Presence.READY
         serving = asyncio.create_task(enroller.run(), name="enroller")
         try:

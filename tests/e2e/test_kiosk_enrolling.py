@@ -16,6 +16,8 @@ from edge.compare.claim import QrClaim, qr_text
 from edge.compare.member import WithdrawnMember
 from edge.enact.display import (
     AgreeByChosen,
+    ClaimEntered,
+    EnrolNote,
     Finished,
     NotMe,
     OtherWayAsked,
@@ -28,6 +30,7 @@ from edge.enrolling.state import Step
 from tests.e2e.enrol_desk import DESK, PIN, Desk, enrolled_as, open_desk_at, read_code
 from tests.e2e.lane import Lane, eventually, open_lane
 from wire.enrolment import EnrolReply
+from wire.ids import ClaimId
 from wire.requests import PinOutcome
 from wire.rotation import rotation
 from wire.values import AgreeBy, GalleryRow, Tombstone
@@ -194,9 +197,13 @@ async def test_who_would_rather_not_show_their_face_enrols_and_passes_with_their
     assert lane.embedded == []
 
 
-async def test_no_face_is_looked_at_before_consent_and_age(lane: Lane, desk: Desk):
-    embedded, looked = desk.opened.enroller.embedded_frames, []
+async def test_no_face_is_looked_at_before_consent_and_age(
+    lane: Lane, desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    embedded, looked, offered = desk.opened.enroller.embedded_frames, [], []
     find = desk.opened.pipeline.find
+    preview = desk.opened.enroller._sampler._preview
+    monkeypatch.setattr(preview, "offer", lambda _, face: offered.append((desk.step, face is not None)))
     desk.opened.pipeline.find = lambda frame: looked.append(desk.step) or find(frame)
     try:
         desk.floor.person("grace_hopper.jpg")
@@ -211,6 +218,8 @@ async def test_no_face_is_looked_at_before_consent_and_age(lane: Lane, desk: Des
         await desk.asks_for_a_face()
         await eventually(lambda: desk.opened.enroller.embedded_frames > embedded, "a sample is taken")
         assert set(looked) == {Step.SAMPLES}
+        # In the live picture nobody's face is clear but theirs, and that only now.
+        assert {step for step, clear in offered if clear} == {Step.SAMPLES}
     finally:
         desk.opened.pipeline.find = find
 
@@ -282,6 +291,27 @@ async def test_a_kiosk_that_ends_before_the_code_was_shown_undoes_the_enrolment_
     await desk.start()
     await eventually(lambda: isinstance(subjects(lane)[newcomer], Tombstone), "it is undone")
     await eventually(lambda: not desk.opened.enrolments.in_doubt, "there is no doubt any more")
+
+
+async def test_a_wrong_pin_withdraws_nobody_and_the_right_one_does(lane: Lane, desk: Desk):
+    cedar = lane.member("cedar")
+    await desk.press(WithdrawAsked())
+    await desk.until(Prompt.WITHDRAW_CLAIM)
+    await desk.press(ClaimEntered(qr_text(ClaimId("0" * 32))))
+    await eventually(lambda: desk.shown[-1].enrolment.note is EnrolNote.CODE_UNKNOWN, "the code is nobody's")
+    await desk.press(ClaimEntered(qr_text(cedar.claim)))
+    await desk.until(Prompt.WITHDRAW_PIN)
+    await desk.press(PinEntered("00000000"))
+    await desk.until(Prompt.WITHDRAW_CONFIRM)
+    await desk.press(WithdrawConfirmed())
+    await eventually(lambda: desk.shown[-1].tries_left == 4, "four tries are left")
+    assert desk.showing is Prompt.WITHDRAW_PIN
+    assert isinstance(subjects(lane)[cedar.subject], GalleryRow)
+    await desk.press(PinEntered(cedar.pin))
+    await desk.until(Prompt.WITHDRAW_CONFIRM)
+    await desk.press(WithdrawConfirmed())
+    await desk.until(Prompt.WITHDRAWN)
+    assert isinstance(subjects(lane)[cedar.subject], Tombstone)
 
 
 async def test_the_desk_says_that_its_consent_is_an_example(lane: Lane, desk: Desk):
