@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -54,7 +55,20 @@ def described(app: FastAPI) -> dict[str, Any]:
     document = app.openapi()
     _, wire = msgspec.json.schema_components(_READ_BY_MSGSPEC, ref_template=_REFERENCE)
     document["components"]["schemas"] |= {**wire, "Problem": _PROBLEM}
+    _in_ecmascript(document)
     return document
+
+
+def _in_ecmascript(part: Any) -> None:
+    """OpenAPI's regular expressions are ECMAScript's: there `$` is the end and nothing else."""
+    if isinstance(part, list):
+        for each in part:
+            _in_ecmascript(each)
+    if isinstance(part, dict):
+        if isinstance(pattern := part.get("pattern"), str):
+            part["pattern"] = re.sub(r"\\[zZ]", "$", pattern)
+        for each in part.values():
+            _in_ecmascript(each)
 
 
 def document(app: FastAPI) -> APIRouter:

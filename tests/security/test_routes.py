@@ -1,0 +1,191 @@
+"""Who may call what, by the table; and what every route makes of a body that is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from central.adapters.http.api import make_api
+from central.adapters.http.guard import BODY_MAX_BYTES
+from central.app import load_config
+from edge.adapters.screen import WebScreen
+from tests.broker.central_rig import Rig
+from tests.security.route_table import CENTRAL, SCREEN, Caller, routes_of, targets
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+HOSTILE: tuple[tuple[str, bytes], ...] = (
+    (JSON, b""),
+    (JSON, b"null"),
+    (JSON, b"[]"),
+    (JSON, b'"text"'),
+    (JSON, b"{}"),
+    (JSON, b'{"note": 7, "pin": [], "subject": {}, "kiosk": null, "kind": true, "settings": 1}'),
+    (JSON, b'{"note": "\\u0000\\ud800", "pin": "\\u0660\\u0661\\u0662\\u0663", "kiosk": "\\u0000"}'),
+    (JSON, b'{"note": "a", "note": "b", "pin": "4711", "__proto__": {}}'),
+    (JSON, b'{"note": 1e999, "for_s": 1e308, "at_ms": -1}'),
+    (JSON, b'{"note": "cut o'),
+    (JSON, b"\xff\xfe\x00\xd8"),
+    (JSON, b"[" * 4000),
+    (JSON, b"9" * 5000),
+    (JSON, b'{"a":' * 1000),
+    (FORM, b"code=%ff&pin=%00&contest=%ed%a0%80&note=%00&ticket=" + b"0" * 32),
+    (FORM, b"&".join(b"a=b" for _ in range(2000))),
+    (FORM, b"contest=K7PD-2MXW&note=%00"),
+    (
+        "multipart/form-data; boundary=b",
+        b'--b\r\ncontent-disposition: form-data; name="note"\r\n\r\nx\r\n--b--',
+    ),
+    ("text/plain", b"note=x"),
+    ("application/xml", b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>"),
+    ("application/json; charset=utf-16", '{"note": "x"}'.encode("utf-16")),
+    ("nonsense", b"\x00"),
+)
+
+
+def test_every_route_of_central_is_in_the_table_and_every_line_is_a_route(rig: Rig) -> None:
+    central = rig.central
+    app = make_api(
+        central.desk, central.switchboard, "t", central.broker, load_config(rig.config).settings.http
+    )
+    assert routes_of(app) == set(CENTRAL)
+
+
+async def test_each_route_of_central_answers_to_whom_the_table_says(rig: Rig) -> None:
+    token = rig.central.api_token
+    strangers = {
+        "none": {},
+        "wrong": {"authorization": f"Bearer {'0' * len(token)}"},
+        "a prefix": {"authorization": f"Bearer {token[:-1]}"},
+        "longer": {"authorization": f"Bearer {token}0"},
+        "another scheme": {"authorization": f"Basic {token}"},
+        "bare": {"authorization": token},
+        "a pairing code": {"authorization": "Bearer K7PD-2MXW-K7PD-2MXW"},
+        "in another place": {"x-api-key": token, "cookie": f"token={token}"},
+        "not ASCII": {"authorization": b"Bearer \xc3\xa9"},
+    }
+    async with httpx.AsyncClient(base_url=rig.central.http_url) as client:
+        for method, path, caller in targets(CENTRAL):
+            asked = [
+                client.request(method, path, headers=headers, params={"token": token})
+                for headers in strangers.values()
+            ]
+            for name, answer in zip(strangers, await asyncio.gather(*asked), strict=True):
+                refused = (answer.status_code == 401) and answer.json()["error"] == "no_token"
+                assert refused is (caller is Caller.OPERATOR), (method, path, name, answer.status_code)
+    async with rig.http() as operator:
+        for method, path, _ in targets(CENTRAL):
+            assert (await operator.request(method, path)).status_code != 401, (method, path)
+
+
+async def test_no_path_leads_round_the_token(rig: Rig) -> None:
+    async with httpx.AsyncClient(base_url=rig.central.http_url) as client:
+        for path in (
+            "/v1/contests/..%2fkiosks",
+            "/v1/contests/%2e%2e/kiosks",
+            "//v1/kiosks",
+            "/v1//kiosks",
+            "/V1/kiosks",
+            "/v1/kiosks/",
+            "/v1/kiosks%00",
+            "/v1/scorecards/../kiosks",
+            "/v1/pair/../kiosks",
+            "/page.css/../v1/kiosks",
+            "/v1/kiosks;/v1/pair",
+            "/v1/kiosks?/v1/pair",
+        ):
+            raw = httpx.URL(rig.central.http_url).copy_with(raw_path=path.encode())
+            answer = await client.get(raw)
+            assert answer.status_code in (401, 404, 422), path
+            assert "ignored" not in answer.text, path
+
+
+def is_told(answer: httpx.Response) -> bool:
+    """Whether a refusal is a sentence and a code for programs, or a page; and shows nothing of the inside."""
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+    if answer.headers["content-type"].startswith("text/html"):
+        return "<h1>" in answer.text
+    told = answer.json()
+    return set(told) == {"error", "detail"} and all(isinstance(each, str) and each for each in told.values())
+
+
+async def test_no_body_whatever_it_is_breaks_a_route(rig: Rig) -> None:
+    rig.add_member("4711")
+    async with rig.http() as operator:
+
+        async def send(method: str, path: str, kind: str, body: bytes) -> None:
+            answer = await operator.request(method, path, content=body, headers={"content-type": kind})
+            where = (method, path, kind, body[:40], answer.status_code, answer.text[:300])
+            assert answer.status_code < 500, where
+            if answer.status_code >= 400:
+                assert is_told(answer), where
+
+        for method, path, _ in targets(CENTRAL):
+            some = HOSTILE if method != "GET" else HOSTILE[:1]
+            await asyncio.gather(*(send(method, path, kind, body) for kind, body in some))
+
+
+async def test_a_body_past_the_bound_is_refused_by_every_route_before_it_is_read(rig: Rig) -> None:
+    long = b" " * (BODY_MAX_BYTES + 1)
+    async with rig.http() as operator:
+        for method, path, _ in targets(CENTRAL):
+            answer = await operator.request(method, path, content=long, headers={"content-type": JSON})
+            assert (answer.status_code, is_told(answer)) == (413, True), (method, path)
+
+
+@pytest.mark.parametrize("part", ["%00", "%ff", "a" * 5000, "..", "%0d%0aset-cookie:a=b", "é", "-1", "%25"])
+async def test_no_part_of_a_path_whatever_it_is_breaks_a_route(rig: Rig, part: str) -> None:
+    async with rig.http() as operator:
+        for method, path in CENTRAL:
+            if "{" not in path:
+                continue
+            bent = "/".join(part if step.startswith("{") else step for step in path.split("/"))
+            answer = await operator.request(method, bent, json={})
+            where = (method, bent[:80], answer.status_code, answer.text[:300])
+            assert 400 <= answer.status_code < 500, where
+            assert is_told(answer), where
+            assert "set-cookie" not in answer.headers
+
+
+async def test_a_wrong_method_or_path_is_a_sentence_and_a_code_too(rig: Rig) -> None:
+    async with rig.http() as operator:
+        for method, path in (
+            ("PUT", "/v1/kiosks"),
+            ("GET", "/v1/nothing"),
+            ("GET", "/v1/pair"),
+            ("PUT", "/why"),
+        ):
+            answer = await operator.request(method, path)
+            assert answer.status_code in (404, 405)
+            assert is_told(answer), (method, path)
+        told = (await operator.get("/v1/openapi.json")).json()
+        assert json.dumps(told).count("/v1/") > 20
+
+
+async def test_the_screen_answers_only_pages_it_gave_out_itself() -> None:
+    screen = WebScreen()
+    port = await screen.serve()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for method, path, _ in targets(SCREEN):
+                if method == "WEBSOCKET":
+                    continue
+                assert (await client.get(path)).status_code == 200, path
+                assert (await client.get(path, headers={"host": "evil.example"})).status_code == 421, path
+                for changing in ("POST", "PUT", "DELETE", "PATCH"):
+                    answer = await client.request(changing, path, content=b"{}")
+                    assert answer.status_code == 405, (changing, path)
+            assert (await client.get("/nothing")).status_code == 404
+        for method, path, _ in targets(SCREEN):
+            if method == "WEBSOCKET":
+                for origin in (None, "https://evil.example", f"http://localhost.evil.example:{port}"):
+                    with pytest.raises(InvalidStatus):
+                        await connect(f"ws://127.0.0.1:{port}{path}", origin=origin)
+    finally:
+        await screen.close()
