@@ -5,6 +5,7 @@ StileError
 ├── CameraError        the camera cannot be opened
 ├── PairingError       central refused to pair this kiosk
 ├── StoreError         the kiosk's own database cannot be used
+├── CheckoutError      a checkout is not in a state for what is asked of it
 ├── TemplateError      templates that cannot be compared were put together
 └── FixtureError       a recording or a folder of images cannot be replayed
 
@@ -36,6 +37,14 @@ class PairingError(StileError):
 
 class StoreError(StileError):
     """The kiosk's database cannot be opened, read or written."""
+
+
+class CheckoutError(StileError):
+    """A checkout that is unknown, over, or another than the one asked for; `code` is for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class TemplateError(StileError):

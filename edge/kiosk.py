@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-import msgspec
-
 from edge.capture.sample import Probe
 from edge.capture.tracking import TrackingConfig
 from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
@@ -19,9 +17,20 @@ from edge.confirm.liveness import ChallengeTries, RecentUse
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.passback import Whereabouts
 from edge.decide.verdict import GateState, Liveness, Passback
-from edge.enact.display import ClaimEntered, HelpAsked, Notice, NotMe, OtherWayAsked, PinEntered
-from edge.enact.record import KioskIdentity, Stamp, pass_record
-from edge.errors import StoreError
+from edge.enact.charge import ChargeAnswer
+from edge.enact.display import (
+    AgreeByChosen,
+    Agreed,
+    ClaimEntered,
+    Finished,
+    HelpAsked,
+    Notice,
+    NotMe,
+    OtherWayAsked,
+    PinEntered,
+)
+from edge.enact.record import Account, KioskIdentity, Stamp, pass_record
+from edge.errors import CheckoutError, StoreError
 from edge.passage.advance import advance
 from edge.passage.display import display
 from edge.passage.effects import (
@@ -33,11 +42,14 @@ from edge.passage.effects import (
     ResolveClaim,
     Search,
     Settle,
+    TakeCharge,
 )
 from edge.passage.observations import (
+    ChargeAnswered,
     ClaimResolved,
     ClaimSeen,
     GateAnswered,
+    Kept,
     Observation,
     PinJudged,
     Searched,
@@ -58,6 +70,7 @@ from edge.ports import (
     ClaimReader,
     Clock,
     Members,
+    Payments,
     Pins,
     Preview,
     Recogniser,
@@ -65,6 +78,8 @@ from edge.ports import (
     Screen,
     Searcher,
 )
+from edge.settling import PassReport as PassReport
+from edge.settling import Settling
 from edge.watching import Sight, Watch
 from firmware_bridge.gate import (
     Accepted,
@@ -87,23 +102,8 @@ logger = logging.getLogger(__name__)
 
 TICK_MS = 50
 """How often time-outs are looked at when no frame comes."""
-ORPHAN_MS = 10_000
-"""How long after a restart the gate may still say how a passage of the earlier life ended."""
-STORE_AGAIN_S = 1.0
-"""How often a disk that did not take a record is asked again."""
-UNWRITTEN_MAX = 1_000
-"""Records that may wait for a disk, 2 KB each; people come a few a minute."""
 PIN_WAIT_MAX_MS = 10_000
 """How long the kiosk waits by itself where central asks for patience after a wrong PIN."""
-
-
-@dataclass(frozen=True, slots=True)
-class PassReport:
-    """One settled passage, for whoever watches: its record, and two instants of its own monotonic clock."""
-
-    record: PassRecord
-    first_face_ms: int | None
-    released_ms: int | None
 
 
 OnOrder = Callable[[OrderOutcome, PassageId | None], None]
@@ -140,6 +140,8 @@ class Devices:
     searcher: Searcher | None = None
     """None where every passage begins with a claim."""
     preview: Preview | None = None
+    payments: Payments | None = None
+    """None at a kiosk that takes no money."""
 
 
 class Kiosk:
@@ -160,7 +162,7 @@ class Kiosk:
         """`notice` says what stays on the screen; `on_report` is told of every settled passage."""
         self._devices, self._rules, self._identity = devices, rules, identity
         self._random_bytes, self._notice = random_bytes, notice
-        self._central_answers, self._on_report = central_answers, on_report
+        self._central_answers = central_answers
         self._watch = Watch(
             devices.camera,
             devices.claims,
@@ -171,11 +173,9 @@ class Kiosk:
             devices.preview,
         )
         self._passage = self._begin_passage(None)
-        self._orphans: dict[PassageId, PassRecord] = {}
-        self._unwritten = 0
+        self._settling = Settling(devices.records, devices.clock, self._note_settled, on_report)
         self._whereabouts = Whereabouts(rules.passback)
         self._recent_use, self._tries = RecentUse(rules.confirm), ChallengeTries()
-        self._started_ms = devices.clock.uptime_ms()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
         self.lane_closed = False
@@ -211,6 +211,8 @@ class Kiosk:
         around = self._surroundings()
         if self._tasks is None:
             return OrderOutcome.NOT_READY
+        if around.pays:
+            return OrderOutcome.OTHER_GATE  # there is none here
         if around.emergency:
             return OrderOutcome.FREE_GATE
         if around.gate is GateState.FAULT:
@@ -232,8 +234,7 @@ class Kiosk:
 
     async def run(self) -> None:
         """Serve people until cancelled; an unexpected error ends it, and the gate goes to its safe state."""
-        for record in await self._devices.records.unsettled():
-            self._orphans[record.passage] = record
+        await self._settling.take_over()
         with ThreadPoolExecutor(1, "pipeline") as pool:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -256,6 +257,8 @@ class Kiosk:
                         self._tell(ClaimSeen(claim))
                 case PinEntered() | OtherWayAsked() | NotMe() | HelpAsked():
                     self._tell(touch)
+                case Agreed() | AgreeByChosen() | Finished():
+                    self._tell(touch)
                 case _:
                     pass  # belongs to another mode, whose prompts alone ask for it
 
@@ -269,25 +272,23 @@ class Kiosk:
             passage_id, outcome = ended
             if passage_id == self._passage.passage_id:
                 await self._perform(self._advance(GateAnswered(outcome)), self._trace)
-            elif (orphan := self._orphans.pop(passage_id, None)) is not None:
-                await self._settle_orphan(orphan, outcome)
+            else:
+                await self._settling.gate_ended(passage_id, outcome)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_MS / 1000)
-            now_ms = self._devices.clock.uptime_ms()
             if (found := self._surroundings()) != self._passage.surroundings:
                 self._tell(found)
             self._tell(Tick())
-            if self._orphans and now_ms - self._started_ms >= ORPHAN_MS:
-                orphans, self._orphans = self._orphans, {}
-                for orphan in orphans.values():
-                    await self._settle_orphan(orphan, GateOutcome.UNKNOWN)
+            await self._settling.give_up_orphans()
 
     def _surroundings(self) -> Surroundings:
         gate = self._devices.gate.state()
         works = (
-            gate.link is LinkStatus.UP and gate.mode not in {Mode.FAULT, Mode.SAFE} and not self._unwritten
+            gate.link is LinkStatus.UP
+            and gate.mode not in {Mode.FAULT, Mode.SAFE}
+            and not self._settling.unwritten
         )
         ready = GateState.CLOSED if self.lane_closed else GateState.READY
         if self._rules.release.fare == "on_passage" and not gate.capabilities.reports_passage:
@@ -295,7 +296,15 @@ class Kiosk:
         state = ready if works else GateState.FAULT
         searcher = self._devices.searcher
         searches = searcher is not None and searcher.offered()
-        return Surroundings(state, gate.mode is Mode.FREE, self._central_answers(), searches)
+        payments = self._devices.payments
+        return Surroundings(
+            state,
+            gate.mode is Mode.FREE,
+            self._central_answers(),
+            searches,
+            pays=payments is not None,
+            due=None if payments is None else payments.due(),
+        )
 
     # --- what follows ---------------------------------------------------------------------------------
 
@@ -353,17 +362,18 @@ class Kiosk:
             case Search(probe):
                 return self._searched(probe)
             case FetchStanding(subject):
-                return StandingSeen(await devices.members.standing(subject))
+                view = await devices.members.standing(subject)
+                if devices.payments is None:
+                    return StandingSeen(view)
+                return StandingSeen(view, devices.payments.offline_spent_minor(subject, view.issued_at_ms))
             case CheckPin(subject, entered):
                 return PinJudged(await self._check_pin(subject, entered.pin))
             case Begin(account):
-                try:
-                    await devices.records.begin(pass_record(account, self._identity, self._stamp()))
-                except StoreError as error:
-                    logger.warning("a decision cannot be kept, so the gate stays shut: %s", error)
-                    trace.answer(OrderOutcome.NOT_KEPT, account.passage_id)
-                    return GateAnswered(GateOutcome.REFUSED)
-                return None
+                return await self._begin(account, trace)
+            case TakeCharge(ask):
+                assert devices.payments is not None
+                said = await devices.payments.take(ask)
+                return ChargeAnswered(said.answer, said.reason)
             case OpenGate(release):
                 outcome = await devices.gate.release(release)
                 passage_id = PassageId(release.passage_id.hex())
@@ -385,10 +395,24 @@ class Kiosk:
                 record = pass_record(account, self._identity, self._stamp())
                 if record.subject is not None:
                     self._recent_use.note(record.subject, devices.clock.uptime_ms())
-                await self._keep(PassReport(record, trace.sight.first_face_ms, trace.released_ms))
-                return None
+                await self._settling.keep(PassReport(record, trace.sight.first_face_ms, trace.released_ms))
+                return None if record.charge is None else Kept(record)
             case _:
                 assert_never(effect)
+
+    async def _begin(self, account: Account, trace: _Trace) -> Observation | None:
+        """Keep a decision; an answer means that nothing may follow from it."""
+        pays = account.charge is not None
+        try:
+            await self._devices.records.begin(pass_record(account, self._identity, self._stamp()))
+        except CheckoutError as error:
+            logger.warning("nobody is charged: %s", error)
+            return ChargeAnswered(ChargeAnswer.CHECKOUT_CLOSED)
+        except StoreError as error:
+            logger.warning("a decision cannot be kept, so nothing follows from it: %s", error)
+            trace.answer(OrderOutcome.NOT_KEPT, account.passage_id)
+            return ChargeAnswered(ChargeAnswer.NOT_KEPT) if pays else GateAnswered(GateOutcome.REFUSED)
+        return None
 
     def _resolved(self, resolution: Resolution) -> ClaimResolved:
         if not isinstance(resolution, KnownMember):
@@ -418,31 +442,10 @@ class Kiosk:
             judgement = await self._devices.pins.check(subject, pin)
         return judgement
 
-    async def _settle_orphan(self, record: PassRecord, outcome: GateOutcome) -> None:
-        await self._keep(PassReport(msgspec.structs.replace(record, gate_outcome=outcome), None, None))
-
-    async def _keep(self, report: PassReport) -> None:
-        """Settle a record. While the disk does not take it, nobody passes by this kiosk and staff are called.
-
-        Raises `StoreError` once `UNWRITTEN_MAX` records wait.
-        """
-        record, waits = report.record, False
+    def _note_settled(self, record: PassRecord) -> None:
         if record.subject is not None:
             now_ms, way = self._devices.clock.uptime_ms(), self._rules.release.direction
             self._whereabouts.note(record.subject, way, record.gate_outcome, now_ms)
-        while True:
-            try:
-                await self._devices.records.settle(report.record)
-                break
-            except StoreError as error:
-                if not waits:
-                    logger.warning("a record waits for the disk: %s", error)
-                    if self._unwritten >= UNWRITTEN_MAX:
-                        raise
-                    self._unwritten, waits = self._unwritten + 1, True
-                await asyncio.sleep(STORE_AGAIN_S)
-        self._unwritten -= waits
-        self._on_report(report)
 
     def _stamp(self) -> Stamp:
         clock = self._devices.clock

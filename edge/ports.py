@@ -15,6 +15,7 @@ from edge.compare.gallery import Gallery
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import StandingView
+from edge.enact.charge import ChargeAsk, ChargeSaid, Due
 from edge.enact.display import Display, Notice, Touch
 from edge.enact.enrolling import Application, EnrolAnswer, WithdrawJudgement
 from wire.ids import SubjectId
@@ -28,6 +29,7 @@ __all__ = [
     "Galleries",
     "KnownMember",
     "Members",
+    "Payments",
     "PinJudgement",
     "PinOutcome",
     "Pins",
@@ -188,11 +190,30 @@ class Pins(Protocol):
         ...
 
 
+class Payments(Protocol):
+    """What a till asks for, and central's ledger behind it."""
+
+    def due(self) -> Due | None:
+        """The one checkout that is open, if any; at once."""
+        ...
+
+    def offline_spent_minor(self, subject: SubjectId, standing_issued_at_ms: int) -> int:
+        """What was taken from the subject offline and still counts against an allowance issued then."""
+        ...
+
+    async def take(self, ask: ChargeAsk) -> ChargeSaid:
+        """Have central charge once, by the passage's id; bounded in time, never raises."""
+        ...
+
+
 class Records(Protocol):
     """The durable outbox: what returns from here survives kill -9."""
 
     async def begin(self, record: PassRecord) -> None:
-        """Keep a decision whose gate outcome is still awaited; durable on return."""
+        """Keep a decision whose gate outcome or charge is still awaited; durable on return.
+
+        Raises `CheckoutError` where the checkout to be paid is not open any more.
+        """
         ...
 
     async def settle(self, record: PassRecord) -> None:

@@ -11,9 +11,17 @@ from edge.capture.idle import Stillness, consider
 from edge.capture.pipeline import Observation as FaceObservation
 from edge.capture.sample import Box, Face, FailureToAcquire, Frame, Obstacle
 from edge.capture.tracking import Track, TrackingConfig, follow
-from edge.confirm.challenge import Sighting, needs_probe
+from edge.confirm.challenge import Sighting
 from edge.passage.observations import ClaimSeen, FaceMissed, FaceMoved, FaceSeen, Observation, ZoneSeen
-from edge.passage.state import Passage, is_seeking, wants_claim, wants_face, wants_gestures, wants_zone
+from edge.passage.state import (
+    Passage,
+    is_seeking,
+    needs_probe,
+    wants_claim,
+    wants_face,
+    wants_gestures,
+    wants_zone,
+)
 from edge.ports import Camera, ClaimReader, Preview, Recogniser
 
 NO_PICTURE_MS = 100
@@ -161,15 +169,14 @@ class Watch:
         sight, recogniser = self._sight, self._recogniser
         loop = asyncio.get_running_loop()
         face, observed = await self._located(frame, pool)
-        challenge = self._passage().challenge
-        if self._sight is not sight or challenge is None:
+        if self._sight is not sight or not wants_gestures(self._passage()):
             return
         track = None if face is None else self._follow(face, frame)
         if isinstance(observed, FailureToAcquire):
             self._tell(FaceMissed(observed))
         elif track is not None:
             probe = None
-            if needs_probe(challenge, track.id, observed.points):
+            if needs_probe(self._passage(), track.id, observed.points, frame.captured_at_ms):
                 self.embedded_frames += 1
                 probe = await loop.run_in_executor(pool, recogniser.embed, observed)
             if self._sight is sight:

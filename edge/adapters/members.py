@@ -130,7 +130,9 @@ class CachedMembers:
             case GalleryRow():
                 sealed = entry.template
                 other = sealed is not None and sealed.recipe_digest != self._recipe_digest
-                return KnownMember(entry.subject, self._template(entry), other or entry.enrol_again)
+                return KnownMember(
+                    entry.subject, self._template(entry), other or entry.enrol_again, entry.agree_by
+                )
 
     def _template(self, row: GalleryRow) -> Template | None:
         if self._lacks_key(row):

@@ -6,6 +6,8 @@ records stay for a while, so that a central restored from a backup can ask for t
 
 The file keeps to a budget. Acknowledged records leave first, then bodies of records in the order of
 `edge.enact.keeping.drop_rank`; what is left of such a record is its commitment, so the chain still holds.
+
+A record of a payment changes its checkout, and what was taken offline, in the same transaction (`checkouts`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Protocol
 
 import msgspec
 
+from edge.adapters import checkouts
 from edge.adapters.keyfile import RandomBytes, RowSealer
 from edge.adapters.store import Database, Schema
 from edge.enact.keeping import RecordsConfig, drop_rank
@@ -36,11 +39,7 @@ KEEP_ACKNOWLEDGED = 10_000
 BATCH_MAX_BYTES = 192 * 1024
 """Of bodies in one batch; with 70 bytes around each, it stays within the topic's 256 KiB."""
 
-SCHEMA = Schema(
-    name="outbox",
-    version=2,
-    synchronous="FULL",
-    tables="""
+_TABLES = """
         CREATE TABLE owner (kiosk TEXT NOT NULL) STRICT;
         CREATE TABLE begun (record_id TEXT PRIMARY KEY, place INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
         CREATE TABLE record (
@@ -61,10 +60,16 @@ SCHEMA = Schema(
             UPDATE held SET bytes = bytes - ifnull(length(old.sealed), 0),
                             dropped = dropped - (old.sealed IS NULL);
         END;
-    """,
+    """
+SCHEMA = Schema(
+    name="outbox",
+    version=3,
+    synchronous="FULL",
+    tables=_TABLES + checkouts.TABLES,
     on_damage="it may hold records that central has not got, so nothing is thrown away: "
     "copy outbox.sqlite3* aside, recover them with `sqlite3 outbox.sqlite3 .recover`, "
     "and pair this kiosk under a new name",
+    upgrades={2: checkouts.TABLES},
 )
 
 
@@ -144,11 +149,15 @@ class Outbox:
     # --- edge.ports.Records
 
     async def begin(self, record: PassRecord) -> None:
-        """Keep a decision whose gate outcome is still awaited; durable on return."""
+        """Keep a decision whose gate outcome or charge is still awaited; durable on return.
+
+        Raises `CheckoutError` where the checkout to be paid is not open any more.
+        """
         sealed = self._sealer.seal(self._body(record), "begun", record.record_id)
 
         def change(connection: sqlite3.Connection) -> None:
             if not _exists(connection, record):
+                checkouts.note_begun(connection, record)
                 connection.execute(
                     "INSERT OR REPLACE INTO begun "
                     "VALUES (?, (SELECT ifnull(max(place), 0) + 1 FROM begun), ?)",
@@ -182,6 +191,7 @@ class Outbox:
                     drop_rank(record),
                 ),
             )
+            checkouts.note_settled(connection, record, placed.sequence)
             _keep_to(connection, self._max_bytes)
 
         await self._database.write(change)
@@ -191,6 +201,11 @@ class Outbox:
         """What `begin` kept and nothing settled: an earlier life of this kiosk died in between."""
         rows = self._database.read("SELECT record_id, sealed FROM begun ORDER BY place")
         return tuple(self._decoded(self._opened(sealed, "begun", str(name))) for name, sealed in rows)
+
+    @property
+    def database(self) -> Database:
+        """The file, for what has to change in one transaction with its records."""
+        return self._database
 
     # --- the sender's side
 

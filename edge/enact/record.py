@@ -26,10 +26,20 @@ from edge.decide.verdict import (
     Tier,
     Verdict,
 )
+from edge.enact.charge import Due, bounded
 from models.manifest import OperatingPoint
 from wire import ids
+from wire.messages import (
+    AgreeBy,
+    Charge,
+    ChargeOutcome,
+    GateOutcome,
+    IdentifiedBy,
+    PassRecord,
+    RecordedCircumstances,
+    StandingUsed,
+)
 from wire.messages import Comparison as RecordedComparison
-from wire.messages import GateOutcome, IdentifiedBy, PassRecord, RecordedCircumstances, StandingUsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,17 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeAccount:
+    """What was to be paid in a passage, and what became of it; no `reason` where the verdict says it."""
+
+    due: Due
+    outcome: ChargeOutcome
+    agreed_by: AgreeBy | None
+    reason: str
+    offline_spent_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """All that happened in one passage, as its record needs it; instants are monotonic milliseconds."""
 
@@ -75,6 +96,7 @@ class Account:
     live: float | None = None
     live_min: float | None = None
     staff: str | None = None
+    charge: ChargeAccount | None = None
 
 
 def pass_record(account: Account, kiosk: KioskIdentity, stamp: Stamp) -> PassRecord:
@@ -102,11 +124,14 @@ def pass_record(account: Account, kiosk: KioskIdentity, stamp: Stamp) -> PassRec
         lane=ids.ReasonCode(verdict.lane.value) if isinstance(verdict, Grant) else None,
         refer_to=ids.ReasonCode(verdict.to.value) if isinstance(verdict, Refer) else None,
         comparison=_comparison(account, kiosk.pack_digest),
-        standing=_standing_used(view) if identified else None,
+        standing=_standing_used(view, account.charge) if identified else None,
         restriction=restriction.restriction_id if restriction else None,
         restriction_reason=restriction.reason if restriction else None,
         contest_code=restriction.contest_code if restriction else None,
+        amount_minor=account.charge.due.amount_minor if account.charge else None,
+        currency=account.charge.due.currency if account.charge else None,
         staff=account.staff,
+        charge=_charge(account.charge) if account.charge else None,
     )
 
 
@@ -186,7 +211,13 @@ def _comparison(account: Account, pack_digest: str) -> RecordedComparison | None
             assert_never(compared)
 
 
-def _standing_used(view: StandingView) -> StandingUsed | None:
+def _charge(charge: ChargeAccount) -> Charge:
+    due = charge.due
+    reason = ids.ReasonCode(charge.reason) if charge.reason else None
+    return Charge(due.checkout, due.merchant, due.reference, charge.outcome, charge.agreed_by, reason)
+
+
+def _standing_used(view: StandingView, charge: ChargeAccount | None) -> StandingUsed | None:
     standing = view.standing
     if standing is None:
         return None
@@ -199,5 +230,5 @@ def _standing_used(view: StandingView) -> StandingUsed | None:
         score=standing.score,
         limit_minor=standing.limits.amount_minor,
         offline_allowance_minor=standing.limits.offline_allowance_minor,
-        offline_spent_minor=0,
+        offline_spent_minor=bounded(charge.offline_spent_minor) if charge else 0,
     )

@@ -51,8 +51,13 @@ def follow_comparison(
     )
     if not isinstance(comparison, Match) and compared.windows_compared < rules.confirm.attempts:
         return compared, first
-    identified = replace(compared, identification=identification_of(comparison))
     matched = isinstance(comparison, Match)
+    identified = replace(
+        compared,
+        identification=identification_of(comparison),
+        # Agreeing to pay by a gesture is of this face; at a gate nobody is asked for that.
+        matched=probe if matched and compared.due is not None else None,
+    )
     asks = matched and rules.confirm.asks(used_before=passage.used_before)
     # A recapture is suspected, not proven: the PIN settles it, and gestures would not undo the suspicion.
     suspected = matched and looks_recaptured(compared.live, rules.live_min)

@@ -7,19 +7,19 @@ from dataclasses import replace
 import msgspec
 
 from edge.compare.search import Ambiguous, Comparison, Match
+from edge.confirm.agreement import begin as begin_agreement
 from edge.confirm.liveness import Window
-from edge.decide.standing import ABSENT
+from edge.decide.standing import ABSENT, StandingView
 from edge.decide.verdict import (
     Circumstances,
     ContestCode,
-    Deny,
     Grant,
     Identification,
     Payment,
-    Refer,
     StepUp,
     decide,
 )
+from edge.enact.charge import NotCharged, PayConfig, payment_of
 from edge.enact.release import GATE_ANSWER_MS, make_release
 from edge.passage.effects import Begin, Effect, OpenGate, Settle
 from edge.passage.state import IDENTIFIED, Passage, Phase, Rules, account
@@ -54,8 +54,8 @@ def decide_when_ready(passage: Passage, now_ms: int, rules: Rules) -> Step:
     return decide_passage(passage, found, now_ms, rules)
 
 
-def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: Rules) -> Step:
-    """The one door from a passage to the decision table, and what each verdict sets in motion."""
+def decided(passage: Passage, found: Identification, now_ms: int) -> Passage:
+    """The one door from a passage to the decision table: the passage with what the table says."""
     view = passage.view or ABSENT
     around = passage.surroundings
     restriction = view.restriction
@@ -69,30 +69,48 @@ def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: 
         age=view.age,
         tier=view.tier,
         second_factor=passage.second_factor,
-        payment=Payment.NONE,  # a turnstile asks for none: its fare is charged on passage
+        payment=_payment(passage, view),
         central_answers=around.central_answers,
         restriction_reason=restriction.reason if restriction else "",
         contest_code=ContestCode(restriction.contest_code if restriction else ""),
         passback=passage.passback,
     )
-    verdict = decide(circumstances)
-    decided = replace(
+    return replace(
         passage,
         identification=found,
         circumstances=circumstances,
-        verdict=verdict,
+        verdict=decide(circumstances),
         decided_ms=now_ms,
         window=Window(),
         challenge=None,
     )
-    match verdict:
+
+
+def _payment(passage: Passage, view: StandingView) -> Payment:
+    """A turnstile asks for none: its fare is charged on passage."""
+    if passage.due is None:
+        return Payment.NONE
+    return payment_of(
+        passage.due,
+        view,
+        central_answers=passage.surroundings.central_answers,
+        spent_minor=passage.offline_spent_minor,
+    )
+
+
+def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: Rules) -> Step:
+    """Decide, and what each verdict sets in motion."""
+    after = decided(passage, found, now_ms)
+    match after.verdict:
+        case Grant() if rules.pay is not None and after.due is not None:
+            return _ask_agreement(after, now_ms, rules.pay), ()
         case Grant():
             config = rules.release
             if passage.direction is not None:
                 config = msgspec.structs.replace(config, direction=passage.direction)
             release = make_release(passage.passage_id, passage.nonce, passage.evidence_ms, config)
             opening = replace(
-                decided,
+                after,
                 phase=Phase.RELEASING,
                 gate_outcome=GateOutcome.AWAITED,
                 deadline_ms=now_ms + rules.release.ttl_ms + rules.release.open_ms + GATE_ANSWER_MS,
@@ -101,11 +119,23 @@ def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: 
             return opening, (*((Begin(kept),) if kept else ()), OpenGate(release))
         case StepUp():
             return (
-                replace(decided, phase=Phase.SECOND_FACTOR, deadline_ms=now_ms + rules.confirm.pin_ms),
+                replace(after, phase=Phase.SECOND_FACTOR, deadline_ms=now_ms + rules.confirm.pin_ms),
                 (),
             )
-        case Refer() | Deny():
-            return settle(decided, now_ms, rules)
+        case _:
+            return settle(after, now_ms, rules)
+
+
+def _ask_agreement(passage: Passage, now_ms: int, pay: PayConfig) -> Passage:
+    """The member may pay: do they want to? Who was identified without a face is not looked at now either."""
+    face = None if passage.without_face else passage.matched
+    return replace(
+        passage,
+        phase=Phase.AGREEING,
+        agreement=begin_agreement(passage.agree_by, face),
+        obstacle=None,
+        deadline_ms=now_ms + pay.agree_ms,
+    )
 
 
 def timed_out(passage: Passage, now_ms: int, rules: Rules) -> Step:
@@ -116,6 +146,8 @@ def timed_out(passage: Passage, now_ms: int, rules: Rules) -> Step:
             return decide_passage(passage, found, now_ms, rules)
         case Phase.RELEASING:
             return settle(replace(passage, gate_outcome=GateOutcome.UNKNOWN), now_ms, rules)
+        case Phase.AGREEING:
+            return settle(replace(passage, charge_reason=NotCharged.NOT_AGREED.value), now_ms, rules)
         case _:
             return settle(passage, now_ms, rules)
 
@@ -133,6 +165,8 @@ def settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
         template=None,
         challenge=None,
         sought=None,
+        matched=None,
+        agreement=None,
         approach=passage.approach.after_passage(),
     )
     return settled, () if told is None else (Settle(told),)

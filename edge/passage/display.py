@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge.capture.sample import Obstacle
 from edge.confirm.challenge import Gesture
 from edge.decide.verdict import Deny, Elsewhere, GateState, Grant, Reason, Refer, StepUp
-from edge.enact.display import Display, Prompt
-from edge.passage.state import Passage, Phase
-from wire.messages import GateOutcome
+from edge.enact.display import CheckoutShown, Display, Prompt
+from edge.passage.state import Passage, Phase, nothing_due
+from wire.messages import AgreeBy, GateOutcome
 
 _REFERRED = {
     Elsewhere.STAFF: Prompt.STAFF,
@@ -32,6 +34,17 @@ _ENDED = {
 
 def display(passage: Passage) -> Display:
     """The one thing to show now; an emergency or a gate fault shows whatever the passage is at."""
+    shown = _shown(passage)
+    due = passage.surroundings.due if passage.phase is Phase.WAITING else passage.due
+    if due is None:
+        return shown
+    return replace(
+        shown,
+        checkout=CheckoutShown(due.merchant_name, due.amount_minor, due.currency, due.reference),
+    )
+
+
+def _shown(passage: Passage) -> Display:
     match passage.phase:
         case Phase.WAITING:
             return _waiting(passage)
@@ -43,6 +56,13 @@ def display(passage: Passage) -> Display:
             reasons = passage.verdict.reasons if passage.verdict else ()
             prompt = Prompt.CHECKING if passage.checking_pin else Prompt.ENTER_PIN
             return Display(prompt, reasons=reasons, tries_left=passage.tries_left)
+        case Phase.AGREEING:
+            agreement = passage.agreement
+            by = agreement.by if agreement else AgreeBy.BUTTON
+            hint = None if by is AgreeBy.BUTTON or passage.obstacle is Obstacle.TURNED else passage.obstacle
+            return Display(Prompt.AGREE, hint=hint, agree_by=by)
+        case Phase.PAYING:
+            return Display(Prompt.STAFF if passage.help_asked else Prompt.PAYING)
         case Phase.RELEASING | Phase.SETTLED:
             return _decided(passage)
 
@@ -54,6 +74,8 @@ def _waiting(passage: Passage) -> Display:
         return Display(Prompt.LANE_CLOSED, reasons=(Reason.LANE_CLOSED,))
     if passage.surroundings.gate is not GateState.READY:
         return Display(Prompt.GATE_FAULT, reasons=(Reason.GATE_FAULT,))
+    if nothing_due(passage):
+        return Display(Prompt.NO_CHECKOUT)
     if passage.without_face:
         return Display(Prompt.ENTER_CLAIM)
     # Who has had their passage and still stands there is not looked at again.
@@ -83,8 +105,12 @@ def _challenging(passage: Passage) -> Display:
 
 
 def _decided(passage: Passage) -> Display:
+    if passage.receipt is not None:
+        return Display(Prompt.PAID, qr_rows=passage.receipt.qr_rows, qr_text=passage.receipt.text)
     if passage.help_asked:
         return Display(Prompt.STAFF)
+    if passage.due is not None and isinstance(passage.verdict, Grant | None):
+        return Display(Prompt.NOT_CHARGED)
     match passage.verdict:
         case Grant(lane=lane, reasons=reasons):
             if passage.phase is Phase.RELEASING:

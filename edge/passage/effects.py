@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge.capture.sample import Probe
 from edge.compare.claim import Claim
+from edge.enact.charge import ChargeAsk
 from edge.enact.display import PinEntered
 from edge.enact.record import Account
 from firmware_bridge.gate import GateRelease
@@ -43,7 +44,7 @@ class CheckPin:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Keep the decision durably before the gate opens on it."""
+    """Keep the decision durably before the gate opens on it, or central is asked for money."""
 
     account: Account
 
@@ -56,10 +57,17 @@ class OpenGate:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeCharge:
+    """Ask central to charge the member; answer with ChargeAnswered."""
+
+    ask: ChargeAsk
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
-    """Put the final record into the outbox."""
+    """Put the final record into the outbox; of a payment, answer with Kept."""
 
     account: Account
 
 
-Effect = ResolveClaim | Search | FetchStanding | CheckPin | Begin | OpenGate | Settle
+Effect = ResolveClaim | Search | FetchStanding | CheckPin | Begin | OpenGate | TakeCharge | Settle

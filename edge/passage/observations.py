@@ -14,21 +14,33 @@ from edge.confirm.challenge import Sighting
 from edge.confirm.pin import PinJudgement
 from edge.decide.standing import StandingView
 from edge.decide.verdict import GateState, Passback
-from edge.enact.display import HelpAsked, NotMe, OtherWayAsked, PinEntered
-from wire.messages import GateOutcome
+from edge.enact.charge import ChargeAnswer, Due
+from edge.enact.display import (
+    AgreeByChosen,
+    Agreed,
+    Finished,
+    HelpAsked,
+    NotMe,
+    OtherWayAsked,
+    PinEntered,
+)
+from wire.messages import GateOutcome, PassRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What holds whoever stands there: the gate's state, an emergency, whether central answers.
 
-    `searches`: members may be searched for without a claim, now.
+    `searches`: members may be searched for without a claim, now. `pays`: this kiosk takes money, and `due`
+    is what a till asks for.
     """
 
     gate: GateState = GateState.READY
     emergency: bool = False
     central_answers: bool = False
     searches: bool = False
+    pays: bool = False
+    due: Due | None = None
 
 
 UNDISTURBED = Surroundings()
@@ -79,9 +91,13 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class StandingSeen:
-    """The standing of the claimed subject, as far as it is known now."""
+    """The standing of the claimed subject, as far as it is known now.
+
+    `offline_spent_minor`: what this kiosk took from them offline that still counts against their allowance.
+    """
 
     view: StandingView
+    offline_spent_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +148,21 @@ class GateAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeAnswered:
+    """The answer to `TakeCharge`; `reason` is central's word for a no."""
+
+    answer: ChargeAnswer
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The final record of a payment is durable: only now may the screen say that it is paid."""
+
+    record: PassRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -153,5 +184,10 @@ Observation = (
     | HelpAsked
     | StaffReleases
     | GateAnswered
+    | Agreed
+    | AgreeByChosen
+    | Finished
+    | ChargeAnswered
+    | Kept
     | Tick
 )

@@ -12,7 +12,7 @@ from edge.passage.comparing import follow_comparison
 from edge.passage.deciding import Step, decide_passage, identification_of
 from edge.passage.effects import FetchStanding, Search
 from edge.passage.observations import FaceSeen, Searched, ZoneSeen
-from edge.passage.state import Passage, Phase, Rules
+from edge.passage.state import Passage, Phase, Rules, nothing_due
 
 
 def zone_seen(passage: Passage, seen: ZoneSeen, now_ms: int, rules: Rules) -> Step:
@@ -23,6 +23,7 @@ def zone_seen(passage: Passage, seen: ZoneSeen, now_ms: int, rules: Rules) -> St
     noted = replace(passage, approach=approach)
     around = passage.surroundings
     ready = around.searches and around.gate is GateState.READY and not around.emergency
+    ready = ready and not nothing_due(passage)
     free = passage.phase is Phase.WAITING and not passage.without_face
     if not (ready and free and approach.begins(seen.captured_ms, rules.search.start_ms)):
         return noted, ()
@@ -31,6 +32,7 @@ def zone_seen(passage: Passage, seen: ZoneSeen, now_ms: int, rules: Rules) -> St
         phase=Phase.IDENTIFYING,
         seeking=True,
         claim=None,
+        due=around.due,
         obstacle=None,
         started_ms=now_ms,
         deadline_ms=now_ms + rules.confirm.acquire_ms,

@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from edge.capture.sample import Obstacle, Probe
+from edge.capture.sample import Obstacle, Points, Probe
+from edge.capture.tracking import TrackId
 from edge.compare.bound import SearchConfig
 from edge.compare.claim import CardClaim, Claim
 from edge.compare.directory import strictest
 from edge.compare.gallery import Template
 from edge.compare.search import Comparison, NoMatch
+from edge.confirm.agreement import Agreement
+from edge.confirm.agreement import needs_probe as agreement_needs_probe
 from edge.confirm.challenge import Challenge, Likeness
+from edge.confirm.challenge import needs_probe as challenge_needs_probe
 from edge.confirm.liveness import EMPTY, ConfirmConfig, Window
 from edge.decide.passback import PassbackConfig
 from edge.decide.standing import ABSENT, StandingView
@@ -26,14 +30,16 @@ from edge.decide.verdict import (
     SecondFactor,
     Verdict,
 )
-from edge.enact.record import Account
+from edge.enact.charge import Due, PayConfig
+from edge.enact.receipt import Receipt
+from edge.enact.record import Account, ChargeAccount
 from edge.enact.release import ReleaseConfig
 from edge.passage.approach import NOBODY, Approach
 from edge.passage.observations import UNDISTURBED, Surroundings
 from firmware_bridge.gate import Nonce
 from models.manifest import OperatingPoint
 from wire.ids import PassageId, SubjectId
-from wire.messages import GateOutcome, IdentifiedBy
+from wire.messages import AgreeBy, ChargeOutcome, GateOutcome, IdentifiedBy
 
 ONE_TO_ONE = SearchConfig()
 NO_PASSBACK = PassbackConfig()
@@ -48,6 +54,8 @@ class Phase(StrEnum):
     CHALLENGING = "challenging"
     SECOND_FACTOR = "second_factor"
     RELEASING = "releasing"
+    AGREEING = "agreeing"
+    PAYING = "paying"
     SETTLED = "settled"
 
 
@@ -68,6 +76,8 @@ class Rules:
     """The least mean live score of the agreeing frames; None where no passive detection runs."""
     search: SearchConfig = ONE_TO_ONE
     passback: PassbackConfig = NO_PASSBACK
+    pay: PayConfig | None = None
+    """None at a kiosk that takes no money."""
 
     @property
     def strictest(self) -> OperatingPoint:
@@ -128,6 +138,17 @@ class Passage:
     """Who has the gate released for whoever stands there."""
     direction: Literal["entry", "exit"] | None = None
     """Which way, where it is not as configured."""
+    due: Due | None = None
+    """What is to be paid; None where nothing is."""
+    offline_spent_minor: int = 0
+    matched: Probe | None = None
+    """Of the face that matched, for as long as somebody may agree by a gesture of it."""
+    agree_by: AgreeBy = AgreeBy.BUTTON
+    agreement: Agreement | None = None
+    agreed_by: AgreeBy | None = None
+    charge: ChargeOutcome = ChargeOutcome.NOT_CHARGED
+    charge_reason: str = ""
+    receipt: Receipt | None = None
     circumstances: Circumstances | None = None
     verdict: Verdict | None = None
     decided_ms: int = 0
@@ -151,19 +172,25 @@ def new_passage(passage_id: PassageId, nonce: Nonce, before: Passage | None = No
     )
 
 
+def nothing_due(passage: Passage) -> bool:
+    """Whether this kiosk takes money and no till asks for any: then nobody can begin anything."""
+    return passage.surroundings.pays and passage.surroundings.due is None
+
+
 def wants_claim(passage: Passage) -> bool:
     """Whether codes in the picture are to be read; in an emergency nothing is.
 
     Also while a face is searched for: a claim goes before it.
     """
     unclaimed = passage.phase in {Phase.WAITING, Phase.SETTLED} or is_seeking(passage)
-    return unclaimed and not passage.surroundings.emergency
+    return unclaimed and not passage.surroundings.emergency and not nothing_due(passage)
 
 
 def wants_zone(passage: Passage) -> bool:
     """Whether it matters who stands in the zone while nobody has claimed; faces are located, not embedded."""
     around = passage.surroundings
-    return passage.phase in {Phase.WAITING, Phase.SETTLED} and around.searches and not around.emergency
+    free = passage.phase in {Phase.WAITING, Phase.SETTLED} and not nothing_due(passage)
+    return free and around.searches and not around.emergency
 
 
 def is_seeking(passage: Passage) -> bool:
@@ -186,8 +213,19 @@ def wants_face(passage: Passage) -> bool:
 
 
 def wants_gestures(passage: Passage) -> bool:
-    """Whether a challenge is under way: faces are located, and embedded only where it needs a probe."""
-    return passage.phase is Phase.CHALLENGING and not passage.surroundings.emergency
+    """Whether gestures are watched for: faces are located, and embedded only where `needs_probe` says so."""
+    agreeing = passage.agreement is not None and passage.agreement.watches
+    watched = passage.phase is Phase.CHALLENGING or (passage.phase is Phase.AGREEING and agreeing)
+    return watched and not passage.surroundings.emergency
+
+
+def needs_probe(passage: Passage, track: TrackId, points: Points, captured_ms: int) -> bool:
+    """Whether this frame can only be judged knowing whose face it is."""
+    if passage.phase is Phase.CHALLENGING and passage.challenge is not None:
+        return challenge_needs_probe(passage.challenge, track, points)
+    if passage.phase is Phase.AGREEING and passage.agreement is not None:
+        return agreement_needs_probe(passage.agreement, track, points, captured_ms)
+    return False
 
 
 def is_over(passage: Passage, now_ms: int) -> bool:
@@ -222,6 +260,19 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
         live=passage.live,
         live_min=rules.live_min,
         staff=passage.staff,
+        charge=_charge(passage),
+    )
+
+
+def _charge(passage: Passage) -> ChargeAccount | None:
+    if passage.due is None:
+        return None
+    return ChargeAccount(
+        passage.due,
+        passage.charge,
+        passage.agreed_by,
+        passage.charge_reason,
+        passage.offline_spent_minor,
     )
 
 

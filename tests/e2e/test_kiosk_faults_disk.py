@@ -22,12 +22,13 @@ async def test_nobody_passes_on_a_decision_that_cannot_be_kept_and_nothing_is_lo
             await lane.claims("birch")
             lane.floor.person(FACES["birch"])
             await eventually(
-                lambda: not lane.stage.reports.empty() or lane.kiosk._unwritten, "a record is kept or waits"
+                lambda: not lane.stage.reports.empty() or lane.kiosk._settling.unwritten,
+                "a record is kept or waits",
             )
-            if lane.kiosk._unwritten:
+            if lane.kiosk._settling.unwritten:
                 break
             await lane.settled()
-        assert lane.kiosk._unwritten
+        assert lane.kiosk._settling.unwritten
         lane.floor.nobody()
         assert not lane.gate(lambda gate: gate.unlocked)
         await eventually(
