@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ import pytest
 from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
+from central.adapters.broker import free_port
 from central.adapters.engines import database_url, lock
 from central.adapters.leases import SILENT_S, SiteLease
 from central.app import init_central, load_config, open_desk
@@ -40,7 +39,6 @@ ROOT = Path(__file__).parents[2]
 SITES = ("north", "south", "west")
 WAIT_S = 60.0
 EVERY_S = 0.02
-BELOW_OUTGOING = (20_000, 32_000)  # Linux gives outgoing connections ports from 32,768 on
 RECEIPT_S = 0.5  # doubled each time a kiosk waits for a receipt in vain
 
 needs_postgres = pytest.mark.skipif(find_programs() is None, reason="needs Debian's postgresql")
@@ -52,19 +50,6 @@ async def until(holds: Callable[[], object], what: str) -> None:
     while not holds():
         assert time.monotonic() < end_s, f"waited in vain until {what}"
         await asyncio.sleep(0.05)
-
-
-def listening_ports(count: int) -> list[int]:
-    """Free ports of loopback that no outgoing connection is given while a site has no worker."""
-    with contextlib.ExitStack() as stack:
-        ports: list[int] = []
-        candidates = random.sample(range(*BELOW_OUTGOING), 1000)
-        while len(ports) < count:
-            probe = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port := candidates.pop()))
-                ports.append(port)
-        return ports
 
 
 def site_config(folder: Path, site: str, database: str, mqtt_port: int, http_port: int) -> Path:
@@ -90,7 +75,7 @@ class City:
 @contextlib.contextmanager
 def plain_mosquitto(folder: Path) -> Iterator[int]:
     """A Mosquitto that asks nobody who they are, on a free port of loopback."""
-    (port,) = listening_ports(1)
+    port = free_port()
     config = folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
     with (folder / "mosquitto.log").open("ab") as log:
@@ -115,8 +100,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
             connection.cursor().execute(f"CREATE DATABASE {site}")
         connection.close()
         configs = {
-            site: site_config(folder / site, site, f"{server}/{site}", port, http_port)
-            for site, http_port in zip(SITES, listening_ports(3), strict=True)
+            site: site_config(folder / site, site, f"{server}/{site}", port, free_port()) for site in SITES
         }
         yield City(postgres, configs, port)
 
