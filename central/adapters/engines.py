@@ -54,7 +54,9 @@ def open_engine(url: URL, password: str | None = None) -> Engine:
     """The engine of a database. Nothing is connected yet; a SQLite file is made, for its owner alone."""
     if url.get_backend_name() == POSTGRES:
         url = url if password is None else url.set(password=password)
-        engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+        engine = create_engine(
+            url, pool_pre_ping=True, isolation_level="READ COMMITTED", hide_parameters=True
+        )
         event.listen(engine, "connect", _without_delay)
         return engine
     path = Path(str(url.database))
@@ -64,7 +66,7 @@ def open_engine(url: URL, password: str | None = None) -> Engine:
         path.chmod(0o600)
     except OSError as error:
         raise StorageError(str(path), error.strerror or "cannot be opened") from None
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # neither logs nor errors show what is stored
     event.listen(engine, "connect", _sqlite_pragmas)
     event.listen(engine, "begin", _begin)
     return engine
