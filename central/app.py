@@ -30,11 +30,14 @@ from central.adapters.keyfiles import (
     load_token,
 )
 from central.adapters.mqtt import MqttLink
+from central.adapters.payments import PROVIDERS
 from central.adapters.store import Store
 from central.adapters.switchboard import LISTENS_TO, Desk, Outgoing, Switchboard
 from central.adapters.telling import Telling
 from central.adapters.tls import look_at_files, open_context
-from central.config import LoadedConfig, load_config
+from central.config import LoadedConfig, days_in, load_config
+from central.fares import Tariff
+from central.posting import Rules
 from central.restriction import Terms, issue
 from central.review import Case, Matter, Outcome, rule
 from central.service.commands import Commands
@@ -43,6 +46,7 @@ from central.service.enrolling import Enrolling
 from central.service.feeds import Feeds
 from central.service.gallery_keys import GalleryKeys
 from central.service.kiosks import BrokerAddress, Kiosks
+from central.service.ledger import Ledger
 from central.service.members import Members
 from central.service.records import Records
 from central.service.reenrolments import ReEnrolments
@@ -164,6 +168,7 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
         records = Records(context, store, store, store)
         reviews = Reviews(context, standings, store, store, store, store)
         retention = Retention(context, settings.retention, config.scorecards.values(), store, store)
+        ledger = _open_ledger(config, context, members, store)
         reenrolments = ReEnrolments(context, store, store, members, kiosks)
         yield Desk(
             context,
@@ -178,11 +183,20 @@ def open_desk(config: LoadedConfig, dice: Dice | None = None) -> Iterator[Desk]:
             Commands(context, kiosks, store, store),
             Shadows(context, kiosks, store),
             Visits(context, members, standings, store),
+            ledger,
             Enrolling(context, members, store),
             Withdrawals(context, feeds, kiosks, store, store),
         )
     finally:
         store.close()
+
+
+def _open_ledger(config: LoadedConfig, context: Context, members: Members, store: Store) -> Ledger:
+    payments, provider = config.settings.payments, PROVIDERS[config.settings.payments.provider]()
+    fares = config.settings.fares.items()
+    tariffs = {Purpose(name): Tariff(fare, days_in(fare.timezone)) for name, fare in fares}
+    rules = Rules(payments.charge_max_minor, provider.collects, tariffs)
+    return Ledger(context, rules, days_in(payments.timezone), provider, members, store, store, store)
 
 
 @dataclass(slots=True)
@@ -259,6 +273,15 @@ class Central:
             if changed or time.monotonic() - signed_s >= every_s:
                 self._send(self.switchboard.heads())
                 signed_s = time.monotonic()
+
+    async def keep_collecting(self) -> None:
+        """Take up what the payment provider says, and ask again for what it has not answered. For ever."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await asyncio.to_thread(self.desk.ledger.collect)
+            except Exception:  # asked again at the next tick, under the same keys
+                log.exception("the payment provider could not be asked")
 
     async def settle(self) -> None:
         """Wait for the answers under way."""
@@ -349,6 +372,8 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
         stack.push_async_callback(_cancelled, keeper)
         teller = asyncio.create_task(central.keep_telling(), name="telling")
         stack.push_async_callback(_cancelled, teller)
+        collector = asyncio.create_task(central.keep_collecting(), name="payments")
+        stack.push_async_callback(_cancelled, collector)
         yield central
 
 

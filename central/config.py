@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
 
 from central.errors import ConfigError
+from central.fares import DayOf, FareConfig, ZoneText
+from central.ledger import Day
 from central.retention import RetentionConfig
 from central.scorecard import Scorecard, parse_scorecard
 from wire import fields as f
@@ -71,6 +75,14 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pages: bool = True
 
 
+class PaymentsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where members' money comes from, the largest charge, and whose midnight ends the ledger's days."""
+
+    provider: Literal["ledger", "sandbox"] = "ledger"
+    charge_max_minor: f.AmountMinor = f.AMOUNT_MAX_MINOR
+    timezone: ZoneText = "UTC"
+
+
 class HomeAssistantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Home Assistant's discovery prefix, usually `homeassistant`; None: it is told nothing."""
 
@@ -97,6 +109,11 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpConfig = HttpConfig()
     retention: RetentionConfig = RetentionConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
+    payments: PaymentsConfig = PaymentsConfig()
+    fares: Annotated[
+        dict[Annotated[str, Meta(pattern=SLUG_PATTERN, max_length=32)], FareConfig],
+        Meta(max_length=PURPOSES_MAX),
+    ] = {}
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):
@@ -142,6 +159,7 @@ def parse_config(tree: Mapping[str, Any], folder: Path, where: str = "config") -
     if (complaint := settings.mqtt.complaint) is not None:
         key, why = complaint
         raise ConfigError(where, key, tree["mqtt"].get(key.removeprefix("mqtt.")), why)
+    _check_money(settings, where)
     cards = {
         Purpose(name): parse_scorecard(
             _read_toml(folder / path), str(folder / path), settings.operator, Purpose(name)
@@ -149,6 +167,27 @@ def parse_config(tree: Mapping[str, Any], folder: Path, where: str = "config") -
         for name, path in settings.purposes.items()
     }
     return LoadedConfig(settings, folder, cards)
+
+
+def _check_money(settings: CentralConfig, where: str) -> None:
+    zones = {"payments.timezone": settings.payments.timezone}
+    for purpose, fare in settings.fares.items():
+        zones[f"fares.{purpose}.timezone"] = fare.timezone
+        if purpose not in settings.purposes:
+            known = ", ".join(sorted(settings.purposes))
+            raise ConfigError(where, f"fares.{purpose}", purpose, f"is no purpose here: give one of {known}")
+    for key, zone in zones.items():
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            rule = "is no time zone of this machine: give an IANA name, such as Europe/Berlin"
+            raise ConfigError(where, key, zone, rule) from None
+
+
+def days_in(zone: str) -> DayOf:
+    """From an instant in UTC milliseconds to the local day in a time zone."""
+    known = ZoneInfo(zone)
+    return lambda at_ms: Day(datetime.fromtimestamp(at_ms // 1000, known).date().isoformat())
 
 
 def load_scorecard(path: Path, operator: OperatorId | None, purpose: Purpose | None) -> Scorecard:

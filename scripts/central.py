@@ -17,6 +17,7 @@ from rich.table import Table
 from scripts import (
     central_event,
     central_kiosk,
+    central_ledger,
     central_records,
     central_reenrol,
     central_review,
@@ -49,6 +50,7 @@ for name, sub in (
     ("audit", central_records.audit_app),
     ("retention", central_records.retention_app),
     ("re-enrol", central_reenrol.app),
+    ("ledger", central_ledger.ledger_app),
 ):
     app.add_typer(sub, name=name)
 app.command("broker-config")(broker_config)

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
-from central.adapters.database import Database
 from central.adapters.engines import insert_many
+from central.adapters.ledger_tables import LedgerTables
 from central.audit import Acceptable, Position, StoredLink
 from central.service.records import Offer
 from wire.chain import commitment_of, genesis
@@ -22,8 +22,8 @@ LINKS_AT_ONCE = 2000  # rows of a chain in memory while it is walked: a few MB
 SEQUENCE_MAX = 2**62  # more than a column of 64 bits is ever given
 
 
-class RecordTables(Database):
-    """Committed records."""
+class RecordTables(LedgerTables):
+    """Committed records; what they say of money is posted with them."""
 
     def positions(self, kiosks: Sequence[KioskId]) -> Mapping[KioskId, Position]:
         """How far the records of some kiosks are committed."""
@@ -76,6 +76,7 @@ class RecordTables(Database):
                 insert_many(connection, t.RECORDS, fitting)
                 heads = [accepted.head for (_, accepted), fits in zip(offers, good, strict=True) if fits]
                 insert_many(connection, t.CHAIN_HEADS, [_head(head, now_ms) for head in heads])
+                self.post_records(connection, _own(fitting))
         return good
 
     def stored_links(self, kiosk: KioskId, up_to: int = SEQUENCE_MAX) -> Iterator[StoredLink]:
@@ -131,6 +132,14 @@ def _rows(kiosk: KioskId, accepted: Acceptable) -> list[_Values] | None:
             row |= {"passage": body.passage, "salt": record.salt, "body": raw}
         rows.append(row)
     return rows
+
+
+def _own(rows: Sequence[_Values]) -> list[RecordBody]:
+    """The bodies among rows, without any that names another kiosk than the one that signed it."""
+    bodies = [
+        (row["kiosk"], decode_record(bytes(row["body"]))) for row in rows if isinstance(row["body"], bytes)
+    ]
+    return [body for kiosk, body in bodies if not isinstance(body, Rejected) and body.kiosk == kiosk]
 
 
 def _head(head: ChainHead, now_ms: int) -> _Values:

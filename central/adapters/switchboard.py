@@ -11,11 +11,13 @@ from typing import assert_never
 from central.adapters.grouping import Together
 from central.errors import CentralError
 from central.fleet import Kiosk, Sighting
+from central.posting import Asked
 from central.service.commands import Commands
 from central.service.context import Context
 from central.service.enrolling import Enrolling
 from central.service.feeds import FeedKind, Feeds
 from central.service.kiosks import Admission, Kiosks
+from central.service.ledger import Ledger
 from central.service.members import Members
 from central.service.records import Records
 from central.service.reenrolments import ReEnrolments
@@ -44,6 +46,8 @@ from wire.records import RecordBatch
 from wire.requests import (
     CertificateReply,
     CertificateRequest,
+    ChargeReason,
+    ChargeReply,
     ChargeRequest,
     ClaimReply,
     ClaimRequest,
@@ -57,6 +61,8 @@ from wire.requests import (
     HeadRequest,
     PinReply,
     PinRequest,
+    RefundReason,
+    RefundReply,
     RefundRequest,
     Refusal,
     Refused,
@@ -70,6 +76,7 @@ from wire.requests import (
 from wire.topics import Address, TopicKind
 
 PIN_NONCES_KEPT = 10_000  # more PINs than are looked at in the longest life of a request
+PROVIDER_LOOK_S = 0.2  # how soon a payment provider's late answer reaches the kiosk that waits for it
 PINS_AT_ONCE = 2  # argon2id takes 64 MiB and tens of milliseconds each
 STATES_TOGETHER = 256  # of a query's values, and of a fleet that answers a roll-call
 BATCHES_TOGETHER = 32  # a thousand records of an ordinary day, 4,000 and 8 MiB of a backlog
@@ -101,6 +108,7 @@ class Desk:
     commands: Commands
     shadows: Shadows
     visits: Visits
+    ledger: Ledger
     enrolling: Enrolling
     withdrawals: Withdrawals
 
@@ -117,6 +125,7 @@ class Switchboard:
         self._ingesting = Together(desk.records.ingest_all, BATCHES_TOGETHER, INGESTS_AT_ONCE)
         # One at a time and as they came: what a kiosk undoes must not overtake what it enrolled.
         self._enrolling = asyncio.Lock()
+        self._charging: dict[KioskId, asyncio.Lock] = {}
         self._pin_nonces: OrderedDict[Nonce, None] = OrderedDict()
         self.ignored: Counter[str] = Counter()
         self.health: dict[KioskId, Health] = {}
@@ -281,8 +290,12 @@ class Switchboard:
                     return Refused(nonce, Refusal.NOT_OFFERED)
                 made = await asyncio.to_thread(admission.certify, kiosk.site, kiosk.kiosk, asked, now_ms)
                 return CertificateReply(nonce, made, admission.authority)
-            case ChargeRequest() | RefundRequest():
-                return Refused(nonce, Refusal.NOT_OFFERED)
+            case ChargeRequest():
+                return await self._charge_reply(request, kiosk)
+            case RefundRequest(idempotency_key=key, charge=charge, amount_minor=amount_minor):
+                returned = await asyncio.to_thread(desk.ledger.refund, key, charge, amount_minor, kiosk.kiosk)
+                code = ReasonCode(returned.value)
+                return RefundReply(nonce, key, returned is RefundReason.REFUNDED, code)
             case EnrolRequest():
                 return await self._enrol_reply(request, kiosk)
             case UndoEnrolRequest(subject=subject):
@@ -293,6 +306,28 @@ class Switchboard:
                 return await self._withdraw_reply(request, kiosk)
             case _:
                 assert_never(request)
+
+    async def _charge_reply(self, request: ChargeRequest, kiosk: Kiosk) -> Reply:
+        ledger, key = self._desk.ledger, request.idempotency_key
+        asked = Asked(
+            key,
+            kiosk.kiosk,
+            kiosk.purpose,
+            request.subject,
+            request.amount_minor,
+            request.currency,
+            request.merchant,
+            request.checkout,
+            request.reference,
+            request.not_after_ms,
+        )
+        # A kiosk's attempts one after another, as they came; the provider may take its time with each.
+        async with self._charging.setdefault(kiosk.kiosk, asyncio.Lock()):
+            while (said := await asyncio.to_thread(ledger.charge, asked)) is None:
+                if request.not_after_ms < self._desk.context.now_ms():
+                    return Refused(request.nonce, Refusal.TOO_LATE)
+                await asyncio.sleep(PROVIDER_LOOK_S)
+        return ChargeReply(request.nonce, key, said is ChargeReason.CHARGED, ReasonCode(said.value))
 
     async def _pin_reply(self, request: PinRequest, kiosk: Kiosk) -> Reply:
         members = self._desk.members

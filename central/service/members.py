@@ -165,6 +165,10 @@ class Members:
             raise UnknownError("claim", digest.hex()[:8])
         self._claims.revoke_claim(digest, self._context.now_ms())
 
+    def claim(self, digest: ClaimDigest) -> StoredClaim | None:
+        """The claim of a digest, revoked ones included."""
+        return self._claims.claim(digest)
+
     def entry_of_claim(self, digest: ClaimDigest) -> GalleryEntry | None:
         """What the gallery says of whoever holds a claim; None when nobody does."""
         claim = self._claims.claim(digest)
