@@ -95,6 +95,13 @@ def main(
     passes: Annotated[
         int, typer.Option(min=1, max=1000, help="How many passes; the script repeats.")
     ] = ROUND,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="For yourself, until Ctrl-C: a camera of this machine (0, /dev/video0), or `browser` for "
+            "that of the browser you open the pages in."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a pass, then the summary.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the moving pictures.")] = 7,
     patience: Annotated[
@@ -106,7 +113,7 @@ def main(
 ) -> None:
     """Broker, central, gate and turnstile on this machine, and people who walk up; no hardware needed.
 
-    Exits 0 only if every pass ended as the script says.
+    Exits 0 only if every pass ended as the script says. With --camera you enrol and pass yourself.
     """
     from central.errors import CentralError
     from edge.errors import StileError
@@ -116,15 +123,52 @@ def main(
     console = Console(stderr=True)
     try:
         with tempfile.TemporaryDirectory(prefix="stile-demo-") as folder:
+            if camera is not None:
+                asyncio.run(_live(Path(folder), camera, console, browse=not headless, as_json=as_json))
+                return
             as_scripted = asyncio.run(
                 _run(Path(folder), seed, passes, patience, console, live=not headless, as_json=as_json)
             )
     except (StileError, CentralError, ModelsError) as error:
         fail(error, EXIT_UNUSABLE)
     except KeyboardInterrupt:
+        if camera is not None:  # how it ends
+            return
         raise typer.Exit(EXIT_FAILED) from None
     if not as_scripted:
         raise typer.Exit(EXIT_FAILED)
+
+
+async def _live(folder: Path, camera: str, console: Console, *, browse: bool, as_json: bool) -> None:
+    """The kiosks for whoever is there, until interrupted."""
+    from scripts.live import open_live, served
+
+    def tell(report: PassReport) -> None:
+        record = report.record
+        line = {
+            "passage": record.passage,
+            "identified_by": record.identified_by,
+            "verdict": record.verdict,
+            "reasons": record.reasons,
+            "gate": record.gate_outcome,
+        }
+        if as_json:
+            tell_json(line)
+        else:
+            console.print(
+                ", ".join(str(said) for said in (record.verdict, *record.reasons, record.gate_outcome))
+            )
+
+    console.print("starting broker, central, gate and two kiosks …")
+    async with open_live(folder, camera, tell) as live:
+        console.print(f"enrol:   {live.enroller.screen_url}")
+        console.print(f"pass:    {live.turnstile.screen_url}")
+        console.print(
+            f"open {live.landing_url} in a browser on this machine; Ctrl-C ends it, and forgets all"
+        )
+        if browse:
+            _open_browser(live.landing_url)
+        await served(live)
 
 
 async def _run(

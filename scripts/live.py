@@ -1,0 +1,136 @@
+"""The demo with real people: enrol at one kiosk and pass at another, on one machine with one camera.
+
+Everything listens on 127.0.0.1 and free ports, keeps its files in one folder, and ends with the context.
+After each release somebody walks through the simulated gate. One camera of this machine serves whichever
+kiosk's page is looked at; with `browser` each page is its kiosk's camera.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from central.app import Central, init_central, load_config, open_central
+from edge.app import Extras, OpenEnroller, OpenKiosk, open_enroller, open_kiosk, pair, share_camera
+from edge.config import (
+    BrokerSection,
+    CameraSection,
+    GateSection,
+    KioskConfig,
+    KioskSection,
+    ScreenSection,
+)
+from edge.kiosk import PassReport
+from firmware_bridge.auth import derive_keys
+from scripts.gate import write_gate_key
+from scripts.gate_stand import Runs, open_stand
+from scripts.landing import Link, serve_landing
+from wire.ids import KioskId, Purpose
+
+OPERATOR, SITE, PURPOSE, GATE = "demo", "north", "ride", "gate-1"
+ENROL, TURNSTILE = "enrol-1", "turnstile-1"
+WALKS_AFTER_MS = 1_200
+"""From a release until the simulated person is in the gate: long enough to read the welcome."""
+_ABOUT = {
+    True: "Each page below uses your browser's camera while you look at it. Allow it when you are asked.",
+    False: "One camera serves all pages below: the one you look at sees.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is open; `landing_url` is where to begin."""
+
+    central: Central
+    enroller: OpenEnroller
+    turnstile: OpenKiosk
+    landing_url: str
+    gate_runs: Runs
+
+
+def camera_section(camera: str) -> CameraSection:
+    """A number, a path or `browser`, as `--camera` has it."""
+    return CameraSection(int(camera) if camera.isdigit() else camera)
+
+
+@contextlib.asynccontextmanager
+async def open_live(
+    folder: Path,
+    camera: str,
+    on_report: Callable[[PassReport], None] = lambda _: None,
+    gate: Runs | None = None,
+) -> AsyncIterator[Live]:
+    """Set everything up in an empty `folder`; raises `CameraError` for a camera that is not there."""
+    seen_by = camera_section(camera)
+    async with contextlib.AsyncExitStack() as stack:
+        extras = Extras(on_report=on_report)
+        if not seen_by.in_browser:
+            shared = share_camera(seen_by)
+            stack.push_async_callback(shared.close)
+            extras = Extras(camera=shared.view, on_report=on_report)
+        settings = load_config(init_central(folder / "central", OPERATOR, SITE, PURPOSE))
+        central = await stack.enter_async_context(open_central(settings))
+        gate_key_file = folder / "gate.key"
+        keys = derive_keys(write_gate_key(gate_key_file), GATE)
+        stand, runs, _ = stack.enter_context(open_stand(keys, runs=gate, auto_walk_ms=WALKS_AFTER_MS))
+        broker = BrokerSection(central.broker.host, central.broker.port)
+
+        async def paired(name: str) -> str:
+            code = central.desk.kiosks.add(KioskId(name), Purpose(PURPOSE), enrols=name == ENROL)
+            state = folder / name
+            state.mkdir(mode=0o700)
+            await pair(central.http_url, code, state, software="demo", random_bytes=os.urandom)
+            return str(state)
+
+        screen = ScreenSection(port=0)
+        enroller = await stack.enter_async_context(
+            open_enroller(
+                KioskConfig(
+                    kiosk=KioskSection(await paired(ENROL), "enrol"),
+                    camera=seen_by,
+                    screen=screen,
+                    broker=broker,
+                ),
+                extras,
+            )
+        )
+        turnstile = await stack.enter_async_context(
+            open_kiosk(
+                KioskConfig(
+                    kiosk=KioskSection(await paired(TURNSTILE)),
+                    gate=GateSection(GATE, str(stand.path), str(gate_key_file)),
+                    camera=seen_by,
+                    screen=screen,
+                    broker=broker,
+                ),
+                extras,
+            )
+        )
+        central.publish_heads()
+        links = (
+            Link(
+                enroller.screen_url,
+                "1. Enrol",
+                "Read, agree, look at the camera, choose a PIN, and photograph your code.",
+            ),
+            Link(
+                turnstile.screen_url,
+                "2. Pass",
+                "Hold your code up and look at the camera; somebody new is asked for the PIN.",
+            ),
+        )
+        landing_url = await stack.enter_async_context(serve_landing(links, _ABOUT[seen_by.in_browser]))
+        yield Live(central, enroller, turnstile, landing_url, runs)
+
+
+async def served(live: Live) -> None:
+    """Until a kiosk ends with an error, which is raised, or this is cancelled."""
+    ended, _ = await asyncio.wait(
+        {live.enroller.serving, live.turnstile.serving}, return_when=asyncio.FIRST_COMPLETED
+    )
+    for task in ended:
+        task.result()
