@@ -118,8 +118,10 @@ class CentralEnrolments:
                 application.claim_needed,
             )
 
-        for _ in range(TRIES):
+        for number in range(TRIES):
             if subject in self._to_undo:
+                if number == 0:
+                    self._forget(subject)  # they left before anything did
                 break
             reply = await self._link.ask(question, (EnrolReply, Refused), self._send_ms)
             match reply:

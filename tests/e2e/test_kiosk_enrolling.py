@@ -240,6 +240,32 @@ async def test_who_cancels_before_it_is_sent_was_never_heard_of(lane: Lane, desk
     assert gone.encode() not in everything_written(desk.folder)
 
 
+async def test_who_cancels_while_it_is_being_sent_is_enrolled_nowhere(lane: Lane, desk: Desk):
+    for moment in range(3):  # sooner and later
+        before = set(subjects(lane))
+        await desk.asks_for_a_face()
+        await desk.press(OtherWayAsked())
+        await desk.until(Prompt.ENROL_AGREE_BY)
+        await desk.press(AgreeByChosen(AgreeBy.SMILE))
+        await desk.until(Prompt.ENROL_PIN)
+        gone = desk.opened.enroller.enrolment.subject
+        await desk.types_pin_twice()
+        if moment == 1:
+            sent = {Prompt.ENROL_SENDING, Prompt.ENROL_DONE}
+            await eventually(lambda seen=sent: desk.showing in seen, "it is being sent")
+        elif moment == 2:
+            await desk.until(Prompt.ENROL_DONE)
+        await desk.press(NotMe())
+        await desk.until(Prompt.ENROL_WELCOME)
+
+        def undone(gone=gone) -> bool:
+            row = subjects(lane).get(gone)
+            return isinstance(row, Tombstone | None) and not desk.opened.enrolments.in_doubt
+
+        await eventually(undone, "nothing is left of them")
+        assert set(subjects(lane)) - before <= {gone}
+
+
 @pytest.fixture
 def deafened(lane: Lane, monkeypatch: pytest.MonkeyPatch):
     """Central answers, and none of its answers to an enrolment arrives."""
