@@ -92,10 +92,8 @@ async def test_who_enrols_at_a_desk_passes_a_turnstile_and_then_withdraws(lane: 
     began_s = time.monotonic()
     desk.touches = 0
     amber = lane.member("amber").subject
-    embedded = desk.opened.enroller.embedded_frames
     claim = await desk.enrols(*ENROLLED_FROM)
     print(f"enrolled by {desk.touches} touches, in {time.monotonic() - began_s:.1f} s of the machine")
-    assert desk.opened.enroller.embedded_frames - embedded <= desk.config.enrol.samples_most
     assert desk.opened.enrolments.in_doubt == frozenset()
     newcomer = enrolled_as(lane, claim)
     row = subjects(lane)[newcomer.subject]
