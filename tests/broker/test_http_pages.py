@@ -14,10 +14,12 @@ import pytest
 from central.adapters.http.pages import counter as counters
 from central.adapters.http.pages.attempts import EACH_MAX, SPAN_MS, Attempts, network_of
 from central.adapters.http.pages.forms import FormError, claim_of, contest_of, note_of, pin_of, read_form
+from central.adapters.http.pages.render import amount
 from central.adapters.http.pages.texts import MESSAGES, chosen, read_messages
 from central.adapters.http.pages.tickets import KEPT_MAX, LIFE_MS, Step, Tickets
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
 from central.errors import UnknownError
+from central.posting import Asked
 from central.restriction import DAY_MS, Terms
 from central.service import visits
 from central.subjects import FIRST_WAIT_MS, PIN_TRIES
@@ -28,7 +30,8 @@ from tests.broker.test_enrolling import says
 from tests.unit.wire_samples import SUBJECT
 from wire.claims import ClaimKind
 from wire.fleet import Presence
-from wire.ids import ClaimId, ReasonCode, ReviewerId, SubjectId
+from wire.ids import ClaimId, KioskId, ReasonCode, RecordId, ReviewerId, SubjectId
+from wire.requests import ChargeReason
 from wire.topics import TopicKind
 
 WORDS = read_messages()
@@ -179,6 +182,44 @@ async def test_why_somebody_was_asked_is_told_with_the_factors_and_the_last_pass
     assert subject not in told.text
 
 
+async def test_receipts_are_read_with_the_code_alone_and_a_strangers_code_shows_nothing(rig: Rig) -> None:
+    subject, claim = rig.add_member(PIN)
+    ledger = rig.central.desk.ledger
+    ledger.top_up(subject, 1000, "EUR")
+    asked = Asked(
+        charge=RecordId("a" * 32),
+        kiosk=KioskId("till-1"),
+        purpose=RIDE,
+        subject=subject,
+        amount_minor=250,
+        currency="EUR",
+        merchant="cafe",
+        checkout=RecordId("b" * 32),
+        reference="Tea & <b>cake</b>",
+        not_after_ms=rig.clock.ms + 1000,
+    )
+    assert ledger.charge(asked) is ChargeReason.CHARGED
+    async with pages(rig) as member:
+        told = await member.post("/receipts", data={"code": qr_text(claim)})
+        for sentence in ("2.50 EUR", "7.50 EUR", "cafe", "till-1"):
+            assert sentence in said(told)
+        assert "Tea &amp; &lt;b&gt;cake&lt;/b&gt;" in told.text
+        assert subject not in told.text
+        _, new = rig.add_member(PIN)
+        strangers = [await member.post("/receipts", data={"code": code}) for code in ("0" * 32, new)]
+        assert {answer.status_code for answer in strangers} == {200}
+        assert len({answer.text for answer in strangers}) == 1
+        assert EN.receipts.none in said(strangers[0])
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "told"),
+    [(250, "EUR", "2.50 EUR"), (-5, "EUR", "-0.05 EUR"), (250, "JPY", "250 JPY"), (2050, "KWD", "2.050 KWD")],
+)
+def test_an_amount_has_the_digits_of_its_currency(minor: int, currency: str, told: str) -> None:
+    assert told in amount(minor, currency)
+
+
 async def test_nobody_learns_whether_there_is_such_a_member(rig: Rig) -> None:
     desk = rig.central.desk
     _, known = rig.add_member(PIN)
@@ -314,6 +355,7 @@ async def test_every_page_is_whole_in_every_language(rig: Rig, language: str) ->
             ("/contest", words.contest.title),
             ("/withdraw", words.withdraw.title),
             ("/why", words.why.title),
+            ("/receipts", words.receipts.title),
         ):
             answer = await member.get(path, headers={"accept-language": f"fr, {language}-XX;q=0.5"})
             assert (answer.status_code, answer.headers["content-language"]) == (200, language)

@@ -33,6 +33,8 @@ CENTRAL: dict[tuple[str, str], Caller] = {
     ("POST", "/withdraw/heard"): ANY,  # a ticket
     ("GET", "/why"): ANY,
     ("POST", "/why"): ANY,  # member code and PIN
+    ("GET", "/receipts"): ANY,
+    ("POST", "/receipts"): ANY,  # member code
     ("POST", "/v1/pair"): ANY,  # a pairing code, proven
     ("GET", "/v1/scorecards"): ANY,
     ("GET", "/v1/scorecards/{purpose}"): ANY,

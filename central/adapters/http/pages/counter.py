@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from fastapi.responses import HTMLResponse
 
@@ -19,6 +19,7 @@ from central.adapters.switchboard import Desk
 from central.errors import ConflictError, RefusedError, UnknownError
 from central.service.reviews import History
 from central.service.withdrawals import Reach
+from wire.claims import ClaimKind, claim_digest
 from wire.ids import ContestCode, SubjectId
 
 WAITING_MAX = 8  # PINs that wait to be looked at: argon2id takes 64 MiB and tens of milliseconds each
@@ -90,6 +91,17 @@ class Counter:
         """Show what is known of a member."""
         known, look = self._desk.visits.account(self._proven(visit)), visit.look
         return look.page("/why", look.words.why.heading, views.account(look, known))
+
+    def receipts(self, visit: Visit) -> HTMLResponse:
+        """Show what was charged to a code's holder; nobody's shows what that of a new member does."""
+        digest = claim_digest(self._desk.context.secrets.claim_key, ClaimKind.QR, claim_of(visit.fields))
+        look, found = visit.look, None
+        if not self._attempts.take(visit.address, self._desk.context.now_ms()):
+            raise FormError("too_many")
+        with suppress(UnknownError):
+            found = self._desk.ledger.receipts(digest)
+            self._attempts.give_back(visit.address)
+        return look.page("/receipts", look.words.receipts.heading, views.receipts(look, found))
 
     def withdraw(self, visit: Visit) -> HTMLResponse:
         """Say what withdrawing means, and give a ticket to confirm it with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,6 +99,7 @@ def entries(words: Messages) -> tuple[tuple[str, Entry], ...]:
     return (
         ("/", words.home),
         ("/why", words.why),
+        ("/receipts", words.receipts),
         ("/contest", words.contest),
         ("/withdraw", words.withdraw),
     )
@@ -123,3 +125,16 @@ def when(at_ms: int) -> Markup:
     return Markup('<bdi dir="ltr"><time datetime="{}">{}</time></bdi>').format(
         f"{at:%Y-%m-%dT%H:%MZ}", f"{at:%Y-%m-%d %H:%M} UTC"
     )
+
+
+# ISO 4217: currencies without minor units, and those with a thousand of them
+_WHOLE = frozenset(re.findall("[A-Z]+", "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"))
+_THOUSANDTHS = frozenset(re.findall("[A-Z]+", "BHD IQD JOD KWD LYD OMR TND"))
+
+
+def amount(minor: int, currency: str) -> Markup:
+    """An amount, with as many digits after the point as ISO 4217 gives the currency."""
+    digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
+    whole, rest = divmod(abs(minor), 10**digits)
+    told = f"{'-' if minor < 0 else ''}{whole}{f'.{rest:0{digits}}' if digits else ''} {currency}"
+    return Markup('<bdi dir="ltr">{}</bdi>').format(told)

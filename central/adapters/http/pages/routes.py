@@ -102,7 +102,8 @@ def make_pages(desk: Desk) -> Pages:
     contest = Form("/contest", lambda words: words.contest, contest_field, counter.contest)
     withdraw = Form("/withdraw", lambda words: words.withdraw, _proof, counter.withdraw)
     why = Form("/why", lambda words: words.why, _proof, counter.why)
-    for form in (contest, withdraw, why):
+    receipts = Form("/receipts", lambda words: words.receipts, code_field, counter.receipts)
+    for form in (contest, withdraw, why, receipts):
         serve("GET", form.path, form.ask)
         serve("POST", form.path, form.read)
     for path, form, answer in (

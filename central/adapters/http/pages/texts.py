@@ -130,7 +130,13 @@ class Receipts(Entry, frozen=True):
     """What was charged."""
 
     heading: str
+    balance: str
+    debt: str
     none: str
+    fare: str
+    payment: str
+    refunded: str
+    reversed: str
 
 
 class Problem(_Words, frozen=True):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from central.adapters.http.pages.render import NOTHING, Look, fill, join, when
+from central.adapters.http.pages.render import NOTHING, Look, amount, fill, join, when
+from central.ledger import Charge, State
 from central.review import CASES_MAX, Case, Outcome
+from central.service.ledger import Receipts
 from central.service.reviews import History
 from central.service.standings import Explanation
 from central.service.visits import PASSAGES_TOLD, RECORDS_LOOKED_AT, Account
@@ -139,3 +141,41 @@ def _passage(look: Look, record: PassRecord) -> Markup:
         reasons=look.items(reasons),
         gate=words.gate[record.gate_outcome],
     )
+
+
+def receipts(look: Look, found: Receipts | None) -> Markup:
+    """Balances and charges, newest first; the same for nobody's code and for who was never charged."""
+    words = look.words.receipts
+    if found is None or not (found.balances or found.charges):
+        return look.part("receipts", balances=Markup("<p>{}</p>").format(words.none), charges=NOTHING)
+    told = []
+    for each in found.balances:
+        told.append(fill(words.balance, amount=amount(each.stored_minor, each.currency)))
+        if each.debt_minor:
+            told.append(fill(words.debt, amount=amount(each.debt_minor, each.currency)))
+    charges = Markup('<ol class="passages">{}</ol>').format(
+        join(_charge(look, each) for each in found.charges)
+    )
+    if found.more:
+        more = fill(look.words.common.and_more, count=len(found.charges))
+        charges += Markup('<p class="hint">{}</p>').format(more)
+    return look.part(
+        "receipts",
+        balances=join(Markup("<p>{}</p>").format(each) for each in told),
+        charges=charges,
+    )
+
+
+def _charge(look: Look, charge: Charge) -> Markup:
+    words = look.words.receipts
+    text = words.fare if charge.merchant is None else words.payment
+    what = fill(text, kiosk=_quoted(charge.kiosk), merchant=_quoted(charge.merchant or ""))
+    if charge.reference:
+        what += Markup(" – {}").format(_quoted(charge.reference))
+    lines = [Markup("<strong>{}</strong>").format(amount(charge.amount_minor, charge.currency)), what]
+    if charge.refunded_minor:
+        lines.append(fill(words.refunded, amount=amount(charge.refunded_minor, charge.currency)))
+    if charge.state is not State.STANDS:
+        lines.append(escape(words.reversed))
+    listed = join(Markup("<p>{}</p>").format(each) for each in lines)
+    return Markup("<li><h3>{}</h3>{}</li>").format(when(charge.at_ms), listed)
