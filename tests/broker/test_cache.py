@@ -14,7 +14,6 @@ from wire.fleet import Head, KioskState, Presence
 from wire.ids import BootId, GalleryName, ReasonCode, ReviewerId, SubjectId
 from wire.packing import row_number, rows_digest, unpack_gallery, unpack_standings
 from wire.requests import (
-    ChargeRequest,
     ClaimRequest,
     GalleryChunkRequest,
     HeadRequest,
@@ -223,22 +222,6 @@ async def test_a_late_request_is_told_so_except_for_a_head(rig: Rig):
     async with rig.kiosk() as end:
         assert (await end.ask(StandingRequest, subject=subject, late=True)).reason is Refusal.TOO_LATE
         assert (await end.ask(HeadRequest, late=True)).head.name == RIDE
-
-
-async def test_a_charge_is_not_offered_before_there_is_a_ledger(rig: Rig):
-    subject, _ = rig.add_member()
-    async with rig.kiosk() as end:
-        fields = {
-            "idempotency_key": "1" * 32,
-            "subject": subject,
-            "passage": "2" * 32,
-            "amount_minor": 250,
-            "currency": "EUR",
-            "reference": "tea",
-            "checkout": "3" * 32,
-            "merchant": "bistro",
-        }
-        assert (await end.ask(ChargeRequest, **fields)).reason is Refusal.NOT_OFFERED
 
 
 def state(end: KioskEnd, presence: Presence, boot: str) -> KioskState:

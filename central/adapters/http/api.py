@@ -14,6 +14,7 @@ from central.adapters.http import bodies as b
 from central.adapters.http.answers import RawBody, as_json, changes, problem
 from central.adapters.http.document import REFUSALS, TOKEN, document, reads
 from central.adapters.http.guard import Guard, Rules
+from central.adapters.http.money import money
 from central.adapters.http.orders import orders
 from central.adapters.http.pages.routes import make_pages
 from central.adapters.http.reviews import needs_token, public, reviews
@@ -106,6 +107,7 @@ def behind_token(desk: Desk, switchboard: Switchboard) -> tuple[APIRouter, ...]:
         _standings(desk),
         _fleet(desk, switchboard),
         orders(desk),
+        money(desk),
         reviews(desk),
     )
 

@@ -1,0 +1,88 @@
+"""HTTP routes of the ledger: top-ups, refunds, settlements, balances; behind the token."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from pydantic import Field
+
+from central.adapters.http import bodies as b
+from central.adapters.http.answers import changes, problem
+from central.adapters.switchboard import Desk
+from central.ledger import Day
+from wire.fields import AMOUNT_MAX_MINOR
+from wire.ids import RecordId, SubjectId
+from wire.requests import RefundReason
+
+SubjectPath = Annotated[SubjectId, Path(pattern=b.TOKEN_REGEX, max_length=32)]
+AmountMinor = Annotated[int, Field(ge=1, le=AMOUNT_MAX_MINOR, strict=True)]
+CurrencyText = Annotated[str, Field(pattern=r"^[A-Z]{3}\z", max_length=3)]
+_WHY = {
+    RefundReason.NO_CHARGE: (404, "nothing stands under that key"),
+    RefundReason.ABOVE_CHARGE: (409, "that is more than is left of the charge"),
+    RefundReason.DECLINED: (409, "that key gave back other money before: send a new one"),
+}
+
+
+class TopUpBody(b.Body):
+    """Money a member brought; the same key does it once."""
+
+    subject: b.TokenText
+    amount_minor: AmountMinor
+    currency: CurrencyText
+    key: b.TokenText
+
+
+class RefundBody(b.Body):
+    """What to give back of a charge; the same key does it once."""
+
+    charge: b.TokenText
+    amount_minor: AmountMinor
+    key: b.TokenText
+
+
+class SettlementBody(b.Body):
+    """A merchant's day that is over."""
+
+    merchant: b.SlugText
+    day: date
+
+
+def money(desk: Desk) -> APIRouter:
+    """The ledger's routes."""
+    router = APIRouter()
+
+    @router.get("/subjects/{subject}/balance")
+    def balance(subject: SubjectPath) -> Any:
+        account = desk.ledger.account_of(subject)
+        held = desk.ledger.balances(account)
+        return {"account": account, "balances": [asdict(each) for each in held]}
+
+    @router.post("/ledger/top-ups", status_code=201)
+    @changes
+    def top_up(body: TopUpBody) -> Any:
+        subject, key = SubjectId(body.subject), RecordId(body.key)
+        made = desk.ledger.top_up(subject, body.amount_minor, body.currency, key)
+        return {"transaction": made.posting, "account": made.account, "day": made.day}
+
+    @router.post("/ledger/refunds", status_code=201)
+    @changes
+    def refund(body: RefundBody) -> Any:
+        charge, key = RecordId(body.charge), RecordId(body.key)
+        said = desk.ledger.refund(key, charge, body.amount_minor)
+        if said is not RefundReason.REFUNDED:
+            status, why = _WHY[said]
+            refusal: Response = problem(status, said.value, why)
+            return refusal
+        return {"key": key, "charge": charge, "left_minor": desk.ledger.charge_of(charge).left_minor}
+
+    @router.post("/ledger/settlements", status_code=201)
+    @changes
+    def settle(body: SettlementBody) -> Any:
+        found = desk.ledger.settle(body.merchant, Day(body.day.isoformat()))
+        return {"settlements": [asdict(each) for each in found]}
+
+    return router
