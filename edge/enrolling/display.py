@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.compare.claim import qr_text
 from edge.enact.display import Display, EnrolmentShown, Prompt
-from edge.enact.qr import qr_rows
+from edge.enact.receipt import qr_rows
 from edge.enrolling.state import Enrolment, EnrolRules, Step
 
 _PROMPTS = {
