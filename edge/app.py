@@ -50,6 +50,7 @@ from edge.opening import (
     uplink_config,
 )
 from edge.opening_enrol import OpenEnroller, open_enroller
+from edge.opening_till import NoGate, OpenTill, open_till
 from edge.passage.state import Rules
 from edge.ports import Camera
 from firmware_bridge.drivers.opening import open_gate
@@ -106,6 +107,8 @@ class OpenKiosk:
     screen_url: str
     serving: asyncio.Task[None]
     """Ends only with an error, or cancelled."""
+    till: OpenTill | None = None
+    """Where the kiosk takes money."""
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +134,10 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
             searching = asyncio.create_task(search.run(), name="search")
             stack.push_async_callback(ended, searching)
         clock_ms = uplink.clock.uptime_ms
-        gate = _open_gate(config, clock_ms)
+        pays = config.kiosk.mode == "pay"
+        till = await stack.enter_async_context(open_till(config, uplink)) if pays else None
+        gate: Gate = NoGate() if pays else _open_gate(config, clock_ms)
+        gate_id = None if pays else GateId(config.turnstile_gate.id)
         stack.push_async_callback(gate.close)
         camera, screen, screen_url = await open_front(config, extras, clock_ms, stack)
         kiosk = Kiosk(
@@ -147,12 +153,13 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
                 clock=uplink.clock,
                 searcher=search,
                 preview=screen.preview,
+                payments=None if till is None else till.payments,
             ),
             rules,
             config.tracking,
             KioskIdentity(
                 uplink.identity.kiosk,
-                GateId(config.turnstile_gate.id),
+                gate_id,
                 uplink.identity.purpose,
                 uplink.reporter.about.boot_id,
                 pack.digest,
@@ -164,7 +171,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         )
         Shadow(uplink.link, folder, own, config, lambda changed: _take_up(changed, kiosk, uplink, screen))
         uplink.reporter.presence = Presence.READY
-        StaffOrders(folder, GateId(config.turnstile_gate.id), kiosk, uplink.clock, uplink.commands)
+        StaffOrders(folder, gate_id, kiosk, uplink.clock, uplink.commands)
         if config.opening.times:
             opening = asyncio.create_task(_timetable(config, kiosk, uplink).run(), name="timetable")
             stack.push_async_callback(ended, opening)
@@ -176,7 +183,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
             uplink.reporter.search = search.told
         serving = asyncio.create_task(kiosk.run(), name="kiosk")
         try:
-            yield OpenKiosk(kiosk, pipeline, uplink, gate, camera, screen_url, serving)
+            yield OpenKiosk(kiosk, pipeline, uplink, gate, camera, screen_url, serving, till)
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
@@ -285,7 +292,14 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
     turned = choose_point(pack.manifest, pack.recipe_digest, 1, 1, TURNED_FMR)
     floor = live_min(pack.manifest.pad) if config.confirm.passive else None
     return Rules(
-        config.confirm, config.release, points, turned.threshold, floor, config.search, config.passback
+        config.confirm,
+        config.release,
+        points,
+        turned.threshold,
+        floor,
+        config.search,
+        config.passback,
+        config.pay,
     )
 
 
@@ -334,4 +348,5 @@ def _notice(
         tuple(word for word, holds in degraded.items() if holds),
         photo_risk=config.confirm.challenge == "never",
         photo_risk_first_use=config.confirm.challenge == "on_claim_reuse",
+        mode=config.kiosk.mode,
     )

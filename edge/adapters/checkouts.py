@@ -131,15 +131,17 @@ class Checkouts:
         assert isinstance(spent_minor, int)
         return spent_minor
 
-    async def open(self, till_key: str, asked: bytes, due: Due, now_ms: int, life_ms: int) -> Checkout:
-        """A new checkout, or the one this key made of the same request. Raises `CheckoutError`.
+    async def open(
+        self, till_key: str, asked: bytes, due: Due, now_ms: int, life_ms: int
+    ) -> tuple[Checkout, bool]:
+        """A new checkout, or the one this key made of the same request, and which. Raises `CheckoutError`.
 
         `asked`: a digest of the request; `due.checkout` is drawn here. Durable on return.
         """
         drawn = RecordId(self._random_bytes(16).hex())
         fresh = Checkout(replace(due, checkout=drawn), CheckoutState.OPEN, now_ms, now_ms + life_ms)
 
-        def change(connection: sqlite3.Connection) -> Checkout:
+        def change(connection: sqlite3.Connection) -> tuple[Checkout, bool]:
             before = connection.execute(
                 "SELECT asked, body FROM checkout WHERE till_key = ?", (till_key,)
             ).fetchone()
@@ -148,7 +150,7 @@ class Checkouts:
                     raise CheckoutError(
                         "key_reused", "this Idempotency-Key made another checkout: draw a new key for each"
                     )
-                return _DECODER.decode(before[1])
+                return _DECODER.decode(before[1]), False
             _expire(connection, now_ms)
             if connection.execute("SELECT 1 FROM checkout WHERE state IN ('open', 'paying')").fetchone():
                 raise CheckoutError(
@@ -162,7 +164,7 @@ class Checkouts:
             connection.execute(
                 "DELETE FROM checkout WHERE place <= (SELECT max(place) FROM checkout) - ?", (KEEP_CHECKOUTS,)
             )
-            return fresh
+            return fresh, True
 
         return await self._database.write(change)
 

@@ -101,7 +101,9 @@ class Lane(Protocol):
 class StaffOrders:
     """Obeys commands at one lane. A lane that staff closed stays closed over restarts, until they open it."""
 
-    def __init__(self, folder: Path, gate: GateId, lane: Lane, clock: Clock, commands: Commands) -> None:
+    def __init__(
+        self, folder: Path, gate: GateId | None, lane: Lane, clock: Clock, commands: Commands
+    ) -> None:
         self._file, self._gate, self._lane = folder / CLOSED_FILE, gate, lane
         self._clock, self._commands = clock, commands
         lane.lane_closed = self._file.exists()

@@ -19,7 +19,7 @@ class RecordsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def drop_rank(record: PassRecord) -> int | None:
     """Lower goes first; None never goes: it is money, or somebody was refused and may contest it."""
-    if record.verdict == "deny" or record.restriction is not None or record.amount_minor is not None:
+    if record.verdict == "deny" or record.restriction is not None or _is_money(record):
         return None
     if record.identified_by is None:
         return 0
@@ -28,3 +28,8 @@ def drop_rank(record: PassRecord) -> int | None:
     if record.gate_outcome not in {GateOutcome.PASSED, GateOutcome.UNOBSERVED}:
         return 2
     return 3
+
+
+def _is_money(record: PassRecord) -> bool:
+    """Whether central was, or may have been, asked to charge: nobody is who has not agreed."""
+    return record.charge is not None and record.charge.agreed_by is not None

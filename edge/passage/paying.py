@@ -26,6 +26,8 @@ from wire.messages import AgreeBy, ChargeOutcome
 KEPT_WITHIN_MS = 5_000
 """Past central's time limit; who still waits then is told to call staff. The payment goes on."""
 
+NOTHING_KEPT = frozenset({ChargeAnswer.NOT_KEPT, ChargeAnswer.CHECKOUT_CLOSED})
+
 
 def chosen(passage: Passage, by: AgreeBy, now_ms: int, rules: Rules) -> Passage:
     """The member wants to agree otherwise; without a face that matched there is only the button."""
@@ -53,7 +55,6 @@ def agreed(passage: Passage, by: AgreeBy, now_ms: int, rules: Rules) -> Step:
         agreed_by=by,
         agreement=None,
         matched=None,
-        template=None,
         obstacle=None,
         deadline_ms=now_ms + rules.pay.charge_ms + KEPT_WITHIN_MS,
     )
@@ -69,7 +70,9 @@ def agreed(passage: Passage, by: AgreeBy, now_ms: int, rules: Rules) -> Step:
 
 def answered(passage: Passage, said: ChargeAnswered, now_ms: int, rules: Rules) -> Step:
     """What central made of it."""
-    if passage.charge is not ChargeOutcome.AWAITED:
+    # Offline, the one thing that can still be said is that nothing was kept, and so nothing is taken.
+    unkept = passage.charge is ChargeOutcome.OFFLINE and said.answer in NOTHING_KEPT
+    if passage.charge is not ChargeOutcome.AWAITED and not unkept:
         return passage, ()
     match said.answer:
         case ChargeAnswer.CHARGED:
