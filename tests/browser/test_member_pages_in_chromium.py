@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from central.adapters.http.pages.texts import Messages, read_messages
@@ -50,6 +51,8 @@ async def central_here(folder: Path) -> AsyncIterator[Rig]:
 
 async def sound(page: Page, words: Messages) -> None:
     """What holds on each page: language, one heading, labels, targets; nothing past the edge at 200 %."""
+    found = await Axe().run(page)
+    assert [each["id"] for each in found.response["violations"]] == []
     await expect(page.locator("html")).to_have_attribute("lang", words.language)
     await expect(page.locator("html")).to_have_attribute("dir", words.direction)
     await expect(page.locator("h1")).to_have_count(1)
