@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,14 @@ def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> ASGIApp:
 
 
 def _api(counter: Counter, token: str) -> FastAPI:
-    app = FastAPI(title="Stile till", version="1", docs_url=None, redoc_url=None, responses=_ERRORS)
+    app = FastAPI(
+        title="Stile till",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        responses=_ERRORS,
+        redirect_slashes=False,
+    )
     expected = f"Bearer {token}".encode()
 
     @app.middleware("http")
@@ -86,6 +94,10 @@ def _api(counter: Counter, token: str) -> FastAPI:
         given = request.headers.get("authorization", "").encode()
         if request.url.path not in _OPEN and not hmac.compare_digest(given, expected):
             return problem(401, "no_token", "send the token of till.token_file as a bearer token")
+        try:
+            json.loads(await request.body() or b"{}")
+        except (ValueError, RecursionError):
+            return problem(422, "malformed", "the body is not JSON, or too deep")
         return await call_next(request)
 
     _add_errors(app)
