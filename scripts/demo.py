@@ -113,7 +113,7 @@ def main(
 ) -> None:
     """Broker, central, gate and turnstile on this machine, and people who walk up; no hardware needed.
 
-    Exits 0 only if every pass ended as the script says. With --camera you enrol and pass yourself.
+    Exits 0 only if every pass ended as the script says. With --camera you enrol, pass and pay yourself.
     """
     from central.errors import CentralError
     from edge.errors import StileError
@@ -159,10 +159,11 @@ async def _live(folder: Path, camera: str, console: Console, *, browse: bool, as
                 ", ".join(str(said) for said in (record.verdict, *record.reasons, record.gate_outcome))
             )
 
-    console.print("starting broker, central, gate and two kiosks …")
+    console.print("starting broker, central, gate and three kiosks …")
     async with open_live(folder, camera, tell) as live:
         console.print(f"enrol:   {live.enroller.screen_url}")
         console.print(f"pass:    {live.turnstile.screen_url}")
+        console.print(f"pay:     {live.counter.screen_url}")
         console.print(
             f"open {live.landing_url} in a browser on this machine; Ctrl-C ends it, and forgets all"
         )

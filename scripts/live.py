@@ -1,4 +1,4 @@
-"""The demo with real people: enrol at one kiosk and pass at another, on one machine with one camera.
+"""The demo with real people: enrol, pass and pay at three kiosks on one machine with one camera.
 
 Everything listens on 127.0.0.1 and free ports, keeps its files in one folder, and ends with the context.
 After each release somebody walks through the simulated gate. One camera of this machine serves whichever
@@ -23,7 +23,9 @@ from edge.config import (
     KioskConfig,
     KioskSection,
     ScreenSection,
+    TillSection,
 )
+from edge.enact.charge import PayConfig
 from edge.kiosk import PassReport
 from firmware_bridge.auth import derive_keys
 from scripts.gate import write_gate_key
@@ -32,9 +34,14 @@ from scripts.landing import Link, serve_landing
 from wire.ids import KioskId, Purpose
 
 OPERATOR, SITE, PURPOSE, GATE = "demo", "north", "ride", "gate-1"
-ENROL, TURNSTILE = "enrol-1", "turnstile-1"
+ENROL, TURNSTILE, COUNTER = "enrol-1", "turnstile-1", "counter-1"
 WALKS_AFTER_MS = 1_200
 """From a release until the simulated person is in the gate: long enough to read the welcome."""
+PAYMENTS = """
+[payments]
+provider = "sandbox"
+"""
+"""Pretends to collect the money, so that nobody has to top anything up first."""
 _ABOUT = {
     True: "Each page below uses your browser's camera while you look at it. Allow it when you are asked.",
     False: "One camera serves all pages below: the one you look at sees.",
@@ -48,6 +55,7 @@ class Live:
     central: Central
     enroller: OpenEnroller
     turnstile: OpenKiosk
+    counter: OpenKiosk
     landing_url: str
     gate_runs: Runs
 
@@ -72,8 +80,10 @@ async def open_live(
             shared = share_camera(seen_by)
             stack.push_async_callback(shared.close)
             extras = Extras(camera=shared.view, on_report=on_report)
-        settings = load_config(init_central(folder / "central", OPERATOR, SITE, PURPOSE))
-        central = await stack.enter_async_context(open_central(settings))
+        settings_file = init_central(folder / "central", OPERATOR, SITE, PURPOSE)
+        with settings_file.open("a", encoding="utf-8") as settings:
+            settings.write(PAYMENTS)
+        central = await stack.enter_async_context(open_central(load_config(settings_file)))
         gate_key_file = folder / "gate.key"
         keys = derive_keys(write_gate_key(gate_key_file), GATE)
         stand, runs, _ = stack.enter_context(open_stand(keys, runs=gate, auto_walk_ms=WALKS_AFTER_MS))
@@ -110,6 +120,21 @@ async def open_live(
                 extras,
             )
         )
+        counter = await stack.enter_async_context(
+            open_kiosk(
+                KioskConfig(
+                    kiosk=KioskSection(await paired(COUNTER), "pay"),
+                    pay=PayConfig("kiosk-cafe", "The demo's café"),
+                    till=TillSection(port=0),
+                    camera=seen_by,
+                    screen=screen,
+                    broker=broker,
+                ),
+                extras,
+            )
+        )
+        till = counter.till
+        assert till is not None, "a kiosk that takes money has a till"
         central.publish_heads()
         links = (
             Link(
@@ -122,15 +147,26 @@ async def open_live(
                 "2. Pass",
                 "Hold your code up and look at the camera; somebody new is asked for the PIN.",
             ),
+            Link(
+                f"{till.url.rstrip('/')}/till",
+                "3. Ask for money",
+                f"The till. Its token: {till.token_file.read_text('utf-8').strip()}",
+            ),
+            Link(
+                counter.screen_url,
+                "4. Pay",
+                "Hold your code up, look at the camera, and agree by button, smile or nod.",
+            ),
         )
         landing_url = await stack.enter_async_context(serve_landing(links, _ABOUT[seen_by.in_browser]))
-        yield Live(central, enroller, turnstile, landing_url, runs)
+        yield Live(central, enroller, turnstile, counter, landing_url, runs)
 
 
 async def served(live: Live) -> None:
     """Until a kiosk ends with an error, which is raised, or this is cancelled."""
     ended, _ = await asyncio.wait(
-        {live.enroller.serving, live.turnstile.serving}, return_when=asyncio.FIRST_COMPLETED
+        {live.enroller.serving, live.turnstile.serving, live.counter.serving},
+        return_when=asyncio.FIRST_COMPLETED,
     )
     for task in ended:
         task.result()
