@@ -11,19 +11,19 @@ from playwright.async_api import Browser, expect
 
 from edge.adapters.screen.texts import MESSAGES, read_messages
 from edge.capture.sample import Obstacle
-from edge.decide.verdict import Lane, Reason
+from edge.decide.verdict import Reason
 from edge.enact.display import (
     ClaimEntered,
     Display,
     HelpAsked,
     Notice,
     NotMe,
-    OtherWayAsked,
     PinEntered,
     Prompt,
     Touch,
 )
 from tests.browser.kiosk import LANDSCAPE, PORTRAIT, SHOTS, Kiosk
+from tests.browser.states import STATES, always_offered
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,24 +43,6 @@ EN = read_messages(MESSAGES / "en.json")
 DE = read_messages(MESSAGES / "de.json")
 
 NOTICE = Notice(42)
-STATES: dict[Prompt, Display] = {prompt: Display(prompt) for prompt in Prompt} | {
-    Prompt.LOOK_HERE: Display(Prompt.LOOK_HERE, hint=Obstacle.TOO_SMALL),
-    Prompt.ENTER_PIN: Display(Prompt.ENTER_PIN, reasons=(Reason.TIER_ASSISTED,), tries_left=3),
-    Prompt.WELCOME: Display(Prompt.WELCOME, lane=Lane.PRIORITY, reasons=(Reason.TIER_PRIORITY,)),
-    Prompt.OTHER_WAY: Display(Prompt.OTHER_WAY, reasons=(Reason.NO_MATCH,)),
-    Prompt.OTHER_PAYMENT: Display(Prompt.OTHER_PAYMENT, reasons=(Reason.ABOVE_LIMIT, Reason.CENTRAL_SILENT)),
-    Prompt.STAFF: Display(Prompt.STAFF, reasons=(Reason.SECOND_FACTOR_EXHAUSTED,)),
-    Prompt.DENIED: Display(
-        Prompt.DENIED,
-        reasons=(Reason.RESTRICTION,),
-        restriction_reason="Fares left unpaid on three journeys; until 31 December.",
-        contest_code="K7QF-29XM",
-    ),
-    Prompt.GATE_FREE: Display(Prompt.GATE_FREE, reasons=(Reason.EMERGENCY,)),
-    Prompt.GATE_FAULT: Display(Prompt.GATE_FAULT, reasons=(Reason.GATE_FAULT,)),
-    Prompt.LANE_CLOSED: Display(Prompt.LANE_CLOSED, reasons=(Reason.LANE_CLOSED,)),
-}
-
 CONTRASTS = """() => {
   const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b]
@@ -113,8 +95,9 @@ async def test_each_state_is_told_by_words_and_a_sign_of_its_own_and_fits(
         assert sign is not None
         assert await page.locator(f"symbol{sign} > *").count() > 0
         signs.add(await page.locator(f"symbol{sign}").inner_html())
-        for name in ("Not me", "Help", "Another way"):
-            await expect(page.get_by_role("button", name=name)).to_be_enabled()
+        for name in always_offered(prompt):
+            await expect(page.get_by_role("button", name=name, exact=True)).to_be_enabled()
+        await expect(page.locator("[data-settling]")).to_have_count(0)
         contrasts = await page.evaluate(CONTRASTS)
         assert len(contrasts) > 5
         assert {words: ratio for words, ratio in contrasts.items() if ratio < CONTRAST_MIN} == {}
@@ -230,8 +213,8 @@ async def test_not_me_help_and_another_way_are_one_touch_away_in_every_state(kio
     page = kiosk.page
     for prompt in Prompt:
         await shown(kiosk, STATES[prompt])
-        for name, touch in (("Not me", NotMe()), ("Help", HelpAsked()), ("Another way", OtherWayAsked())):
-            await page.get_by_role("button", name=name).tap()
+        for name, touch in always_offered(prompt).items():
+            await page.get_by_role("button", name=name, exact=True).tap()
             assert await touched(kiosk) == touch, prompt
     await page.get_by_role("button", name="Help").tap()
     await expect(page.get_by_role("status")).to_have_text(EN.page.help_taken)

@@ -140,9 +140,10 @@ async def test_the_page_and_its_files_come_from_the_kiosk_alone(served: Served) 
     for name, value in SECURITY_HEADERS.items():
         assert page.headers[name] == value
     assert "'unsafe" not in SECURITY_HEADERS["Content-Security-Policy"]
-    for path in ("/screen.js", "/link.js", "/keypad.js", "/screen.css", "/icon.svg", "/messages.json"):
+    named = {f"/{file.name}" for file in STATIC.iterdir()} - {"/index.html", "/camera.js"}
+    for path in (*sorted(named), "/messages.json"):
         asset = await served.get(path)
-        assert asset.status_code == 200
+        assert asset.status_code == 200, path
         foreign = asset.text.replace("http://www.w3.org/2000/svg", "").replace("ws://${location.host}", "")
         assert "://" not in foreign, path
 
@@ -315,7 +316,7 @@ async def test_a_message_past_the_socket_bound_closes_that_page_and_no_other(ser
 
 
 def test_a_pin_is_asked_for_by_the_prompts_that_have_a_keypad_for_it() -> None:
-    page = (STATIC / "screen.js").read_text()
+    page = (STATIC / "prompts.js").read_text()
     assert set(re.findall(r'^  (\w+): "pin",$', page, re.MULTILINE)) == ASKED_FOR[PinEntered]
     assert set(re.findall(r'^  (\w+): "claim",$', page, re.MULTILINE)) <= ASKED_FOR[ClaimEntered]
 

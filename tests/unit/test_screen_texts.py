@@ -83,7 +83,7 @@ def test_the_languages_fill_in_the_same_places(language: str) -> None:
 @pytest.mark.parametrize("prompt", Prompt)
 def test_every_prompt_has_its_sign_and_its_tone(prompt: Prompt) -> None:
     assert f'id="sign-{prompt}"' in (STATIC / "index.html").read_text()
-    assert re.search(rf"^  {prompt}: \"\w+\",$", (STATIC / "screen.js").read_text(), re.MULTILINE)
+    assert re.search(rf"^  {prompt}: \"\w+\",$", (STATIC / "prompts.js").read_text(), re.MULTILINE)
 
 
 def contents() -> dict[str, object]:

@@ -34,6 +34,15 @@ _FILES = {
     "/screen.js": ("screen.js", "text/javascript; charset=utf-8"),
     "/link.js": ("link.js", "text/javascript; charset=utf-8"),
     "/keypad.js": ("keypad.js", "text/javascript; charset=utf-8"),
+    "/prompts.js": ("prompts.js", "text/javascript; charset=utf-8"),
+    "/panel.js": ("panel.js", "text/javascript; charset=utf-8"),
+    "/pay.js": ("pay.js", "text/javascript; charset=utf-8"),
+    "/enrol.js": ("enrol.js", "text/javascript; charset=utf-8"),
+    "/money.js": ("money.js", "text/javascript; charset=utf-8"),
+    "/qr.js": ("qr.js", "text/javascript; charset=utf-8"),
+    "/preview.js": ("preview.js", "text/javascript; charset=utf-8"),
+    "/panel.css": ("panel.css", "text/css; charset=utf-8"),
+    "/print.css": ("print.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 

@@ -58,6 +58,30 @@ class PageText(Struct, frozen=True, forbid_unknown_fields=True):
     lost_title: str
     lost_detail: str
     help_taken: str
+    cancel: str
+    done: str
+    choices: str
+    by_button: str
+    by_smile: str
+    by_nod: str
+    by_watched: str
+    begin: str
+    withdraw: str
+    withdraw_yes: str
+    withdraw_no: str
+    consent_label: str
+    consent_yes: str
+    consent_no: str
+    age_yes: str
+    age_no: str
+    again: str
+    print: str
+    qr: str
+    card_title: str
+    card_keep: str
+    step: str
+    samples: str
+    preview: str
 
 
 class Messages(Struct, frozen=True, forbid_unknown_fields=True):

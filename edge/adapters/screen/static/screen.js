@@ -2,65 +2,10 @@
 
 import { createKeypad } from "/keypad.js";
 import { openLink } from "/link.js";
+import { createPanel } from "/panel.js";
+import { openPreview } from "/preview.js";
+import { ENTRIES, EXPLAINED, isEnrolling, offers, PICTURED, TONES, WAITING } from "/prompts.js";
 
-// What kind of state each prompt is: its colours, and whether the fence stands open.
-const TONES = {
-  starting: "calm",
-  show_claim: "calm",
-  look_or_claim: "calm",
-  look_here: "busy",
-  hold_still: "busy",
-  turn_left: "busy",
-  turn_right: "busy",
-  look_up: "busy",
-  nod: "busy",
-  enter_claim: "calm",
-  enter_pin: "calm",
-  checking: "busy",
-  welcome: "go",
-  thanks: "go",
-  claim_needed: "turn",
-  other_way: "turn",
-  other_payment: "turn",
-  staff: "turn",
-  denied: "stop",
-  gate_free: "free",
-  gate_fault: "fault",
-  lane_closed: "fault",
-  no_checkout: "calm",
-  agree: "turn",
-  paying: "busy",
-  paid: "go",
-  not_charged: "turn",
-  enrol_welcome: "calm",
-  enrol_consent: "calm",
-  enrol_age: "calm",
-  enrol_samples: "busy",
-  enrol_agree_by: "calm",
-  enrol_pin: "calm",
-  enrol_pin_again: "calm",
-  enrol_sending: "busy",
-  enrol_done: "go",
-  enrol_under_age: "turn",
-  enrol_refused: "turn",
-  enrol_again: "turn",
-  withdraw_claim: "calm",
-  withdraw_pin: "calm",
-  withdraw_confirm: "turn",
-  withdrawn: "go",
-};
-// Nobody is in a passage: whoever comes next is spoken to in the kiosk's own language.
-const WAITING = new Set(["show_claim", "look_or_claim", "no_checkout", "enrol_welcome"]);
-const ENTRIES = {
-  enter_claim: "claim",
-  withdraw_claim: "claim",
-  enter_pin: "pin",
-  enrol_pin: "pin",
-  enrol_pin_again: "pin",
-  withdraw_pin: "pin",
-};
-// Where the first reason is said; a welcome needs none.
-const EXPLAINED = new Set(["enter_pin", "other_way", "other_payment", "staff", "denied", "gate_free", "gate_fault", "lane_closed"]);
 // A hint stands at least so long, or nobody could read it.
 const HINT_HOLD_MS = 700;
 // After so long without a touch the next person gets the kiosk's own language.
@@ -82,6 +27,11 @@ let languageIdle = 0;
 
 const link = openLink({ heard, lost });
 const keypad = createKeypad({ send });
+const panel = createPanel({ send, speak, texts });
+const preview = openPreview({
+  canvas: $("picture"),
+  shown: (live) => document.body.toggleAttribute("data-live", live),
+});
 
 function heard(message) {
   switch (message.kind) {
@@ -146,17 +96,22 @@ function render() {
   const words = prompt === "lost" ? { title: say.page.lost_title, detail: say.page.lost_detail } : say.prompt[prompt];
   const hint = prompt === "lost" ? null : hintFor(display);
   const reason = EXPLAINED.has(prompt) ? display.reasons[0] : undefined;
-  const tries = prompt === "enter_pin" ? display.tries_left : null;
+  const tries = prompt === "enter_pin" || prompt === "withdraw_pin" ? display.tries_left : null;
   const denied = prompt === "denied";
 
   document.body.dataset.prompt = prompt;
   document.body.dataset.tone = TONES[prompt] ?? "lost";
+  document.body.dataset.mode = state?.notice.mode ?? "turnstile";
   document.body.toggleAttribute("data-entry", prompt in ENTRIES);
+  const beside = panel.render(prompt, display, say, line === "open");
+  document.body.toggleAttribute("data-panel", beside.filled || prompt in ENTRIES);
+  preview.want(line === "open" && PICTURED.has(prompt));
+  text("picture-label", say.page.preview);
   $("glyph").setAttribute("href", `#sign-${prompt}`);
   text("title", words.title);
   text("tries", tries === null || tries === undefined ? "" : triesLeft(tries));
   const invited = prompt !== "lost" && display.enrol_again ? say.page.enrol_again : "";
-  text("why", reason === undefined ? invited : say.reason[reason]);
+  text("why", beside.note || (reason === undefined ? invited : say.reason[reason]));
   text("detail", hint ? say.hint[hint] : words.detail);
   lane(prompt === "welcome" ? display.lane : null);
 
@@ -170,7 +125,13 @@ function render() {
   text("contest-detail", say.page.contest_detail);
 
   keypad.ask(ENTRIES[prompt] ?? null, say.page);
-  for (const button of $("actions").querySelectorAll("button")) button.disabled = line !== "open";
+  for (const button of $("actions").querySelectorAll("button")) {
+    const { touch } = button.dataset;
+    button.disabled = line !== "open";
+    button.hidden = !offers(touch, prompt);
+    const label = touch === "not_me" && isEnrolling(prompt) ? say.page.cancel : say.page[touch];
+    button.querySelector("span").textContent = label;
+  }
   footer();
 }
 
@@ -235,9 +196,6 @@ function speak(language) {
   say = texts.languages[language];
   document.documentElement.lang = say.language;
   document.documentElement.dir = say.direction;
-  for (const button of $("actions").querySelectorAll("button")) {
-    button.querySelector("span").textContent = say.page[button.dataset.touch];
-  }
   $("actions").setAttribute("aria-label", say.page.actions);
   $("languages").setAttribute("aria-label", say.page.language);
   for (const button of $("languages").children) {
@@ -258,10 +216,19 @@ function offerLanguages() {
         note("");
         speak(messages.language);
         render();
+        rereadConsent(messages.language);
       });
       return button;
     }),
   );
+}
+
+// The consent is read in the language that was chosen, where there is one in it.
+function rereadConsent(language) {
+  const { prompt, enrolment } = state?.display ?? {};
+  if (prompt === "enrol_consent" && enrolment?.languages.includes(language)) {
+    send({ touch: "enrol_begin", language });
+  }
 }
 
 function awake() {
