@@ -63,7 +63,8 @@ def examine(kiosk: KioskConfig | None) -> Iterator[Finding]:
     yield _disk(kiosk)
     yield _clock()
     yield _broker(kiosk)
-    yield _serial(kiosk)
+    if kiosk is None or kiosk.kiosk.mode == "turnstile":
+        yield _serial(kiosk)
     if kiosk is not None:
         yield _camera(kiosk)
     if kiosk is not None and kiosk.kiosk.mode == "enrol":

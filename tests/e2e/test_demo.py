@@ -234,3 +234,30 @@ def test_an_interrupted_demo_ends_and_takes_its_broker_with_it():
     terminal.close()
     assert "Traceback" not in terminal.text
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_camera_that_is_not_there_ends_the_demo_with_2_and_a_sentence():
+    ended = start(
+        "--camera", "/dev/no-camera", "--headless", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    stdout, stderr = ended.communicate(timeout=RUN_S)
+    assert (ended.returncode, stdout) == (2, "")
+    assert "cannot be opened" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_the_demo_for_oneself_names_its_pages_and_ends_well_when_interrupted():
+    terminal = Terminal()
+    demo = start("--camera", "browser", "--headless", stdout=terminal.slave, stderr=terminal.slave)
+    os.close(terminal.slave)
+    try:
+        terminal.wait_for("Ctrl-C")
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(RUN_S) == 0
+    finally:
+        demo.kill()
+        demo.wait()
+    terminal.close()
+    assert "Traceback" not in terminal.text
+    for page in ("enrol:", "pass:", "pay:"):
+        assert f"{page} " in terminal.text

@@ -84,6 +84,14 @@ def test_a_camera_in_the_browser_is_no_fault_and_the_page_to_open_is_named(
     assert "allow" in str(camera["remedy"])
 
 
+def test_a_kiosk_that_has_no_gate_is_not_asked_for_one(tmp_path: Path) -> None:
+    file = tmp_path / "kiosk.toml"
+    file.write_text(f'[kiosk]\nstate_dir = "{tmp_path}"\nmode = "enrol"\n\n[camera]\ndevice = "browser"\n')
+    found = findings(stile("doctor", "--config", str(file), "--json")[1])
+    assert "gate" not in found
+    assert found["camera"]["ok"]
+
+
 def test_a_gate_that_answers_is_well(kiosk_toml: Path, tmp_path: Path) -> None:
     key = bytes.fromhex((tmp_path / "gate.key").read_text())
     with ServedGate(SimulatedGate(derive_keys(key, "gate-1")), tmp_path / "no-such-port"):
