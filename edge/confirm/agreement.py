@@ -35,7 +35,7 @@ MOUTH_LEFT, MOUTH_RIGHT = 61, 291
 SMILE = 0.10
 """How much wider than at rest: noise makes 4 %, six degrees of turn 5 %, an open mouth 6 %. Between hardly
 and broadly there are 35 % in two portraits of one person."""
-SMILE_HELD_MS = 400
+SMILE_HELD_MS = 600
 """A word draws the mouth wide for less."""
 RELAXED = 0.08
 """How much narrower than what was taken for rest, for as long as `RELAXED_MS`: they had smiled already."""
