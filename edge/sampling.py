@@ -56,16 +56,22 @@ class Sampler:
             elif wants_face(self._enrolment()):
                 await self._look(frame, pool)
             else:
+                self._offer(frame, None)
                 # Yield even to a camera that always has a frame.
                 await asyncio.sleep(0)
+
+    def _offer(self, frame: Frame, face: Face | None) -> None:
+        """Show the frame; only the face that is being sampled is clear in it, and only while it is."""
+        if self._preview is not None:
+            clear = face if wants_face(self._enrolment()) else None
+            self._preview.offer(frame, None if clear is None else clear.box)
 
     async def _read_code(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
         life = self._life
         claim = await asyncio.get_running_loop().run_in_executor(pool, self._claims.read, frame)
         if claim is not None and life == self._life:
             self._tell(ClaimRead(claim))
-        if self._preview is not None:
-            self._preview.offer(frame, None)
+        self._offer(frame, None)
 
     async def _look(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
         life, recogniser, loop = self._life, self._recogniser, asyncio.get_running_loop()
@@ -78,11 +84,11 @@ class Sampler:
 
         face, observed = await loop.run_in_executor(pool, locate)
         if life != self._life:
+            self._offer(frame, None)
             return
         if face is not None:
             self._track = follow(self._track, face, frame.captured_at_ms, self._tracking)
-        if self._preview is not None:
-            self._preview.offer(frame, None if face is None else face.box)
+        self._offer(frame, face)
         if isinstance(observed, FailureToAcquire):
             self._tell(SampleMissed(observed))
         elif not wants_sample(self._enrolment(), frame.captured_at_ms, self._rules):

@@ -155,6 +155,7 @@ async def test_with_challenges_always_on_nothing_says_that_photographs_pass(lane
     assert not {note for note in lane.notes if note.startswith("photo_risk")}
     notice = lane.stage.screen.notice
     assert (notice.photo_risk, notice.photo_risk_first_use) == (False, False)
+    assert notice.mode == "turnstile"
 
 
 async def test_on_claim_reuse_a_member_is_challenged_the_second_time_until_it_is_forgotten(

@@ -219,6 +219,9 @@ async def test_no_face_is_looked_at_before_consent_and_age(
         assert set(looked) == {Step.SAMPLES}
         # In the live picture nobody's face is clear but theirs, and that only now.
         assert {step for step, clear in offered if clear} == {Step.SAMPLES}
+        await desk.until(Prompt.ENROL_AGREE_BY)
+        await eventually(lambda: (Step.AGREE_BY, False) in offered, "they are covered again")
+        assert {step for step, clear in offered if clear} == {Step.SAMPLES}
     finally:
         desk.opened.pipeline.find = find
 
@@ -341,5 +344,6 @@ async def test_a_wrong_pin_withdraws_nobody_and_the_right_one_does(lane: Lane, d
 
 async def test_the_desk_says_that_its_consent_is_an_example(lane: Lane, desk: Desk):
     assert "consent_example" in desk.screen.notice.degraded
+    assert desk.screen.notice.mode == "enrol"
     states = lane.stage.central.switchboard.states
     await eventually(lambda: "consent_example" in states[DESK].notes, "central has heard it too")

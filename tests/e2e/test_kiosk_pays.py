@@ -126,6 +126,7 @@ async def test_a_member_pays_once_whatever_a_lost_reply_and_a_restart_do_and_is_
         async with counter.running() as kiosk:
             counter.central.desk.ledger.top_up(counter.member.subject, 1000, "EUR")
             assert counter.shown[-1].prompt is Prompt.NO_CHECKOUT
+            assert counter.screen.notice.mode == "pay"
             made = await counter.till("POST", "/checkouts", TEA)
             taken = asyncio.Event()
             take = kiosk.till.payments.take
