@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from central.adapters.http.pages.texts import Messages, read_messages
@@ -16,6 +15,7 @@ from central.app import add_reviewer, issue_restriction, load_config, utc_ms
 from central.restriction import DAY_MS, Terms
 from edge.compare.claim import qr_text
 from tests.broker.central_rig import RIDE, Clock, Rig, new_config, running
+from tests.browser.axe import violations
 from wire.ids import ReasonCode, ReviewerId
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -51,8 +51,7 @@ async def central_here(folder: Path) -> AsyncIterator[Rig]:
 
 async def sound(page: Page, words: Messages) -> None:
     """What holds on each page: language, one heading, labels, targets; nothing past the edge at 200 %."""
-    found = await Axe().run(page)
-    assert [each["id"] for each in found.response["violations"]] == []
+    assert await violations(page) == []
     await expect(page.locator("html")).to_have_attribute("lang", words.language)
     await expect(page.locator("html")).to_have_attribute("dir", words.direction)
     await expect(page.locator("h1")).to_have_count(1)
