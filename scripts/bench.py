@@ -41,6 +41,7 @@ from scripts.bench_lane import PEOPLE, PER_MINUTE, tell_lane
 from scripts.bench_laps import Spread, peak_mb
 from scripts.bench_peers import FACE_RECOGNITION, PEERS, PeerEnvironment, compare, peer_environment
 from scripts.bench_peers import rows as peer_rows
+from scripts.bench_screen import tell_screen
 from scripts.bench_search import LONG, ORDINARY, measure_search
 from scripts.cast import SCRIPT
 from scripts.output import EXIT_UNUSABLE, AsJson, fail, tell_json
@@ -265,11 +266,17 @@ def main(
     per_minute: Annotated[
         int, typer.Option(min=1, max=120, help="With --lane: how many of them come a minute.")
     ] = PER_MINUTE,
+    screen: Annotated[
+        bool, typer.Option("--screen", help="Look at the kiosk's screen with Chromium, and nothing else.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure speed, memory and start of the kiosk on this machine, in about a minute."""
     if ingest or database is not None:
         tell_ingest(database, as_json=as_json)
+        return
+    if screen:
+        tell_screen(as_json=as_json)
         return
     if lane:
         tell_lane(people, per_minute, as_json=as_json)
