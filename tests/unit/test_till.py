@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import random
@@ -52,6 +53,7 @@ class Till:
     outbox: Outbox
     central: Central
     now_ms: int = 1_000_000
+    counter: Counter | None = None
 
     async def call(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str
@@ -82,18 +84,25 @@ class Till:
         await self.outbox.settle(attempt(checkout, number, outcome))
 
 
-@pytest.fixture
-async def till(tmp_path: Path) -> AsyncIterator[Till]:
-    outbox, central = opened(tmp_path), Central()
+@contextlib.asynccontextmanager
+async def open_till_at(folder: Path) -> AsyncIterator[Till]:
+    """A till's server over an outbox of its own."""
+    outbox, central = opened(folder), Central()
     checkouts = Checkouts(outbox.database, random.Random(5).randbytes)
     config = PayConfig("bistro", "Bistro")
     made = Till("", outbox, central)
     payments = CentralPayments(checkouts, central, config, lambda: made.now_ms)
     counter = Counter(checkouts, payments, config, lambda: made.now_ms)
     async with serve_till(counter, TOKEN, "127.0.0.1", 0) as url:
-        made.url = url
+        made.url, made.counter = url, counter
         yield made
     outbox.close()
+
+
+@pytest.fixture
+async def till(tmp_path: Path) -> AsyncIterator[Till]:
+    async with open_till_at(tmp_path) as made:
+        yield made
 
 
 async def test_a_till_asks_looks_and_takes_it_back(till: Till) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from edge.adapters.connections import HEAD_MAX_BYTES, BoundedConnection
 from edge.adapters.screen.app import load_page, screen_app
 from edge.adapters.screen.board import Board
 from edge.adapters.screen.guard import authorities
@@ -24,7 +25,7 @@ from edge.errors import ConfigError
 LOOPBACK = "127.0.0.1"
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - named to be told apart, not bound
 REQUESTS_MAX = 32
-"""Connections at once before answers are 503; a page opens six."""
+"""Connections at once before the next is refused; a page opens six."""
 MESSAGE_MAX_BYTES = 4096
 """Past this a WebSocket message is not even read: the connection closes (1009). A touch may have 512."""
 PING_S = 5.0
@@ -100,7 +101,8 @@ class WebScreen:
                 preview=self.preview,
                 near=authorities((), bound) if _is_loopback(host) else frozenset(),
             ),
-            http="h11",
+            http=BoundedConnection,
+            h11_max_incomplete_event_size=HEAD_MAX_BYTES,
             ws=_Unlogged,
             ws_max_size=JPEG_MAX_BYTES if filming else MESSAGE_MAX_BYTES,
             ws_ping_interval=PING_S,

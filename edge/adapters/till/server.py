@@ -11,13 +11,14 @@ from pathlib import Path
 
 import uvicorn
 
+from edge.adapters.connections import HEAD_MAX_BYTES, BoundedConnection
 from edge.adapters.keyfile import read_secret, write_secret
 from edge.adapters.screen.guard import authorities
 from edge.adapters.till.app import Counter, till_app
 from edge.errors import ConfigError
 
 REQUESTS_MAX = 16
-"""Connections at once before answers are 503: one till, and its page."""
+"""Connections at once before the next is refused: one till, and its page."""
 KEEP_ALIVE_S = 5
 TOKEN_BYTES = 24
 GOODBYE_S = 2
@@ -50,7 +51,8 @@ async def serve_till(counter: Counter, token: str, host: str, port: int) -> Asyn
     server = _Server(
         uvicorn.Config(
             till_app(counter, token, authorities((named,), bound)),
-            http="h11",
+            http=BoundedConnection,
+            h11_max_incomplete_event_size=HEAD_MAX_BYTES,
             ws="none",
             lifespan="off",
             log_config=None,
