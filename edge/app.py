@@ -69,6 +69,7 @@ __all__ = [
     "SharedCamera",
     "Uplink",
     "UplinkConfig",
+    "WebScreen",
     "broker_of",
     "clip_camera",
     "open_enroller",

@@ -20,15 +20,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edge.adapters.screen import WebScreen
-from edge.adapters.screen.preview import Preview
-from edge.adapters.sim import ClipDevice, clip_camera
-from edge.app import open_pipeline
+from edge.app import ClipDevice, WebScreen, clip_camera, open_pipeline
 from edge.capture.pipeline import Pipeline
 from edge.capture.sample import Image
 from edge.enact.display import Display, Notice, Prompt
 from edge.errors import ConfigError, FixtureError, StileError
-from edge.ports import Camera
+from edge.ports import Camera, Preview
 from models.errors import ModelsError
 from models.registry import open_pack
 from scripts.cast import Cast
@@ -151,7 +148,7 @@ async def measure_screen(pipeline: Pipeline) -> dict[str, Any]:
     """The report. Raises `ConfigError` without a browser, `FixtureError` when it shows nothing in time."""
     chromium, load_before = find_chromium(), os.getloadavg()[0]
     figures, showing = await asyncio.to_thread(person_standing), Showing()
-    screen = WebScreen(preview=Preview())
+    screen = WebScreen()
     screen.preview.on_painted = showing.painted
     screen.show(Display(Prompt.LOOK_HERE), Notice(0))
     url = f"http://127.0.0.1:{await screen.serve()}/"
