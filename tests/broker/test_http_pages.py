@@ -26,7 +26,7 @@ from central.subjects import FIRST_WAIT_MS, PIN_TRIES
 from edge.compare.claim import qr_text
 from edge.decide.verdict import Reason
 from tests.broker.central_rig import RIDE, Rig, new_config, running
-from tests.broker.test_enrolling import says
+from tests.broker.test_enrolling_requests import says
 from tests.unit.wire_samples import SUBJECT
 from wire.claims import ClaimKind
 from wire.fleet import Presence
