@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edge.adapters.checkouts import Checkouts
+from edge.adapters.keyfile import write_secret
 from edge.adapters.outbox import Outbox
 from edge.adapters.payments import CentralPayments
 from edge.adapters.till.app import BODY_MAX_BYTES, Counter
@@ -246,3 +247,50 @@ def test_a_token_is_drawn_once_and_nobody_else_may_read_it(tmp_path: Path) -> No
     path.chmod(0o644)
     with pytest.raises(StoreError, match="mode 644"):
         token_of(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"t" * 201, b"t" * 20 + b"\xe9", b"two words of a token"])
+def test_what_could_be_guessed_or_sent_by_nobody_is_no_token(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "till.token"
+    write_secret(path, content)
+    with pytest.raises(StoreError, match="holds no token"):
+        token_of(path)
+    write_secret(path, b"a-token-of-our-own-0123\n")
+    assert token_of(path) == "a-token-of-our-own-0123"
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        ("192.0.2.7:8471", True),
+        ("[2001:db8::7]:8471", True),
+        ("LOCALHOST:{port}", True),
+        ("evil.example", False),
+        ("evil.example:{port}", False),
+        ("127.0.0.1.evil.example:{port}", False),
+        ("localhost:80@evil.example", False),
+        ("2001:db8::7", False),
+        ("[127.0.0.1]", False),
+        ("127.0.0.1:x", False),
+    ],
+)
+async def test_tills_come_by_an_address_and_by_nobody_elses_name(
+    till: Till, host: str, answered: bool
+) -> None:
+    named = host.format(port=urlsplit(till.url).port)
+    status, said = await till.call("GET", "/checkouts/" + "a" * 32, Host=named)
+    assert (status, said["error"]) == ((404, "unknown") if answered else (421, "wrong_host"))
+
+
+async def test_what_breaks_inside_is_a_sentence_to_the_till_and_a_place_in_the_log(
+    till: Till, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(checkout: str) -> None:
+        raise RuntimeError(f"no row for {checkout}")
+
+    monkeypatch.setattr(till.counter.checkouts, "find", broken)
+    status, said = await till.call("GET", "/checkouts/" + "a" * 32)
+    assert (status, said["error"]) == (500, "failed")
+    assert "RuntimeError" in caplog.text
+    assert "broken" in caplog.text
+    assert "a" * 32 not in caplog.text + said["detail"]

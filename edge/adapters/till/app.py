@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from edge.adapters.checkouts import Checkouts
 from edge.adapters.payments import CentralPayments
@@ -25,6 +26,8 @@ from edge.adapters.till import bodies as b
 from edge.enact.charge import Due, PayConfig, expired
 from edge.errors import CheckoutError, StoreError
 from wire.ids import RecordId
+
+log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 BODY_MAX_BYTES = 4_096
@@ -43,7 +46,7 @@ _STATUS = {
     "central_silent": 503,
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": b.Problem} for status in (400, 401, 404, 405, 409, 413, 422, 503)
+    status: {"model": b.Problem} for status in (400, 401, 404, 405, 409, 413, 421, 422, 500, 503)
 }
 
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=b.KEY_REGEX, min_length=1, max_length=b.KEY_MAX)]
@@ -63,16 +66,36 @@ class Counter:
 def problem(status: int, code: str, detail: str) -> JSONResponse:
     """An error: a code for programs, a sentence for people."""
     headers = {"Retry-After": str(RETRY_S)} if status == 503 else None
-    return JSONResponse({"error": code, "detail": detail[:500]}, status_code=status, headers=headers)
+    told = detail[:500].encode(errors="replace").decode()  # it may quote half a character of what was sent
+    return JSONResponse({"error": code, "detail": told}, status_code=status, headers=headers)
 
 
-def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> ASGIApp:
-    """The application for one server; `allowed` are the values of Host that it answers to."""
-    return Guard(_api(counter, token), allowed)
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The document; its regular expressions are ECMAScript's, where `$` is the end and nothing else."""
+        document = super().openapi()
+        _in_ecmascript(document)
+        return document
 
 
-def _api(counter: Counter, token: str) -> FastAPI:
-    app = FastAPI(
+def _in_ecmascript(part: Any) -> None:
+    if isinstance(part, list):
+        for each in part:
+            _in_ecmascript(each)
+    if isinstance(part, dict):
+        if isinstance(pattern := part.get("pattern"), str):
+            part["pattern"] = pattern.replace(r"\z", "$")
+        for each in part.values():
+            _in_ecmascript(each)
+
+
+def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> FastAPI:
+    """The application for one server: it answers to `allowed` as Host, and to any address.
+
+    Tills may reach it from elsewhere, by whichever address the kiosk has; what keeps a page of somebody
+    else's out is that a name of theirs is none, and the token.
+    """
+    app = _Api(
         title="Stile till",
         version="1",
         docs_url=None,
@@ -98,8 +121,15 @@ def _api(counter: Counter, token: str) -> FastAPI:
             json.loads(await request.body() or b"{}")
         except (ValueError, RecursionError):
             return problem(422, "malformed", "the body is not JSON, or too deep")
-        return await call_next(request)
+        try:
+            return await call_next(request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody is shown a stack trace
+            # Where, and not what it says: that may quote what somebody sent.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("a request failed with %s\n%s", type(error).__name__, where)
+            return problem(500, "failed", "something went wrong at this kiosk; try again later")
 
+    app.add_middleware(Guard, allowed=allowed, addresses=True, refuse=problem)
     _add_errors(app)
     _add_routes(app, counter)
     _add_page(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -15,20 +16,31 @@ from edge.adapters.connections import HEAD_MAX_BYTES, BoundedConnection
 from edge.adapters.keyfile import read_secret, write_secret
 from edge.adapters.screen.guard import authorities
 from edge.adapters.till.app import Counter, till_app
-from edge.errors import ConfigError
+from edge.errors import ConfigError, StoreError
 
 REQUESTS_MAX = 16
 """Connections at once before the next is refused: one till, and its page."""
 KEEP_ALIVE_S = 5
 TOKEN_BYTES = 24
+TOKEN_PATTERN = re.compile(rb"[!-~]{20,200}")
+"""What a token may be that somebody puts into the file: too long to be guessed, and fit for a header."""
 GOODBYE_S = 2
 
 
 def token_of(path: Path) -> str:
-    """The token of this kiosk's tills, made at the first start. Raises `StoreError` if others may read it."""
+    """The token of this kiosk's tills, made at the first start.
+
+    Raises `StoreError` if others may read it, or it is none.
+    """
     if not path.exists():
         write_secret(path, secrets.token_urlsafe(TOKEN_BYTES).encode())
-    return read_secret(path, "remove it, and a new one is made at the next start").decode("ascii").strip()
+    remedy = "remove it, and a new one is made at the next start"
+    token = read_secret(path, remedy).strip()
+    if TOKEN_PATTERN.fullmatch(token) is None:
+        raise StoreError(
+            f"{path} holds no token, which has 20 characters at least, none of them odd: {remedy}"
+        )
+    return token.decode("ascii")
 
 
 class _Server(uvicorn.Server):
