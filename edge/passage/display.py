@@ -18,6 +18,9 @@ _REFERRED = {
     Elsewhere.FREE_GATE: Prompt.GATE_FREE,
 }
 _OUT_OF_SERVICE = {Reason.GATE_FAULT: Prompt.GATE_FAULT, Reason.LANE_CLOSED: Prompt.LANE_CLOSED}
+_UNKEPT = Prompt.STAFF
+"""Where a kiosk that takes money has a disk that takes no record: there is no gate to speak of, and what was
+charged a moment ago may be what waits."""
 _ASKED = {
     Gesture.TURN_LEFT: Prompt.TURN_LEFT,
     Gesture.TURN_RIGHT: Prompt.TURN_RIGHT,
@@ -73,6 +76,8 @@ def _waiting(passage: Passage) -> Display:
     if passage.surroundings.gate is GateState.CLOSED:
         return Display(Prompt.LANE_CLOSED, reasons=(Reason.LANE_CLOSED,))
     if passage.surroundings.gate is not GateState.READY:
+        if passage.surroundings.pays:
+            return Display(_UNKEPT)
         return Display(Prompt.GATE_FAULT, reasons=(Reason.GATE_FAULT,))
     if nothing_due(passage):
         return Display(Prompt.NO_CHECKOUT)
@@ -120,6 +125,8 @@ def _decided(passage: Passage) -> Display:
             return Display(Prompt.OTHER_WAY, reasons=reasons)
         case Refer(to=Elsewhere.OTHER_WAY, reasons=reasons) if passage.seeking:
             return Display(Prompt.CLAIM_NEEDED, reasons=reasons)
+        case Refer(reasons=reasons) if passage.surroundings.pays and Reason.GATE_FAULT in reasons:
+            return Display(_UNKEPT)
         case Refer(to=to, reasons=reasons):
             prompt = next((_OUT_OF_SERVICE[why] for why in reasons if why in _OUT_OF_SERVICE), _REFERRED[to])
             return Display(prompt, reasons=reasons)

@@ -17,6 +17,7 @@ from edge.decide.standing import ABSENT, StandingView
 from edge.decide.verdict import (
     Age,
     Elsewhere,
+    GateState,
     Grant,
     Membership,
     Payment,
@@ -28,7 +29,16 @@ from edge.decide.verdict import (
     decide,
 )
 from edge.enact.charge import ChargeAnswer, Due, PayConfig, payment_of
-from edge.enact.display import AgreeByChosen, Agreed, Finished, HelpAsked, NotMe, OtherWayAsked, Prompt
+from edge.enact.display import (
+    AgreeByChosen,
+    Agreed,
+    Display,
+    Finished,
+    HelpAsked,
+    NotMe,
+    OtherWayAsked,
+    Prompt,
+)
 from edge.enact.record import circumstances_of
 from edge.passage.display import display
 from edge.passage.effects import Begin, OpenGate, Settle, TakeCharge
@@ -87,6 +97,18 @@ def test_nothing_begins_before_a_till_asks_for_something() -> None:
     assert display(attempt.passage).prompt is Prompt.NO_CHECKOUT
     assert wants_claim(attempt.tell(around()).passage)
     assert display(attempt.passage).checkout.amount_minor == 250
+
+
+def test_a_kiosk_that_takes_money_never_speaks_of_a_gate_when_its_disk_takes_no_record() -> None:
+    unkept = replace(around(due=None), gate=GateState.FAULT)
+    attempt = Attempt(new_passage(PassageId("3" * 32), b"12345678"), PAYS).tell(unkept)
+    assert display(attempt.passage) == Display(Prompt.STAFF)
+    attempt = Attempt(new_passage(PassageId("3" * 32), b"12345678"), PAYS).tell(around())
+    attempt.tell(ClaimSeen(CLAIM), replace(unkept, due=DUE))
+    attempt.tell(ClaimResolved(KnownMember(SUBJECT, TEMPLATE)), StandingSeen(view()), face(), face(), face())
+    assert attempt.passage.verdict.reasons == (Reason.GATE_FAULT,)
+    shown = display(attempt.passage)
+    assert (shown.prompt, shown.reasons) == (Prompt.STAFF, ())
 
 
 def test_a_member_agrees_is_charged_by_central_and_sees_it_only_once_it_is_kept() -> None:
