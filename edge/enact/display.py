@@ -154,9 +154,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class ClaimEntered:
-    """The member typed or scanned a claim into the screen; not yet parsed."""
+    """The member typed or scanned a claim into the screen; not yet parsed, and not in the repr."""
 
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ class Caller(StrEnum):
 
     ANYBODY = "anybody"  # what they may do needs a code of theirs, or is published
     OPERATOR = "operator"  # the bearer token of keys/api.token
+    TILL = "till"  # the bearer token of the kiosk's till.token
     OWN_PAGE = "own page"  # a page that this loopback server gave out: by Host, WebSockets by Origin too
 
 
-ANY, OPS, OWN = Caller.ANYBODY, Caller.OPERATOR, Caller.OWN_PAGE
+ANY, OPS, TILL, OWN = Caller.ANYBODY, Caller.OPERATOR, Caller.TILL, Caller.OWN_PAGE
 
 CENTRAL: dict[tuple[str, str], Caller] = {
     ("GET", "/"): ANY,
@@ -81,7 +82,18 @@ SCREEN: dict[tuple[str, str], Caller] = {
     ("WEBSOCKET", "/preview"): OWN,
     ("WEBSOCKET", "/camera"): OWN,
 }
+TILLS: dict[tuple[str, str], Caller] = {
+    ("GET", "/till"): ANY,
+    ("GET", "/till.js"): ANY,
+    ("GET", "/till.css"): ANY,
+    ("GET", "/openapi.json"): ANY,
+    ("POST", "/checkouts"): TILL,
+    ("GET", "/checkouts/{checkout}"): TILL,
+    ("POST", "/checkouts/{checkout}/cancel"): TILL,
+    ("POST", "/checkouts/{checkout}/refund"): TILL,
+}
 FILLED = {
+    "checkout": "5" * 32,
     "subject": SUBJECT,
     "purpose": "ride",
     "code": CONTEST,
