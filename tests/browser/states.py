@@ -20,6 +20,7 @@ from edge.enact.display import (
 )
 from wire.values import AgreeBy
 
+LANGUAGES = ("ar", "de", "en", "es", "zh")
 CHECKOUT = CheckoutShown("Café on the Quay", 123_450, "EUR", "Table 7")
 CLAIM = "STILE:" + "0123456789ABCDEF" * 2
 RECEIPT = "merchant: Café on the Quay\nfor: Table 7\namount: 1234.50 EUR\nagreed by: smile\npaid: charged"
@@ -46,7 +47,7 @@ def step(number: int, **fields: Any) -> EnrolmentShown:
     """An enrolment that is so far."""
     wanted = 5 if number == 3 else 0
     return EnrolmentShown(
-        number, len(STEPS), samples=2, samples_wanted=wanted, languages=("de", "en"), minimum_age=16, **fields
+        number, len(STEPS), samples=2, samples_wanted=wanted, languages=LANGUAGES, minimum_age=16, **fields
     )
 
 

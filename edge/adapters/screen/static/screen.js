@@ -164,7 +164,7 @@ function age(reported) {
     : seconds < 3600 ? [Math.floor(seconds / 60), "minute"]
     : seconds < 86400 ? [Math.floor(seconds / 3600), "hour"]
     : [Math.floor(seconds / 86400), "day"];
-  const when = new Intl.RelativeTimeFormat(say.language).format(-count, unit);
+  const when = new Intl.RelativeTimeFormat(`${say.language}-u-nu-latn`).format(-count, unit);
   text("age", say.page.age.replace("{when}", when));
 }
 
