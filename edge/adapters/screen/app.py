@@ -42,6 +42,9 @@ _FILES = {
     "/qr.js": ("qr.js", "text/javascript; charset=utf-8"),
     "/preview.js": ("preview.js", "text/javascript; charset=utf-8"),
     "/panel.css": ("panel.css", "text/css; charset=utf-8"),
+    "/cues.js": ("cues.js", "text/javascript; charset=utf-8"),
+    "/reading.js": ("reading.js", "text/javascript; charset=utf-8"),
+    "/comfort.css": ("comfort.css", "text/css; charset=utf-8"),
     "/print.css": ("print.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }

@@ -82,6 +82,12 @@ class PageText(Struct, frozen=True, forbid_unknown_fields=True):
     step: str
     samples: str
     preview: str
+    text_size: str
+    sound_on: str
+    sound_off: str
+    cue_success: str
+    cue_attention: str
+    cue_refusal: str
 
 
 class Messages(Struct, frozen=True, forbid_unknown_fields=True):

@@ -45,6 +45,8 @@ export function createKeypad({ send }) {
       key(letters ? say.digits : say.letters, "switch", () => {
         letters = !letters;
         build();
+        // Whoever goes from key to key goes on from here.
+        pad.querySelector(".switch").focus({ preventScroll: true });
       });
     }
     key(say.delete, "delete", () => {

@@ -1,10 +1,12 @@
 // Shows the kiosk's newest state; what is typed or pressed goes back to the kiosk and is kept nowhere.
 
+import { createCues } from "/cues.js";
 import { createKeypad } from "/keypad.js";
 import { openLink } from "/link.js";
 import { createPanel } from "/panel.js";
 import { openPreview } from "/preview.js";
 import { ENTRIES, EXPLAINED, isEnrolling, offers, PICTURED, TONES, WAITING } from "/prompts.js";
+import { createReading } from "/reading.js";
 
 // A hint stands at least so long, or nobody could read it.
 const HINT_HOLD_MS = 700;
@@ -28,6 +30,8 @@ let languageIdle = 0;
 const link = openLink({ heard, lost });
 const keypad = createKeypad({ send });
 const panel = createPanel({ send, speak, texts });
+const reading = createReading({ button: $("text-size") });
+const cues = createCues({ sign: $("cue"), button: $("sound") });
 const preview = openPreview({
   canvas: $("picture"),
   shown: (live) => document.body.toggleAttribute("data-live", live),
@@ -59,7 +63,7 @@ function found(next) {
   if (back || before === null || next.serial !== before.serial) {
     if (before?.display.prompt !== next.display.prompt) {
       note("");
-      if (WAITING.has(next.display.prompt)) speak(texts.default);
+      if (WAITING.has(next.display.prompt)) welcome();
     }
     render();
   }
@@ -106,6 +110,8 @@ function render() {
   const beside = panel.render(prompt, display, say, line === "open");
   document.body.toggleAttribute("data-panel", beside.filled || prompt in ENTRIES);
   preview.want(line === "open" && PICTURED.has(prompt));
+  reading.render(prompt, say);
+  cues.render(prompt, display, say);
   text("picture-label", say.page.preview);
   $("glyph").setAttribute("href", `#sign-${prompt}`);
   text("title", words.title);
@@ -203,6 +209,13 @@ function speak(language) {
   }
 }
 
+// Whoever comes next finds the kiosk's own language, its usual size of text, and sound.
+function welcome() {
+  speak(texts.default);
+  reading.reset();
+  cues.reset();
+}
+
 function offerLanguages() {
   const known = Object.values(texts.languages);
   if (known.length < 2) return;
@@ -234,7 +247,7 @@ function rereadConsent(language) {
 function awake() {
   clearTimeout(languageIdle);
   languageIdle = setTimeout(() => {
-    speak(texts.default);
+    welcome();
     render();
   }, LANGUAGE_IDLE_MS);
 }
@@ -242,6 +255,7 @@ function awake() {
 for (const button of $("actions").querySelectorAll("button")) {
   button.addEventListener("click", () => send({ touch: button.dataset.touch }));
 }
+$("sound").addEventListener("click", () => cues.toggle(say));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && line === "open") send({ touch: "not_me" });
 });
