@@ -40,6 +40,7 @@ const SLEEP_MS = 1500;
 export function createCues({ sign, button }) {
   let muted = false;
   let audio = null;
+  let allowed = false;
   let sleep = 0;
   let shown = "starting";
   let counted = 0;
@@ -52,8 +53,9 @@ export function createCues({ sign, button }) {
       audio = new AudioContext();
       await Promise.resolve();
     }
+    allowed ||= audio.state === "running" || navigator.userActivation.hasBeenActive;
     if (audio.state !== "running") {
-      if (!navigator.userActivation.hasBeenActive) return;
+      if (!allowed) return;
       await audio.resume();
     }
     const now = audio.currentTime;
