@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 
 import httpx
@@ -139,10 +140,10 @@ async def test_a_body_past_the_bound_is_refused_by_every_route_before_it_is_read
             assert (answer.status_code, is_told(answer)) == (413, True), (method, path)
 
 
-@pytest.mark.parametrize("part", ["%00", "%ff", "a" * 5000, "..", "%0d%0aset-cookie:a=b", "é", "-1", "%25"])
-async def test_no_part_of_a_path_whatever_it_is_breaks_a_route(rig: Rig, part: str) -> None:
+async def test_no_part_of_a_path_whatever_it_is_breaks_a_route(rig: Rig) -> None:
+    parts = ("%00", "%ff", "a" * 5000, "..", "%0d%0aset-cookie:a=b", "é", "-1", "%25")
     async with rig.http() as operator:
-        for method, path in CENTRAL:
+        for (method, path), part in itertools.product(CENTRAL, parts):
             if "{" not in path:
                 continue
             bent = "/".join(part if step.startswith("{") else step for step in path.split("/"))
