@@ -75,7 +75,7 @@ async def test_no_body_whatever_it_is_breaks_a_route_of_the_till(till: Till) -> 
         (
             JSON,
             b'{"amount_minor": 1, "currency": "EUR", "\\ud800": 1}',
-        ),  # half a character, quoted in refusals
+        ),  # half a character
         (JSON, b'{"amount_minor": 1, "currency": "EUR", "reference": "\\ud800"}'),
         (JSON, b'{"amount_minor": 1e400, "currency": "EUR"}'),
         (JSON, b'{"amount_minor": NaN, "currency": "EUR"}'),

@@ -66,8 +66,7 @@ class Counter:
 def problem(status: int, code: str, detail: str) -> JSONResponse:
     """An error: a code for programs, a sentence for people."""
     headers = {"Retry-After": str(RETRY_S)} if status == 503 else None
-    told = detail[:500].encode(errors="replace").decode()  # it may quote half a character of what was sent
-    return JSONResponse({"error": code, "detail": told}, status_code=status, headers=headers)
+    return JSONResponse({"error": code, "detail": detail[:500]}, status_code=status, headers=headers)
 
 
 class _Api(FastAPI):
