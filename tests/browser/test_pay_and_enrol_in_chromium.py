@@ -171,7 +171,9 @@ async def test_a_touch_meant_for_the_screen_before_presses_nothing_of_the_next(k
     await page.clock.install(time=0)
     await page.reload()
     await page.clock.pause_at(60_000)
-    await page.clock.run_for(1_000)  # the jump looked like a silence: the page drops its line, and has another
+    await page.clock.run_for(
+        1_000
+    )  # the jump looked like a silence: the page drops its line, and has another
     await shown(kiosk, STATES[Prompt.AGREE])
     button = page.get_by_role("button", name=EN.page.by_button)
     await expect(button).to_be_disabled()
