@@ -29,7 +29,9 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def start(*options: str, **streams) -> subprocess.Popen:
-    return subprocess.Popen([str(STILE), "demo", *options], stdin=subprocess.DEVNULL, **streams)
+    # Whatever runs these tests in the background may have interrupts ignored, which children inherit.
+    line = ["env", "--default-signal=INT", str(STILE), "demo", *options]
+    return subprocess.Popen(line, stdin=subprocess.DEVNULL, **streams)
 
 
 @dataclass
