@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
@@ -64,19 +65,19 @@ class RecordTables(LedgerTables):
 
     def _commit(self, offers: Sequence[Offer], now_ms: int) -> Sequence[bool]:
         kiosks = [position.kiosk for position, _ in offers]
-        rows = [_rows(position.kiosk, accepted) for position, accepted in offers]
+        read = [_read(position.kiosk, accepted) for position, accepted in offers]
         with self._change(*(f"records/{kiosk}" for kiosk in kiosks)) as connection:
             now = self._positions(connection, kiosks)
             good = [
                 made is not None and now[position.kiosk] == position
-                for (position, _), made in zip(offers, rows, strict=True)
+                for (position, _), made in zip(offers, read, strict=True)
             ]
-            fitting = [row for made, fits in zip(rows, good, strict=True) if fits for row in made or ()]
+            fitting = [made for made, fits in zip(read, good, strict=True) if fits and made is not None]
             if fitting:
-                insert_many(connection, t.RECORDS, fitting)
+                insert_many(connection, t.RECORDS, [row for made in fitting for row in made.rows])
                 heads = [accepted.head for (_, accepted), fits in zip(offers, good, strict=True) if fits]
                 insert_many(connection, t.CHAIN_HEADS, [_head(head, now_ms) for head in heads])
-                self.post_records(connection, _own(fitting))
+                self.post_records(connection, [body for made in fitting for body in made.own])
         return good
 
     def stored_links(self, kiosk: KioskId, up_to: int = SEQUENCE_MAX) -> Iterator[StoredLink]:
@@ -110,9 +111,18 @@ class RecordTables(LedgerTables):
         return [body for body in found if not isinstance(body, Rejected)]
 
 
-def _rows(kiosk: KioskId, accepted: Acceptable) -> list[_Values] | None:
-    """What is inserted for a kiosk's records; None if one of them is none."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A kiosk's records: what is inserted, and the bodies that name the very kiosk that signed them."""
+
+    rows: list[_Values]
+    own: list[RecordBody]
+
+
+def _read(kiosk: KioskId, accepted: Acceptable) -> _Read | None:
+    """A kiosk's records, each decoded once; None if one of them is none."""
     rows: list[_Values] = []
+    own: list[RecordBody] = []
     for record in accepted.records:
         row: _Values = {
             "kiosk": kiosk,
@@ -130,16 +140,10 @@ def _rows(kiosk: KioskId, accepted: Acceptable) -> list[_Values] | None:
             if isinstance(body, Rejected):
                 return None
             row |= {"passage": body.passage, "salt": record.salt, "body": raw}
+            if body.kiosk == kiosk:
+                own.append(body)
         rows.append(row)
-    return rows
-
-
-def _own(rows: Sequence[_Values]) -> list[RecordBody]:
-    """The bodies among rows, without any that names another kiosk than the one that signed it."""
-    bodies = [
-        (row["kiosk"], decode_record(bytes(row["body"]))) for row in rows if isinstance(row["body"], bytes)
-    ]
-    return [body for kiosk, body in bodies if not isinstance(body, Rejected) and body.kiosk == kiosk]
+    return _Read(rows, own)
 
 
 def _head(head: ChainHead, now_ms: int) -> _Values:
