@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
 from central.adapters.database import Database
-from central.enrolment import Newcomer
+from central.enrolment import Consent, Newcomer
 from central.fleet import FeedPlace
+from central.subjects import StoredClaim, Subject
 from wire.ids import SubjectId
+from wire.values import SealedTemplate
 
 
 class EnrolTables(Database):
@@ -22,44 +26,9 @@ class EnrolTables(Database):
         subject, consent = newcomer.subject, newcomer.consent
         try:
             with self._change(feeds=True, subjects=(subject.subject, *newcomer.alike)) as connection:
-                connection.execute(
-                    insert(t.SUBJECTS).values(
-                        subject=subject.subject,
-                        enrolled_at_ms=subject.enrolled_at_ms,
-                        consent_version=consent.text_version,
-                        consent_language=consent.language,
-                        consent_at_ms=consent.at_ms,
-                        agree_by=subject.agree_by.value,
-                        enrolled_by=subject.enrolled_by,
-                    )
-                )
-                if (template := newcomer.template) is not None:
-                    connection.execute(
-                        insert(t.TEMPLATES).values(
-                            subject=subject.subject,
-                            sealed=template.sealed,
-                            key_version=template.key_version,
-                            recipe_digest=template.recipe_digest,
-                            images=template.images,
-                        )
-                    )
-                claim, pin = newcomer.claim, newcomer.pin
-                connection.execute(
-                    insert(t.CLAIMS).values(
-                        digest=claim.digest,
-                        subject=subject.subject,
-                        kind=claim.kind.value,
-                        added_at_ms=claim.added_at_ms,
-                    )
-                )
-                connection.execute(
-                    insert(t.PINS).values(
-                        subject=subject.subject,
-                        verifier=pin.verifier,
-                        tries_used=pin.tries_used,
-                        not_before_ms=pin.not_before_ms,
-                    )
-                )
+                insert_member(connection, subject, newcomer.template, consent)
+                connection.execute(insert(t.CLAIMS).values(claim_values(newcomer.claim)))
+                connection.execute(insert(t.PINS).values(asdict(newcomer.pin)))
                 self._note_alike(connection, subject.subject, newcomer.alike)
         except IntegrityError:
             return False
@@ -109,6 +78,43 @@ class EnrolTables(Database):
         """From which versions on feeds (kind, name) say that somebody is gone; empty before they do."""
         rows = self._all(t.WITHDRAWAL_PLACES, subject=subject)
         return [(row.kind, row.name, FeedPlace(row.epoch, row.version)) for row in rows]
+
+
+def insert_member(
+    connection: Connection, subject: Subject, template: SealedTemplate | None, consent: Consent
+) -> None:
+    """Insert a new subject, and a template if there is one; raises IntegrityError when the id is taken."""
+    connection.execute(
+        insert(t.SUBJECTS).values(
+            subject=subject.subject,
+            enrolled_at_ms=subject.enrolled_at_ms,
+            consent_version=consent.text_version,
+            consent_language=consent.language,
+            consent_at_ms=consent.at_ms,
+            agree_by=subject.agree_by.value,
+            enrolled_by=subject.enrolled_by,
+        )
+    )
+    if template is not None:
+        connection.execute(
+            insert(t.TEMPLATES).values(
+                subject=subject.subject,
+                sealed=template.sealed,
+                key_version=template.key_version,
+                recipe_digest=template.recipe_digest,
+                images=template.images,
+            )
+        )
+
+
+def claim_values(claim: StoredClaim) -> dict[str, Any]:
+    """What is inserted for a new claim."""
+    return {
+        "digest": claim.digest,
+        "subject": claim.subject,
+        "kind": claim.kind.value,
+        "added_at_ms": claim.added_at_ms,
+    }
 
 
 def begin_withdrawal(connection: Connection, subject: SubjectId) -> list[str]:

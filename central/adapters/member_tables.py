@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from central.adapters import tables as t
 from central.adapters.database import Database
-from central.adapters.enrol_tables import begin_withdrawal
+from central.adapters.enrol_tables import begin_withdrawal, claim_values, insert_member
 from central.enrolment import Consent
 from central.subjects import PinState, StoredClaim, Subject
 from wire.claims import ClaimKind
@@ -26,26 +26,7 @@ class MemberTables(Database):
         """Store a new subject whole; False when there is one of that id."""
         try:
             with self._change(feeds=True, subjects=(subject.subject,)) as connection:
-                connection.execute(
-                    insert(t.SUBJECTS).values(
-                        subject=subject.subject,
-                        enrolled_at_ms=subject.enrolled_at_ms,
-                        consent_version=consent.text_version,
-                        consent_language=consent.language,
-                        consent_at_ms=consent.at_ms,
-                        agree_by=subject.agree_by.value,
-                    )
-                )
-                if template is not None:
-                    connection.execute(
-                        insert(t.TEMPLATES).values(
-                            subject=subject.subject,
-                            sealed=template.sealed,
-                            key_version=template.key_version,
-                            recipe_digest=template.recipe_digest,
-                            images=template.images,
-                        )
-                    )
+                insert_member(connection, subject, template, consent)
         except IntegrityError:
             return False
         return True
@@ -103,14 +84,7 @@ class MemberTables(Database):
 
     def add_claim(self, claim: StoredClaim) -> bool:
         """Store a claim; False when its digest is taken."""
-        return self._added(
-            t.CLAIMS,
-            feeds=True,
-            digest=claim.digest,
-            subject=claim.subject,
-            kind=claim.kind.value,
-            added_at_ms=claim.added_at_ms,
-        )
+        return self._added(t.CLAIMS, feeds=True, **claim_values(claim))
 
     def claims_of(self, subject: SubjectId) -> Sequence[StoredClaim]:
         """A subject's claims, revoked ones included."""
