@@ -17,6 +17,7 @@ from edge.adapters.camera import open_camera
 from edge.adapters.commands import StaffOrders
 from edge.adapters.consents import read_consents
 from edge.adapters.fixtures import open_playable
+from edge.adapters.no_gate import NoGate
 from edge.adapters.pairing import load_identity, pair
 from edge.adapters.qr import QrReader
 from edge.adapters.screen.web import WebScreen
@@ -50,7 +51,7 @@ from edge.opening import (
     uplink_config,
 )
 from edge.opening_enrol import OpenEnroller, open_enroller
-from edge.opening_till import NoGate, OpenTill, open_till
+from edge.opening_till import OpenTill, open_till
 from edge.passage.state import Rules
 from edge.ports import Camera
 from firmware_bridge.drivers.opening import open_gate

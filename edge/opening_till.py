@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.adapters.checkouts import Checkouts
-from edge.adapters.no_gate import NoGate
 from edge.adapters.payments import CentralPayments
 from edge.adapters.till.app import Counter
 from edge.adapters.till.server import serve_till, token_of
 from edge.adapters.uplink import Uplink
 from edge.config import KioskConfig
 from edge.errors import ConfigError
-
-__all__ = ["NoGate", "OpenTill", "open_till"]
 
 TOKEN_FILE = "till.token"  # noqa: S105 - a file's name
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from edge.enact.charge import NAME_MAX, Checkout
 from edge.enact.currency import CURRENCIES
 from wire.fields import AMOUNT_MAX_MINOR, TEXT_MAX
-from wire.ids import SLUG_MAX, SLUG_PATTERN, TOKEN_CHARS, TOKEN_PATTERN
+from wire.ids import SLUG_MAX, SLUG_PATTERN, TOKEN_PATTERN
 
 # pydantic's regular expressions are Rust's, in which \z ends the text.
 SLUG_REGEX = SLUG_PATTERN.replace(r"\Z", r"\z")
@@ -26,7 +26,6 @@ def _known(currency: str) -> str:
 
 
 Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX_MINOR, strict=True)]
-CheckoutToken = Annotated[str, Field(pattern=TOKEN_REGEX, max_length=TOKEN_CHARS)]
 
 
 class CheckoutBody(BaseModel):
