@@ -254,7 +254,7 @@ def _require_no_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None
 
 def _require_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
     if config.gate is None:
-        raise ConfigError(at("gate", ""), "", "missing, and a turnstile needs it; docs/GATES.md")
+        raise ConfigError(at("gate", ""), "", "missing, and a turnstile needs it; docs/gates.md")
     if (said := config.gate.complaint()) is not None:
         key, wanted = said
         raise ConfigError(at("gate", key), "", wanted)
@@ -271,14 +271,14 @@ def _require_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
             config.release.fare,
             f'needs a gate that reports passages, which gate.driver = "{config.gate.driver}" as it is wired '
             'cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), or use '
-            'gate.driver = "own"; docs/GATES.md',
+            'gate.driver = "own"; docs/gates.md',
         )
     if config.passback.mode != "off" and not config.gate.reports_passage:
         raise ConfigError(
             at("passback", "mode"),
             config.passback.mode,
             'needs a gate that reports passages, or nobody is known to have gone in: give "off", or another '
-            "gate.driver; docs/GATES.md",
+            "gate.driver; docs/gates.md",
         )
 
 

@@ -212,7 +212,7 @@ GateEvent = (
 
 @dataclass(frozen=True, slots=True)
 class GateCapabilities:
-    """What a driver can guarantee; the kiosk refuses settings the gate cannot keep; docs/GATES.md."""
+    """What a driver can guarantee; the kiosk refuses settings the gate cannot keep; docs/gates.md."""
 
     reports_passage: bool
     """Tells Passed from TimedOut, so that a fare may depend on it."""

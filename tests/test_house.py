@@ -15,7 +15,7 @@ from edge.decide.verdict import Reason
 from wire.topics import TopicKind
 
 ROOT = Path(__file__).parent.parent
-REFERENCE = (ROOT / "docs" / "REFERENCE.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 MODULE_MAX_LINES = 600
 HOUSES = ("wire", "models", "firmware_bridge", "edge", "central", "scripts")
 

@@ -125,7 +125,7 @@ class Elsewhere(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a verdict was reached; each has its sentence in ARCHITECTURE.md and its text on the screen."""
+    """Why a verdict was reached; each has its sentence in docs/reference.md and its text on the screen."""
 
     EMERGENCY = "emergency"
     GATE_FAULT = "gate_fault"

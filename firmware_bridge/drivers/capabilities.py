@@ -1,4 +1,4 @@
-"""What each driver can guarantee; docs/GATES.md has the same table, and a test for every yes."""
+"""What each driver can guarantee; docs/gates.md has the same table, and a test for every yes."""
 
 from __future__ import annotations
 

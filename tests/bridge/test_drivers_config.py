@@ -70,7 +70,7 @@ def test_a_fare_on_passage_is_refused_with_a_gate_that_cannot_report_it(text):
     assert complaint(text + FARE).endswith(
         f"release.fare = 'on_passage': needs a gate that reports passages, which gate.driver = \"{driver}\" "
         'as it is wired cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), '
-        'or use gate.driver = "own"; docs/GATES.md'
+        'or use gate.driver = "own"; docs/gates.md'
     )
 
 

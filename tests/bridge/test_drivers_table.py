@@ -18,8 +18,8 @@ from firmware_bridge.drivers.capabilities import CAPABILITIES, WITH_BEAMS, WITH_
 from firmware_bridge.gate import GateCapabilities
 
 ROOT = Path(__file__).parents[2]
-GATES = (ROOT / "docs" / "GATES.md").read_text()
-REFERENCE = (ROOT / "docs" / "REFERENCE.md").read_text()
+GATES = (ROOT / "docs" / "gates.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 GUARANTEES = [field.name for field in fields(GateCapabilities)]
 WIRINGS = {
     "modbus": (ModbusOptions, firmware_bridge.drivers.modbus.ModbusWiring),
@@ -42,7 +42,7 @@ def told(driver, guarantee):
 
 
 def table():
-    """Guarantee -> driver -> word, as docs/GATES.md has it."""
+    """Guarantee -> driver -> word, as docs/gates.md has it."""
     head = next(line for line in GATES.splitlines() if line.startswith("| | own"))
     drivers = [cell.strip() for cell in head.strip("|").split("|")][1:]
     rows = re.findall(r"^\| `(\w+)`: [^|]+ \| (.+) \|$", GATES, re.MULTILINE)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from scripts import bench, bench_screen
 
-REFERENCE = Path(bench.__file__).parent.parent / "docs/REFERENCE.md"
+REFERENCE = Path(bench.__file__).parent.parent / "docs/reference.md"
 APP = typer.Typer()
 APP.command("bench")(bench.main)
 APP.callback()(lambda: None)

@@ -20,7 +20,7 @@ from scripts.bench_kiosk_child import Recording
 from scripts.bench_laps import Spread, peak_mb
 from scripts.bench_peers import FACE_RECOGNITION, PeerEnvironment, PeerProcess, compare
 
-REFERENCE = Path(bench.__file__).parent.parent / "docs/REFERENCE.md"
+REFERENCE = Path(bench.__file__).parent.parent / "docs/reference.md"
 APP = typer.Typer()
 APP.command("bench")(bench.main)
 APP.callback()(lambda: None)
