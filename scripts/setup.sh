@@ -1,4 +1,4 @@
-# Sourced by scripts/demo and scripts/test: finds Python, makes .venv, installs what is pinned. Not run by itself.
+# Sourced by scripts/demo, scripts/test and others: finds Python, makes .venv, installs what is pinned. Not run by itself.
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 2; }
@@ -9,8 +9,10 @@ may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 install_debian() {
   may_install || return 1
   say "installing Debian package $1: $2"
+  local told
   [ -n "${STILE_APT_UPDATED:-}" ] || { apt-get -qq update >&2 || true; STILE_APT_UPDATED=1; }
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$1" >&2
+  told=$(DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$1" 2>&1 </dev/null) \
+    || { say "$told"; return 1; }
 }
 
 find_python() {

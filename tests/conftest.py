@@ -12,9 +12,14 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from tests.e2e.lane import Lane
 
+pytest_plugins = ["tests.closing"]
+
 # How fast an example is says something about the machine, not about the code: some are busy, some emulated.
-settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any_machine")
+any_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time, so that a change is to blame for what fails; --long looks for new ones.
+settings.register_profile("fixed", any_machine, derandomize=True)
+settings.register_profile("fresh", any_machine, max_examples=1000, print_blob=True)
+settings.load_profile("fixed")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
