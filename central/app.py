@@ -13,11 +13,11 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 
-from central.adapters.broker import EmbeddedBroker
-from central.adapters.broker_access import BrokerAccess
-from central.adapters.broker_files import Listener, write_broker
-from central.adapters.certificates import BrokerAuthority
-from central.adapters.home_assistant import HomeAssistant
+from central.adapters.broker.access import BrokerAccess
+from central.adapters.broker.certificates import BrokerAuthority
+from central.adapters.broker.embedded import EmbeddedBroker
+from central.adapters.broker.files import Listener, write_broker
+from central.adapters.db.store import Store
 from central.adapters.http.api import make_api
 from central.adapters.http.server import HttpServer
 from central.adapters.keyfiles import (
@@ -29,17 +29,17 @@ from central.adapters.keyfiles import (
     load_reviewer,
     load_token,
 )
-from central.adapters.mqtt import MqttLink
+from central.adapters.mqtt.announcer import Telling
+from central.adapters.mqtt.client import MqttLink
+from central.adapters.mqtt.home_assistant import HomeAssistant
+from central.adapters.mqtt.router import LISTENS_TO, Desk, Outgoing, Switchboard
+from central.adapters.mqtt.tls import look_at_files, open_context
 from central.adapters.payments import PROVIDERS
-from central.adapters.store import Store
-from central.adapters.switchboard import LISTENS_TO, Desk, Outgoing, Switchboard
-from central.adapters.telling import Telling
-from central.adapters.tls import look_at_files, open_context
 from central.config import LoadedConfig, days_in, load_config
-from central.fares import Tariff
-from central.posting import Rules
-from central.restriction import Terms, issue
-from central.review import Case, Matter, Outcome, rule
+from central.rules.fares import Tariff
+from central.rules.posting import Rules
+from central.rules.restriction import Terms, issue
+from central.rules.review import Case, Matter, Outcome, rule
 from central.service.commands import Commands
 from central.service.context import Context
 from central.service.enrolling import Enrolling

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from central.errors import ConfigError
-from central.fares import DayOf, FareConfig, ZoneText
-from central.ledger import Day
-from central.retention import RetentionConfig
-from central.scorecard import Scorecard, parse_scorecard
+from central.rules.fares import DayOf, FareConfig, ZoneText
+from central.rules.ledger import Day
+from central.rules.retention import RetentionConfig
+from central.rules.scorecard import Scorecard, parse_scorecard
 from wire import fields as f
 from wire.ids import SLUG_PATTERN, GalleryName, OperatorId, Purpose
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from central.adapters.db.leases import SiteLease
 from central.adapters.keyfiles import load_password
-from central.adapters.leases import SiteLease
 from central.app import open_central
 from central.config import LoadedConfig, load_config
 from central.errors import CentralError, ConfigError, LeaseError

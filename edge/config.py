@@ -22,11 +22,11 @@ from edge.confirm.liveness import ConfirmConfig
 from edge.decide.passback import PassbackConfig
 from edge.decide.standing import StandingConfig
 from edge.enact.charge import PayConfig
+from edge.enact.drop_order import RecordsConfig
 from edge.enact.enrolling import EnrolConfig
 from edge.enact.gate import GateSection as GateSection
-from edge.enact.keeping import RecordsConfig
-from edge.enact.opening import OpeningConfig, TimesError, parse_times
 from edge.enact.release import ReleaseConfig
+from edge.enact.schedule import OpeningConfig, TimesError, parse_times
 from edge.errors import ConfigError
 
 PathText = Annotated[str, Meta(min_length=1, max_length=1024)]

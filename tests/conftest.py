@@ -10,7 +10,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from tests.e2e.lane import Lane
+    from tests.doubles.lane import Lane
 
 pytest_plugins = ["tests.closing"]
 
@@ -25,7 +25,7 @@ settings.load_profile("fixed")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def open_lanes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lane]:
     # Only here: whoever needs no lane need not load networks, broker and screen.
-    from tests.e2e.lane import open_lane
+    from tests.doubles.lane import open_lane
 
     async with open_lane(tmp_path_factory.mktemp("lane")) as lane:
         yield lane

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from central.errors import ConflictError, SecretsError
-from central.fleet import certify
+from central.rules.fleet import certify
 from central.service.context import Identity
 from wire import fields as f
 from wire.ids import OperatorId, ReviewerId

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from central.errors import ProviderError
-from central.ledger import Action, Outcome, ProviderOrder
+from central.rules.ledger import Action, Outcome, ProviderOrder
 from central.service.ledger import PaymentProvider
 
 REMEMBERED_MAX = 100_000  # orders; a sandbox left running forgets the oldest

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from central.errors import RefusedError, UnknownError
-from central.fleet import DAY_MS, Order
+from central.rules.fleet import DAY_MS, Order
 from central.service.context import Context
 from central.service.kiosks import Kiosks
 from wire import fields as f

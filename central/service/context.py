@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from central.enrolment import check_template
+from central.rules.enrolment import check_template
 from central.service.gallery_keys import GalleryKeys
 from wire.ids import GalleryName, OperatorId, SiteId, SubjectId
 from wire.pairing import SiteSecrets

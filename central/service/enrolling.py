@@ -8,12 +8,12 @@ from typing import Protocol
 
 import msgspec
 
-from central.enrolment import Consent, Newcomer, is_timely, may_undo
 from central.errors import ConflictError, RefusedError
-from central.fleet import Kiosk
+from central.rules.enrolment import Consent, Newcomer, is_timely, may_undo
+from central.rules.fleet import Kiosk
+from central.rules.subjects import PinAnswer, StoredClaim, Subject
 from central.service.context import Context
 from central.service.members import Members
-from central.subjects import PinAnswer, StoredClaim, Subject
 from wire.claims import ClaimKind, claim_digest
 from wire.enrolment import EnrolReason, EnrolRequest, EnrolSecrets, WithdrawReason, WithdrawRequest
 from wire.errors import SealBrokenError

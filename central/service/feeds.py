@@ -13,12 +13,22 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, Protocol
 
-from central.enrolment import gallery_entry
-from central.fleet import FeedPlace
-from central.pages import NEVER_MS, Change, Snapshot, Unpack, between, build, change, deltas, renewed_at_ms
+from central.rules.enrolment import gallery_entry
+from central.rules.feed_pages import (
+    NEVER_MS,
+    Change,
+    Snapshot,
+    Unpack,
+    between,
+    build,
+    change,
+    deltas,
+    renewed_at_ms,
+)
+from central.rules.fleet import FeedPlace
+from central.rules.subjects import StoredClaim, Subject
 from central.service.context import Context
 from central.service.standings import BATCH_SUBJECTS, Standings
-from central.subjects import StoredClaim, Subject
 from wire.canonical import canonical
 from wire.fleet import GalleryDelta, Head, StandingDelta
 from wire.ids import GalleryName, Purpose, SubjectId

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from central.resealing import resealed, rotated
+from central.rules.resealing import resealed, rotated
 from wire.canonical import canonical, joined
 from wire.ids import OperatorId, SiteId, SubjectId
 from wire.pairing import GalleryKey, SiteSecrets

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.fleet import CODE_VALID_MS, Kiosk, PairingCode, Sighting, certify, usable
+from central.rules.fleet import CODE_VALID_MS, Kiosk, PairingCode, Sighting, certify, usable
 from central.service.context import Context
 from wire.canonical import canonical
 from wire.ids import KioskId, Purpose, SiteId

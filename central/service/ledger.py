@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from central.books import Books, Wanted
 from central.errors import ConflictError, ProviderError, RefusedError, UnknownError
-from central.fares import DayOf
-from central.ledger import (
+from central.rules.books import Books, Wanted
+from central.rules.fares import DayOf
+from central.rules.ledger import (
     FARES,
     AccountId,
     Charge,
@@ -26,7 +26,7 @@ from central.ledger import (
     debt,
     stored,
 )
-from central.posting import (
+from central.rules.posting import (
     Asked,
     Rules,
     ask,

@@ -8,10 +8,9 @@ from typing import Protocol
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from central.enrolment import Consent, check_consent, gallery_entry
 from central.errors import ConflictError, UnknownError
-from central.service.context import Context
-from central.subjects import (
+from central.rules.enrolment import Consent, check_consent, gallery_entry
+from central.rules.subjects import (
     PinAnswer,
     PinState,
     StoredClaim,
@@ -21,6 +20,7 @@ from central.subjects import (
     check_claim,
     check_pin,
 )
+from central.service.context import Context
 from wire.canonical import joined
 from wire.claims import ClaimKind, claim_digest
 from wire.ids import ClaimDigest, ClaimId, KioskId, Nonce, SubjectId

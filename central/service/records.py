@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-from central.audit import Acceptable, ChainReport, Position, StoredLink, accept, kiosk_key, verify
 from central.errors import UnknownError
-from central.export import Chain, Header, export_lines
-from central.fleet import Kiosk
+from central.rules.audit import Acceptable, ChainReport, Position, StoredLink, accept, kiosk_key, verify
+from central.rules.export import Chain, Header, export_lines
+from central.rules.fleet import Kiosk
 from central.service.context import Context
 from central.service.kiosks import KioskStore
 from wire.ids import KioskId, PassageId

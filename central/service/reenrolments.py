@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from central.enrolment import Consent, check_consent
 from central.errors import ConflictError
-from central.fleet import Kiosk, Sighting
-from central.reenrolment import (
+from central.rules.enrolment import Consent, check_consent
+from central.rules.fleet import Kiosk, Sighting
+from central.rules.reenrolment import (
     Enrolled,
     Plan,
     Progress,

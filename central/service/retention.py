@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from central.retention import Purged, RetentionConfig, SpentEvents, due
-from central.scorecard import Scorecard
+from central.rules.retention import Purged, RetentionConfig, SpentEvents, due
+from central.rules.scorecard import Scorecard
 from central.service.context import Context
 from wire.ids import SubjectId
 

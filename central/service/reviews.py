@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.restriction import CONTEST_DAYS, DAY_MS, Held, Share, Tally, lapsed, share_of
-from central.review import (
+from central.rules.restriction import CONTEST_DAYS, DAY_MS, Held, Share, Tally, lapsed, share_of
+from central.rules.review import (
     MEMBER,
     Case,
     Matter,
@@ -21,7 +21,7 @@ from central.review import (
     ruling_holds,
     settled,
 )
-from central.scorecard import Event, lowest_tier
+from central.rules.scorecard import Event, lowest_tier
 from central.service.context import Context
 from central.service.standings import Standings
 from wire.ids import ContestCode, Purpose, ReasonCode, RestrictionId, ReviewerId, SubjectId

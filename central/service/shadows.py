@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.fleet import Shadow
+from central.rules.fleet import Shadow
 from central.service.context import Context
 from central.service.kiosks import Kiosks
 from wire.canonical import canonical

@@ -10,12 +10,12 @@ from typing import Protocol
 import msgspec
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.restriction import binds, check, lapsed, month_of
-from central.review import Case, Matter, Reviewer
-from central.scorecard import Event, Scorecard, check_event, counts, lowest_tier
+from central.rules.restriction import binds, check, lapsed, month_of
+from central.rules.review import Case, Matter, Reviewer
+from central.rules.scorecard import Event, Scorecard, check_event, counts, lowest_tier
+from central.rules.standing import compute, due, restricted
+from central.rules.subjects import Subject
 from central.service.context import Context
-from central.standing import compute, due, restricted
-from central.subjects import Subject
 from wire.ids import Purpose, RestrictionId, SubjectId
 from wire.signing import key_id_of
 from wire.values import RESTRICTIONS_MAX, Certificate, Restriction, Standing, StandingEntry, Tombstone

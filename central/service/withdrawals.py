@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from central.errors import ConflictError, UnknownError
-from central.fleet import NOTHING_HELD, FeedPlace, Kiosk, Sighting
+from central.rules.fleet import NOTHING_HELD, FeedPlace, Kiosk, Sighting
+from central.rules.subjects import Subject
 from central.service.context import Context
 from central.service.feeds import FeedKind, Feeds
 from central.service.kiosks import Kiosks
-from central.subjects import Subject
 from wire.fleet import Presence
 from wire.ids import KioskId, SubjectId
 

@@ -29,7 +29,8 @@ from edge.confirm.challenge import (
 from wire.values import AgreeBy
 
 # Measured on five of the portraits, 37 to 99 px between the eyes: mouths drawn wider by a warp of the
-# picture, noise, heads rendered turned, mouths pulled open (tests/unit/test_agreement_pictures.py).
+# picture, noise, heads rendered turned, mouths pulled open
+# (tests/unit/edge/confirm/test_agreement_pictures.py).
 MOUTH_LEFT, MOUTH_RIGHT = 61, 291
 """Mesh points of the corners of the mouth, left and right as seen in the image."""
 SMILE = 0.10

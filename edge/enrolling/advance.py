@@ -56,7 +56,7 @@ from edge.enrolling.observations import (
     WithdrawalJudged,
 )
 from edge.enrolling.state import Enrolment, EnrolRules, Step
-from edge.enrolment import FailureToEnrol, enrol_agreeing
+from edge.enrolling.template import FailureToEnrol, enrol_agreeing
 from wire.pins import PinFlaw, pin_flaw
 
 Advanced = tuple[Enrolment, tuple[Effect, ...]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from central.adapters.broker import LOOPBACK, EmbeddedBroker, free_port
+from central.adapters.broker.embedded import LOOPBACK, EmbeddedBroker, free_port
 from scripts.harness.children import LAUNCHER
 from scripts.harness.errors import ChildError, PlanError
 

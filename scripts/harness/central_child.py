@@ -27,10 +27,10 @@ from central.app import (
     open_central,
     utc_ms,
 )
-from central.enrolment import Consent
-from central.restriction import DAY_MS, Terms
-from central.scorecard import Event, EventKind, EventOutcome
-from edge.adapters.templates import Vault
+from central.rules.enrolment import Consent
+from central.rules.restriction import DAY_MS, Terms
+from central.rules.scorecard import Event, EventKind, EventOutcome
+from edge.adapters.storage.vault import Vault
 from edge.compare.gallery import Template
 from scripts.harness.children import serve
 from wire import topics

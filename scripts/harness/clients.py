@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from edge.adapters.pairing import pair
-from edge.adapters.uplink import Uplink, UplinkConfig, World, host_ms, monotonic_ms, open_uplink
+from edge.adapters.central.pairing import pair
+from edge.adapters.central.uplink import Uplink, UplinkConfig, World, host_ms, monotonic_ms, open_uplink
 from edge.compare.claim import QrClaim
 from edge.decide.standing import ABSENT, StandingConfig, StandingView
 from edge.decide.verdict import (

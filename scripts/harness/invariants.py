@@ -13,7 +13,7 @@ from enum import StrEnum
 from scripts.harness.ledger import Begun, Decided, Entry, Kept, Obeyed
 
 LAG_MAX_MS = 5_000
-"""A kiosk's clock may be this far behind central's before it is set (`edge.adapters.clock`)."""
+"""A kiosk's clock may be this far behind central's before it is set (`edge.adapters.central.clock`)."""
 EXAMPLES_MAX = 5
 
 

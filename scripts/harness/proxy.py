@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from central.adapters.broker import LOOPBACK
+from central.adapters.broker.embedded import LOOPBACK
 from scripts.harness import frames
 
 READ_BYTES = 65_536

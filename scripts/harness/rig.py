@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from central.adapters.broker import LOOPBACK
+from central.adapters.broker.embedded import LOOPBACK
 from scripts.harness.brokers import Broker, broker_of
 from scripts.harness.children import Child
 from scripts.harness.plan import Plan

@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from central.adapters.broker import LOOPBACK
-from edge.adapters.uplink import Uplink
+from central.adapters.broker.embedded import LOOPBACK
+from edge.adapters.central.uplink import Uplink
 from edge.decide.standing import StandingConfig
 from edge.decide.verdict import Verdict
 from scripts.harness.clients import Person, SimulatedKiosk, Tally

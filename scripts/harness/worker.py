@@ -16,10 +16,10 @@ from typing import Any
 
 import httpx
 
-from edge.adapters.cache import FeedName
-from edge.adapters.pairing import pair
-from edge.adapters.store import Database
-from edge.adapters.uplink import Uplink
+from edge.adapters.central.pairing import pair
+from edge.adapters.central.uplink import Uplink
+from edge.adapters.storage.cache import FeedName
+from edge.adapters.storage.database import Database
 from edge.decide.standing import StandingConfig
 from scripts.harness.children import say, serve
 from scripts.harness.clients import SOFTWARE, Person, SimulatedKiosk, Tally

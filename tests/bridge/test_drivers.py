@@ -1,11 +1,11 @@
 """One set of scenarios for every driver of the Gate Protocol, each against a device that works."""
 
 import pytest
-from bridge_pair import passage
-from driver_rigs import ENDS, OPEN_MS, rig, until
 
 from firmware_bridge import gate as values
 from firmware_bridge.gate import Accepted, Cause, Direction, Fault, LinkStatus, Mode, Refused, RefusedBecause
+from tests.doubles.bridge_pair import passage
+from tests.doubles.driver_rigs import ENDS, OPEN_MS, rig, until
 
 ALL = ["own", "modbus", "modbus-flash", "osdp", "lcus", "gpio"]
 TELL_PASSAGES = ["own", "modbus", "gpio"]

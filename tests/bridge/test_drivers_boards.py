@@ -1,8 +1,6 @@
 """What only one driver does: its lines, its refusals, and what somebody on its line can and cannot do."""
 
 import pytest
-from bridge_pair import passage
-from driver_rigs import ENDS, GPIO_RELAYS, OPEN_MS, SCBK, GpioRig, rig, until
 
 from firmware_bridge import gate as values
 from firmware_bridge.drivers.gpio import GpioWiring, open_gpio_gate
@@ -12,6 +10,8 @@ from firmware_bridge.drivers.osdp import KEY_SIZE
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Accepted, Cause, Direction, Fault, LinkStatus, Mode, Refused, RefusedBecause
 from firmware_bridge.simulator.boards.gpio import FakeChip
+from tests.doubles.bridge_pair import passage
+from tests.doubles.driver_rigs import ENDS, GPIO_RELAYS, OPEN_MS, SCBK, GpioRig, rig, until
 
 
 def test_four_bytes_switch_a_channel():

@@ -1,16 +1,16 @@
 """Section `gate` of the kiosk's configuration, and the one place that opens what it says."""
 
 import pytest
-from driver_rigs import PATIENCE_S, SCBK
 
-from edge.app import probe_gate
 from edge.config import parse_config
 from edge.errors import ConfigError
-from firmware_bridge.drivers.opening import open_gate
+from edge.modes.lane import probe_gate
+from firmware_bridge.drivers.factory import open_gate
 from firmware_bridge.simulator.boards.cable import Cable
 from firmware_bridge.simulator.boards.lcus import LcusDevice
 from firmware_bridge.simulator.boards.modbus import ModbusDevice
 from firmware_bridge.simulator.boards.osdp import OsdpDevice
+from tests.doubles.driver_rigs import PATIENCE_S, SCBK
 
 KIOSK = '[kiosk]\nstate_dir = "var/kiosk"\n\n'
 OWN = 'port = "/dev/gate"\nkey_file = "gate.key"\n'

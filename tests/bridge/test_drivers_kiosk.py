@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from driver_rigs import OPEN_MS, rig, until
 
 from edge.capture.tracking import TrackingConfig
 from edge.decide.verdict import GateState
 from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
-from edge.kiosk import Devices, Kiosk
-from tests.unit.test_passage import RULES
-from tests.unit.wire_samples import pass_record
+from edge.shell.kiosk import Devices, Kiosk
+from tests.doubles.driver_rigs import OPEN_MS, rig, until
+from tests.doubles.wire_samples import pass_record
+from tests.unit.edge.passage.test_passage import RULES
 from wire.ids import GateId, KioskId, PassageId, Purpose
 from wire.messages import GateOutcome
 

@@ -1,7 +1,6 @@
 """The rules of a lane whose board has no mind of its own, on a clock that stands where the test puts it."""
 
 import pytest
-from bridge_pair import nonce, passage
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -18,6 +17,7 @@ from firmware_bridge.messages import (
     RELEASE_AHEAD_MAX_MS,
     TAILGATE_MS,
 )
+from tests.doubles.bridge_pair import nonce, passage
 
 ENTRY, EXIT = frozenset({Direction.ENTRY}), frozenset({Direction.EXIT})
 NONE = frozenset()

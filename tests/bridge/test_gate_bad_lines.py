@@ -11,7 +11,6 @@ import tty
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
-from bridge_pair import KEYS, nonce, passage
 
 from firmware_bridge import frame
 from firmware_bridge import gate as values
@@ -22,6 +21,7 @@ from firmware_bridge.gate import Direction, GateRelease, LinkStatus, Mode
 from firmware_bridge.messages import Outputs
 from firmware_bridge.port import open_line
 from firmware_bridge.simulator import ServedGate, SimulatedGate
+from tests.doubles.bridge_pair import KEYS, nonce, passage
 
 PATIENCE_S = 15.0
 SEED = 20_251_123

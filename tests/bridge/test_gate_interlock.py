@@ -6,9 +6,8 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
-from bridge_pair import nonce, passage
 
-from edge.adapters.mantrap import interlock
+from edge.adapters.gate.mantrap import interlock
 from edge.enact.interlock import Hold
 from firmware_bridge import gate as values
 from firmware_bridge.auth import derive_keys
@@ -16,6 +15,7 @@ from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.gate import Direction, GateRelease
 from firmware_bridge.messages import Outputs
 from firmware_bridge.simulator import ServedGate, SimulatedGate
+from tests.doubles.bridge_pair import nonce, passage
 
 PATIENCE_S = 15.0
 BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED

@@ -1,7 +1,6 @@
 """The host's link against a simulated gate on a line that fails, on one simulated clock."""
 
 import pytest
-from bridge_pair import KEYS, STEP_MS, Pair, nonce, passage, reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -13,6 +12,7 @@ from firmware_bridge.frame import Frame, FrameReader, Heading, IgnoredBecause
 from firmware_bridge.link import Answered, Down, Link, LocalRefusal, Reported, Standing, Trouble, Up
 from firmware_bridge.messages import Answer, Cause, Mode, Outputs
 from firmware_bridge.simulator import SimulatedGate
+from tests.doubles.bridge_pair import KEYS, STEP_MS, Pair, nonce, passage, reports
 
 
 def up(**options):

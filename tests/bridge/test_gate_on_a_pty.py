@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import serial
-from bridge_pair import KEYS, nonce, passage
 
 from firmware_bridge import gate as values
 from firmware_bridge.auth import derive_keys
@@ -23,6 +22,7 @@ from firmware_bridge.drivers.own import open_own_gate, read_keys
 from firmware_bridge.gate import Direction, GateRelease, LinkStatus, Mode
 from firmware_bridge.port import SerialPort
 from firmware_bridge.simulator import ServedGate, SimulatedGate
+from tests.doubles.bridge_pair import KEYS, nonce, passage
 
 PATIENCE_S = 15.0
 
@@ -287,7 +287,7 @@ def test_plain_pyserial_sees_the_gate_speak_unasked(served):
 
 
 def stile_gate(*arguments, **options):
-    program = [sys.executable, "-c", "from scripts.gate import app; app()", *map(str, arguments)]
+    program = [sys.executable, "-c", "from scripts.cli.gate.app import app; app()", *map(str, arguments)]
     return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 

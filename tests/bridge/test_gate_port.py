@@ -12,7 +12,6 @@ import time
 
 import pytest
 import serial
-from bridge_pair import KEYS
 
 from firmware_bridge import gate as values
 from firmware_bridge import port as port_module
@@ -21,6 +20,7 @@ from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.gate import LinkStatus
 from firmware_bridge.port import advice, open_line, stable_name, stable_names
 from firmware_bridge.simulator import ServedGate, SimulatedGate
+from tests.doubles.bridge_pair import KEYS
 
 PATIENCE_S = 15.0
 
@@ -151,7 +151,7 @@ def test_a_tool_beside_a_running_kiosk_is_told_so_and_changes_nothing(command, t
             "console": ["console", served.path, "--key-file", key, "--for-s", "1", "--json"],
         }[command]
         ran = subprocess.run(
-            [sys.executable, "-c", "from scripts.cli import main; main()", "gate", *map(str, arguments)],
+            [sys.executable, "-c", "from scripts.cli.main import main; main()", "gate", *map(str, arguments)],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert "in use by another program" in ran.stdout + ran.stderr

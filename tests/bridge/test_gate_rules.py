@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from bridge_pair import KEYS, BareHost, nonce, passage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from firmware_bridge.auth import derive_keys
 from firmware_bridge.frame import Heading, IgnoredBecause
 from firmware_bridge.messages import Answer, Cause, Direction, Fault, Mode, Outputs
 from firmware_bridge.simulator import SimulatedGate
+from tests.doubles.bridge_pair import KEYS, BareHost, nonce, passage
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "gate_frames.json").read_text())
 BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED

@@ -10,20 +10,20 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from bridge_pair import KEYS
 
-from edge.adapters.timetable import OPENED_BY, Timetable, zone_of
+from edge.adapters.gate.timetable import OPENED_BY, Timetable, zone_of
 from edge.capture.tracking import TrackingConfig
 from edge.config import parse_config
 from edge.enact.display import Notice
-from edge.enact.opening import OpeningConfig
 from edge.enact.record import KioskIdentity
+from edge.enact.schedule import OpeningConfig
 from edge.errors import ConfigError
-from edge.kiosk import Devices, Kiosk
+from edge.shell.kiosk import Devices, Kiosk
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.messages import Outputs
 from firmware_bridge.simulator import ServedGate, SimulatedGate
-from tests.unit.test_passage import RULES
+from tests.doubles.bridge_pair import KEYS
+from tests.unit.edge.passage.test_passage import RULES
 from wire.ids import GateId, KioskId, Purpose
 from wire.messages import GateOutcome, IdentifiedBy
 

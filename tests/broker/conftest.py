@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.central_rig import Clock, Rig, new_config, running
+from tests.doubles.central_rig import Clock, Rig, new_config, running
 
 LOOK_S = 0.1
 

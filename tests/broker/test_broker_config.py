@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
-from central.adapters.broker_access import acl
-from central.adapters.broker_files import Listener, Written, write_broker
-from central.adapters.certificates import BrokerAuthority
+from central.adapters.broker.access import acl
+from central.adapters.broker.certificates import BrokerAuthority
+from central.adapters.broker.files import Listener, Written, write_broker
 from central.app import init_central, load_config, utc_ms
 from central.errors import ConfigError, RefusedError, SecretsError
-from central.fleet import Kiosk, certify
-from edge.adapters.tls import certificate_request, make_key
-from scripts.central import app
-from scripts.sums import load, measured
+from central.rules.fleet import Kiosk, certify
+from edge.adapters.central.tls import certificate_request, make_key
+from scripts.cli.central.app import app
+from scripts.lab.deployment_sums import load, measured
 from wire.ids import GalleryName, KioskId, OperatorId, Purpose, SiteId
 from wire.signing import Signer
 from wire.values import Role

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from tests.broker.contract_lane import Lane, open_lane
-from tests.e2e.kiosk_rig import WAIT_S, enrol, eventually
+from tests.doubles.contract_lane import Lane, open_lane
+from tests.doubles.kiosk_rig import WAIT_S, enrol, eventually
 from wire import topics
 from wire.codec import Decoded, decode
 from wire.ids import BootId

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from central.adapters.broker import EmbeddedBroker, free_port
-from tests.broker.central_rig import RIDE, Clock, Rig, fix_ports, running, until
+from central.adapters.broker.embedded import EmbeddedBroker, free_port
+from tests.doubles.central_rig import RIDE, Clock, Rig, fix_ports, running, until
 from wire.fleet import RollCall
 from wire.requests import HeadRequest
 

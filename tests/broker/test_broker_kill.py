@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from central.app import utc_ms
-from edge.adapters.uplink import Uplink
-from tests.broker.brokers import NatsCluster
-from tests.broker.central_rig import Clock, new_config, running
-from tests.e2e.kiosk_rig import Kiosk, eventually, paired
-from tests.unit.wire_samples import pass_record
+from edge.adapters.central.uplink import Uplink
+from tests.doubles.brokers import NatsCluster
+from tests.doubles.central_rig import Clock, new_config, running
+from tests.doubles.kiosk_rig import Kiosk, eventually, paired
+from tests.doubles.wire_samples import pass_record
 from wire.ids import PassageId, RecordId
 from wire.messages import HeadReply, HeadRequest
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from central.adapters.broker import LOOPBACK
-from central.adapters.certificates import BrokerAuthority, Pair
+from central.adapters.broker.certificates import BrokerAuthority, Pair
+from central.adapters.broker.embedded import LOOPBACK
 from central.app import utc_ms
+from edge.adapters.central.renewal import LEFT, Renewal, due
+from edge.adapters.central.tls import files_in, look_at_files, open_context, probe
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
-from edge.adapters.renewal import LEFT, Renewal, due
-from edge.adapters.tls import files_in, look_at_files, open_context, probe
-from tests.broker.brokers import TLS_HOST, Mosquitto
-from tests.broker.contract_lane import Lane, open_lane
-from tests.e2e.kiosk_rig import enrol, eventually
+from tests.doubles.brokers import TLS_HOST, Mosquitto
+from tests.doubles.contract_lane import Lane, open_lane
+from tests.doubles.kiosk_rig import enrol, eventually
 from wire import topics
 from wire.ids import KioskId, Purpose
 from wire.tls import BrokerContext, TlsFiles

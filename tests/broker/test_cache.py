@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
-from central.restriction import DAY_MS, Terms
-from central.scorecard import Event, EventKind, EventOutcome
+from central.rules.restriction import DAY_MS, Terms
+from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.service.feeds import LEASE_MS
-from tests.broker.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, until
+from tests.doubles.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, until
 from wire.canonical import canonical
 from wire.fleet import Head, KioskState, Presence
 from wire.ids import BootId, GalleryName, ReasonCode, ReviewerId, SubjectId

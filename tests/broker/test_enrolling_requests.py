@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.broker.central_rig import LOAN, RECIPE, KioskEnd, Rig, until
+from tests.doubles.central_rig import LOAN, RECIPE, KioskEnd, Rig, until
 from wire.canonical import canonical
 from wire.enrolment import (
     EnrolReply,

@@ -7,7 +7,7 @@ import random
 import msgspec
 import pytest
 
-from tests.broker.central_rig import RIDE, KioskEnd, Rig, until
+from tests.doubles.central_rig import RIDE, KioskEnd, Rig, until
 from wire import topics
 from wire.canonical import canonical
 from wire.codec import encode

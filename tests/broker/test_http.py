@@ -14,9 +14,9 @@ import pytest
 
 from central.adapters.keyfiles import load_reviewer
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
-from central.restriction import CONTEST_DAYS, DAY_MS, Terms
-from central.review import Outcome, rule
-from tests.broker.central_rig import RECIPE, RIDE, Rig
+from central.rules.restriction import CONTEST_DAYS, DAY_MS, Terms
+from central.rules.review import Outcome, rule
+from tests.doubles.central_rig import RECIPE, RIDE, Rig
 from wire.ids import ReasonCode, ReviewerId, SubjectId
 from wire.sealing import seal, template_binding
 from wire.signing import Signer

@@ -21,7 +21,7 @@ from central.adapters.http import connections
 from central.adapters.http.answers import problem
 from central.adapters.http.guard import Guard, Rules, answers_to
 from central.adapters.http.server import HttpServer
-from tests.broker.central_rig import Rig
+from tests.doubles.central_rig import Rig
 
 TOKEN = "t" * 32
 

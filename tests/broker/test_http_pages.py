@@ -11,23 +11,30 @@ from pathlib import Path
 import httpx
 import pytest
 
-from central.adapters.http.pages import counter as counters
-from central.adapters.http.pages.attempts import EACH_MAX, SPAN_MS, Attempts, network_of
-from central.adapters.http.pages.forms import FormError, claim_of, contest_of, note_of, pin_of, read_form
-from central.adapters.http.pages.render import amount
-from central.adapters.http.pages.texts import MESSAGES, chosen, read_messages
-from central.adapters.http.pages.tickets import KEPT_MAX, LIFE_MS, Step, Tickets
+from central.adapters.http.member_pages import counter as counters
+from central.adapters.http.member_pages.attempts import EACH_MAX, SPAN_MS, Attempts, network_of
+from central.adapters.http.member_pages.forms import (
+    FormError,
+    claim_of,
+    contest_of,
+    note_of,
+    pin_of,
+    read_form,
+)
+from central.adapters.http.member_pages.render import amount
+from central.adapters.http.member_pages.texts import MESSAGES, chosen, read_messages
+from central.adapters.http.member_pages.tickets import KEPT_MAX, LIFE_MS, Step, Tickets
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
 from central.errors import UnknownError
-from central.posting import Asked
-from central.restriction import DAY_MS, Terms
+from central.rules.posting import Asked
+from central.rules.restriction import DAY_MS, Terms
+from central.rules.subjects import FIRST_WAIT_MS, PIN_TRIES
 from central.service import visits
-from central.subjects import FIRST_WAIT_MS, PIN_TRIES
 from edge.compare.claim import qr_text
 from edge.decide.verdict import Reason
-from tests.broker.central_rig import RIDE, Rig, new_config, running
 from tests.broker.test_enrolling_requests import says
-from tests.unit.wire_samples import SUBJECT
+from tests.doubles.central_rig import RIDE, Rig, new_config, running
+from tests.doubles.wire_samples import SUBJECT
 from wire.claims import ClaimKind
 from wire.fleet import Presence
 from wire.ids import ClaimId, KioskId, ReasonCode, RecordId, ReviewerId, SubjectId

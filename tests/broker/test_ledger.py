@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts.central import app
-from tests.broker.central_rig import Rig
-from tests.unit.test_ledger_rules import asked, key, told
+from scripts.cli.central.app import app
+from tests.doubles.central_rig import Rig
+from tests.unit.central.rules.test_ledger import asked, key, told
 from wire import chain
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.messages import ChargeReply, ChargeRequest, RefundReply, RefundRequest

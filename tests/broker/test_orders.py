@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from central.adapters.broker_access import acl
+from central.adapters.broker.access import acl
 from central.config import HomeAssistantConfig, load_config
 from central.errors import RefusedError, UnknownError
-from central.fleet import Order
+from central.rules.fleet import Order
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
-from tests.broker.central_rig import Clock, KioskEnd, Rig, running, until
+from tests.doubles.central_rig import Clock, KioskEnd, Rig, running, until
 from wire.ids import BootId, KioskId, PassageId, SiteId
 from wire.messages import (
     CacheAge,

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from central.errors import ConflictError
-from central.fleet import CODE_VALID_MS
-from tests.broker.central_rig import LOAN, RIDE, Rig, pair, until
+from central.rules.fleet import CODE_VALID_MS
+from tests.doubles.central_rig import LOAN, RIDE, Rig, pair, until
 from wire.ids import KioskId
 from wire.pairing import format_code
 from wire.requests import GalleryKeyRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.broker.central_rig import Clock, KioskEnd, Rig, running
+from tests.doubles.central_rig import Clock, KioskEnd, Rig, running
 from wire.ids import SubjectId
 from wire.requests import HeadRequest, PinOutcome, PinReply, PinRequest, Refusal
 from wire.topics import TopicKind

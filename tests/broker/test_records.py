@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from central.adapters.broker import EmbeddedBroker, free_port
+from central.adapters.broker.embedded import EmbeddedBroker, free_port
 from central.app import load_config, open_desk, utc_ms
-from tests.broker.central_rig import Clock, KioskEnd, Rig, fix_ports, new_config, pair, running
+from tests.doubles.central_rig import Clock, KioskEnd, Rig, fix_ports, new_config, pair, running
 from wire import chain
 from wire.ids import KioskId, PassageId
 from wire.records import DroppedRecord, RecordFault
@@ -146,7 +146,7 @@ class CentralProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        code = "from scripts.central import app; app()"
+        code = "from scripts.cli.central.app import app; app()"
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",

@@ -6,8 +6,8 @@ import base64
 
 import msgspec
 
-from tests.broker.central_rig import RECIPE, Rig, until
 from tests.broker.test_cache import state
+from tests.doubles.central_rig import RECIPE, Rig, until
 from wire.ids import SubjectId
 from wire.messages import Presence
 from wire.sealing import seal, template_binding

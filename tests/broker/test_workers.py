@@ -19,20 +19,20 @@ import pytest
 from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
-from central.adapters.broker import free_port
-from central.adapters.engines import database_url, lock
-from central.adapters.leases import SILENT_S, SiteLease
+from central.adapters.broker.embedded import free_port
+from central.adapters.db.engines import database_url, lock
+from central.adapters.db.leases import SILENT_S, SiteLease
 from central.app import init_central, load_config, open_desk
 from central.errors import ConfigError, LeaseError
 from central.worker import PATIENCE_MAX_S, check_sites, patience_s, try_every_s
-from edge.adapters.pairing import pair
-from edge.adapters.uplink import Uplink
-from scripts.cli import build
-from tests.broker.brokers import mosquitto_program
-from tests.broker.central_rig import RIDE
-from tests.broker.postgres import USER, Postgres, find_programs, running_postgres
-from tests.e2e.kiosk_rig import Kiosk
-from tests.unit.wire_samples import pass_record
+from edge.adapters.central.pairing import pair
+from edge.adapters.central.uplink import Uplink
+from scripts.cli.main import build
+from tests.doubles.brokers import mosquitto_program
+from tests.doubles.central_rig import RIDE
+from tests.doubles.kiosk_rig import Kiosk
+from tests.doubles.postgres import USER, Postgres, find_programs, running_postgres
+from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId, PassageId, RecordId
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ class WorkerProcess:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        program = "from scripts.cli import main; main()"
+        program = "from scripts.cli.main import main; main()"
         words = [sys.executable, "-c", program, "central", "work", *map(str, self.configs), "--json"]
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(words, stderr=sink, cwd=ROOT)

@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from edge.adapters.screen import WebScreen
-from tests.browser.kiosk import PORTRAIT, Kiosk
+from tests.doubles.browser_kiosk import PORTRAIT, Kiosk
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (

@@ -24,9 +24,9 @@ from edge.enact.display import (
     Prompt,
     Touch,
 )
-from tests.browser.axe import WCAG_AA, violations
-from tests.browser.kiosk import LANDSCAPE, PORTRAIT, Kiosk
-from tests.browser.states import STATES, step
+from tests.doubles.axe import WCAG_AA, violations
+from tests.doubles.browser_kiosk import LANDSCAPE, PORTRAIT, Kiosk
+from tests.doubles.screen_states import STATES, step
 from wire.values import AgreeBy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -9,9 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from scripts import bench, bench_screen
+from scripts.bench import command as bench
+from scripts.bench import screen as bench_screen
 
-REFERENCE = Path(bench.__file__).parent.parent / "docs/reference.md"
+REFERENCE = Path(bench.__file__).parents[2] / "docs/reference.md"
 APP = typer.Typer()
 APP.command("bench")(bench.main)
 APP.callback()(lambda: None)

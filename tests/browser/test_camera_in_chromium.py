@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from edge.adapters.qr import QrReader
+from edge.adapters.camera.qr import QrReader
 from edge.capture.sample import Frame, Image
 from edge.compare.claim import QrClaim, qr_text
-from edge.kiosk import PassReport
-from scripts.cast import Cast
-from scripts.clip import APPROACH_S, SHOW_S, STAND_S, STEP_UP_S, ClipFormat, Scene, Studio
-from scripts.gate_stand import Runs
-from scripts.live import open_live
+from edge.shell.kiosk import PassReport
+from scripts.cli.gate.stand import Runs
+from scripts.people.cast import Cast
+from scripts.people.clip import APPROACH_S, SHOW_S, STAND_S, STEP_UP_S, ClipFormat, Scene, Studio
+from scripts.stage.live import open_live
 from tests.browser.conftest import QUIET
 from wire.messages import GateOutcome
 

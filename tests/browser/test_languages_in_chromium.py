@@ -9,8 +9,8 @@ from playwright.async_api import expect
 
 from edge.adapters.screen.texts import MESSAGES, read_texts
 from edge.enact.display import Notice, Prompt
-from tests.browser.kiosk import LANDSCAPE, PORTRAIT, Kiosk
-from tests.browser.states import LANGUAGES, STATES
+from tests.doubles.browser_kiosk import LANDSCAPE, PORTRAIT, Kiosk
+from tests.doubles.screen_states import LANGUAGES, STATES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from central.adapters.http.pages.texts import Messages, read_messages
+from central.adapters.http.member_pages.texts import Messages, read_messages
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
-from central.restriction import DAY_MS, Terms
+from central.rules.restriction import DAY_MS, Terms
 from edge.compare.claim import qr_text
-from tests.broker.central_rig import RIDE, Clock, Rig, new_config, running
-from tests.browser.axe import violations
+from tests.doubles.axe import violations
+from tests.doubles.central_rig import RIDE, Clock, Rig, new_config, running
 from wire.ids import ReasonCode, ReviewerId
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.async_api import expect
 
-from edge.adapters.qr import QrReader
+from edge.adapters.camera.qr import QrReader
 from edge.adapters.screen.texts import MESSAGES, read_messages
 from edge.capture.sample import Box, Frame
 from edge.compare.claim import parse_qr
@@ -31,8 +31,8 @@ from edge.enact.display import (
     WithdrawAsked,
     WithdrawConfirmed,
 )
-from tests.browser.kiosk import Kiosk
-from tests.browser.states import CLAIM, STATES
+from tests.doubles.browser_kiosk import Kiosk
+from tests.doubles.screen_states import CLAIM, STATES
 from wire.values import AgreeBy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

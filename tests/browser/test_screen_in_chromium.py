@@ -22,8 +22,8 @@ from edge.enact.display import (
     Prompt,
     Touch,
 )
-from tests.browser.kiosk import LANDSCAPE, PORTRAIT, SHOTS, Kiosk
-from tests.browser.states import STATES, always_offered
+from tests.doubles.browser_kiosk import LANDSCAPE, PORTRAIT, SHOTS, Kiosk
+from tests.doubles.screen_states import STATES, always_offered
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

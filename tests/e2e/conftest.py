@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.central_rig import Rig
 from tests.broker.conftest import clock, config, rig, soon_told
-from tests.e2e.kiosk_rig import Kiosk, paired
+from tests.doubles.central_rig import Rig
+from tests.doubles.kiosk_rig import Kiosk, paired
 
 __all__ = ["clock", "config", "kiosk", "rig", "soon_told"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scripts.bench_lane import Turn, measure_lane, summed_up
-from scripts.stage import Staging
-from tests.e2e.lane import CONFIRM, PATIENT, RELEASE
+from scripts.bench.lane import Turn, measure_lane, summed_up
+from scripts.stage.stage import Staging
+from tests.doubles.lane import CONFIRM, PATIENT, RELEASE
 
 PEOPLE, PIN_PEOPLE = 2, 1
 

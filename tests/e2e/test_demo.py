@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.gate_served import can_serve_firmware
-from scripts.gate_stand import Runs
+from firmware_bridge.conformance.served import can_serve_firmware
+from scripts.cli.gate.stand import Runs
 
 STILE = Path(sys.executable).with_name("stile")
 RUN_S = 250

@@ -18,9 +18,9 @@ from edge.confirm.challenge import Gesture
 from edge.confirm.liveness import CHALLENGE_TRIES
 from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.passage.state import Phase
-from scripts.attacks import DIRECTIONS
-from scripts.rendered_head import RenderedHead
-from tests.e2e.lane import CONFIRM, FACES, Lane, eventually, open_lane, staged
+from scripts.evaluate.attacks.rendered_head import RenderedHead
+from scripts.evaluate.attacks.suite import DIRECTIONS
+from tests.doubles.lane import CONFIRM, FACES, Lane, eventually, open_lane, staged
 from wire.messages import GateOutcome, PassRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from central.service.withdrawals import Reach
-from edge.adapters import enrolling as adapter
+from edge.adapters.central import enrolments as adapter
 from edge.compare.claim import QrClaim, qr_text
 from edge.compare.member import WithdrawnMember
 from edge.enact.display import (
@@ -27,8 +27,8 @@ from edge.enact.display import (
     WithdrawConfirmed,
 )
 from edge.enrolling.state import Step
-from tests.e2e.enrol_desk import DESK, PIN, Desk, enrolled_as, open_desk_at, read_code
-from tests.e2e.lane import Lane, eventually, open_lane
+from tests.doubles.enrol_desk import DESK, PIN, Desk, enrolled_as, open_desk_at, read_code
+from tests.doubles.lane import Lane, eventually, open_lane
 from wire.enrolment import EnrolReply
 from wire.ids import ClaimId
 from wire.requests import PinOutcome

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edge.adapters.sim import ClipDevice
+from edge.adapters.camera.clip import ClipDevice
 from edge.enact.display import OtherWayAsked, Prompt
 from edge.passage.state import Phase
-from tests.e2e.kiosk_rig import Watcher
-from tests.e2e.lane import FACES, Lane, eventually
+from tests.doubles.kiosk_rig import Watcher
+from tests.doubles.lane import FACES, Lane, eventually
 from wire.messages import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,7 +7,7 @@ import pytest
 from edge.decide.verdict import GateState
 from edge.enact.display import Prompt
 from edge.passage.state import Phase
-from tests.e2e.lane import FACES, Lane, eventually
+from tests.doubles.lane import FACES, Lane, eventually
 from tests.e2e.test_kiosk_link_degraded import fill_disk, free_disk
 from wire.messages import GateOutcome
 

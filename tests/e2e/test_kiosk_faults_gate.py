@@ -9,8 +9,8 @@ from edge.enact.display import Prompt
 from edge.passage.state import Phase
 from firmware_bridge.gate import LinkStatus
 from firmware_bridge.simulator.device import SimulatedGate
-from tests.e2e.kiosk_rig import Watcher
-from tests.e2e.lane import FACES, Lane, eventually
+from tests.doubles.kiosk_rig import Watcher
+from tests.doubles.lane import FACES, Lane, eventually
 from wire.messages import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -16,9 +16,9 @@ import pytest
 from edge.compare.claim import qr_text
 from firmware_bridge.messages import Event, Interrupted, Passed, TimedOut
 from firmware_bridge.simulator.device import SimulatedGate
-from scripts.stage import Stage, open_stage
-from tests.e2e.kiosk_child import finish, pass_until_killed
-from tests.e2e.lane import FACES, RELEASE, SEED, records_of, staged
+from scripts.stage.stage import Stage, open_stage
+from tests.doubles.kiosk_child import finish, pass_until_killed
+from tests.doubles.lane import FACES, RELEASE, SEED, records_of, staged
 from wire.messages import GateOutcome
 
 READY_S = 90.0
@@ -122,7 +122,7 @@ async def kill_and_count(stage: Stage, kills: int, seed: int) -> None:
     dice, book = random.Random(seed), GateBook()
     stage.gate.do(book.watch)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.e2e.kiosk_child"])
+    context.set_forkserver_preload(["tests.doubles.kiosk_child"])
     for _ in range(kills):
         await one_life(stage, context, dice)
     await last_life(stage, context)
@@ -161,7 +161,7 @@ async def test_forty_kills_around_a_release_lose_and_double_nothing(stage: Stage
 @pytest.mark.long
 async def test_a_release_whose_gate_forgot_it_while_the_kiosk_was_dead_is_recorded_as_unknown(stage: Stage):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.e2e.kiosk_child"])
+    context.set_forkserver_preload(["tests.doubles.kiosk_child"])
     ear, mouth = context.Pipe(duplex=False)
     people = {qr_text(stage.enrolled["birch"].claim): FACES["birch"]}
     kiosk = context.Process(target=pass_until_killed, args=(stage.config, SEED, people, mouth))

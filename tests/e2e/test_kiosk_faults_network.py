@@ -10,7 +10,7 @@ from central.app import utc_ms
 from edge.decide.standing import StandingConfig
 from edge.enact.display import Prompt
 from firmware_bridge.gate import LinkStatus
-from tests.e2e.lane import Lane, eventually
+from tests.doubles.lane import Lane, eventually
 from wire.messages import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

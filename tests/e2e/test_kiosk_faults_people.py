@@ -7,17 +7,17 @@ import asyncio
 import pytest
 
 from central.app import add_reviewer, issue_restriction, load_config
-from central.restriction import DAY_MS, Terms
+from central.rules.restriction import DAY_MS, Terms
 from edge.capture.detection import ZoneConfig
 from edge.capture.sample import Frame
 from edge.compare.claim import qr_text
 from edge.decide.verdict import RestrictionState
 from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.passage.advance import RECLAIM_MS
-from scripts.cast import MEMBERS
-from scripts.stage import OPERATOR, PURPOSE, enrol_member
-from tests.broker.central_rig import WAIT_S
-from tests.e2e.lane import FACES, STRANGER, Lane, eventually
+from scripts.people.cast import MEMBERS
+from scripts.stage.stage import OPERATOR, PURPOSE, enrol_member
+from tests.doubles.central_rig import WAIT_S
+from tests.doubles.lane import FACES, STRANGER, Lane, eventually
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId
 from wire.messages import GateOutcome
 

@@ -7,12 +7,12 @@ import asyncio
 import msgspec
 
 from central.service.feeds import FeedKind
-from edge.adapters.cache import FeedName
-from edge.adapters.uplink import Uplink
+from edge.adapters.central.uplink import Uplink
+from edge.adapters.storage.cache import FeedName
 from edge.decide.verdict import Age
-from tests.broker.central_rig import RIDE, WAIT_S, Rig
-from tests.e2e.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled, forge
-from tests.unit.wire_samples import standing
+from tests.doubles.central_rig import RIDE, WAIT_S, Rig
+from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled, forge
+from tests.doubles.wire_samples import standing
 from wire import topics
 from wire.canonical import canonical
 from wire.messages import GalleryDelta, Head, StandingDelta, Tombstone

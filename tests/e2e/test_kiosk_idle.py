@@ -8,7 +8,7 @@ import pytest
 
 from edge.capture.idle import AWAKE_MS, LOOK_EVERY_MS
 from edge.capture.sample import Frame
-from tests.e2e.lane import FACES, Lane, eventually
+from tests.doubles.lane import FACES, Lane, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
-from central.enrolment import Consent
-from central.restriction import Terms
+from central.rules.enrolment import Consent
+from central.rules.restriction import Terms
 from central.service.feeds import FeedKind
-from edge.adapters.cache import FeedName
-from edge.adapters.templates import Vault
-from edge.adapters.uplink import Uplink
+from edge.adapters.central.uplink import Uplink
+from edge.adapters.storage.cache import FeedName
+from edge.adapters.storage.vault import Vault
 from edge.compare.claim import QrClaim
 from edge.compare.gallery import Template
 from edge.decide.standing import StandingConfig
 from edge.decide.verdict import Age, Membership, RestrictionState
 from edge.ports import KnownMember, PinOutcome, UnknownMember, WithdrawnMember
-from tests.broker.central_rig import RIDE, Rig
-from tests.e2e.kiosk_rig import Host, Kiosk, Watcher, enrol, eventually, face, filled, forge
-from tests.unit.wire_samples import pass_record
+from tests.doubles.central_rig import RIDE, Rig
+from tests.doubles.kiosk_rig import Host, Kiosk, Watcher, enrol, eventually, face, filled, forge
+from tests.doubles.wire_samples import pass_record
 from wire import topics
 from wire.canonical import canonical
 from wire.ids import ClaimId, GateId, KioskId, Nonce, ReasonCode, ReviewerId

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from central.audit import ChainReport
-from edge.adapters.outbox import Outbox
+from central.rules.audit import ChainReport
+from edge.adapters.storage.outbox import Outbox
 from edge.decide.verdict import Age
 from edge.errors import StoreError
 from edge.ports import KnownMember
-from tests.broker.central_rig import Rig
-from tests.e2e.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled
-from tests.unit.wire_samples import pass_record
+from tests.doubles.central_rig import Rig
+from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled
+from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId
 from wire.messages import Presence
 from wire.topics import TopicKind

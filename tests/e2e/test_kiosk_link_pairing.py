@@ -11,15 +11,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.adapters.pairing import Identity, keep_secrets, load_identity, pair
-from edge.adapters.templates import Vault
-from edge.adapters.uplink import Uplink, UplinkConfig, open_uplink
+from edge.adapters.central.pairing import Identity, keep_secrets, load_identity, pair
+from edge.adapters.central.uplink import Uplink, UplinkConfig, open_uplink
+from edge.adapters.storage.vault import Vault
 from edge.compare.claim import Claim
 from edge.compare.gallery import Template
 from edge.errors import PairingError, StoreError
 from edge.ports import KnownMember
-from tests.broker.central_rig import RIDE, WAIT_S, Clock, Rig, new_config, running
-from tests.e2e.kiosk_rig import enrol, eventually, face, filled, paired
+from tests.doubles.central_rig import RIDE, WAIT_S, Clock, Rig, new_config, running
+from tests.doubles.kiosk_rig import enrol, eventually, face, filled, paired
 from wire.ids import KioskId, SubjectId
 from wire.messages import GalleryRow
 from wire.pairing import GalleryKey

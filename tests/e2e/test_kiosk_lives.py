@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from edge.adapters.central.pairing import load_identity
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
-from edge.adapters.pairing import load_identity
-from tests.broker.central_rig import WAIT_S, Rig
-from tests.e2e.kiosk_rig import Kiosk, Watcher, eventually, filled, forge
+from tests.doubles.central_rig import WAIT_S, Rig
+from tests.doubles.kiosk_rig import Kiosk, Watcher, eventually, filled, forge
 from wire import topics
 from wire.codec import Decoded, decode
 from wire.ids import BootId, KioskId
@@ -95,7 +95,7 @@ async def test_a_will_of_its_own_that_comes_after_the_birth_is_corrected_within_
     rig: Rig, kiosk: Kiosk, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        "edge.adapters.reporter.STATE_CONFIRM_S", 5.0
+        "edge.adapters.central.reporter.STATE_CONFIRM_S", 5.0
     )  # a busy machine is slow to send the will
     watcher = Watcher()
     async with watcher.watching(rig), kiosk.running() as uplink:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from edge.adapters.commands import CLOSED_FILE, StaffOrders
+from edge.adapters.central.commands import CLOSED_FILE, StaffOrders
 from edge.decide.verdict import decide
 from edge.enact.display import OtherWayAsked, PinEntered, Prompt
 from edge.enact.record import circumstances_of
@@ -20,11 +20,11 @@ from edge.passage.observations import StaffReleases
 from firmware_bridge.gate import LinkStatus
 from firmware_bridge.messages import Direction
 from firmware_bridge.simulator.device import SimulatedGate
-from scripts.central import app
-from tests.broker.central_rig import Rig
-from tests.e2e.kiosk_rig import Kiosk, Watcher, filled
-from tests.e2e.kiosk_rig import eventually as soon
-from tests.e2e.lane import Lane, eventually
+from scripts.cli.central.app import app
+from tests.doubles.central_rig import Rig
+from tests.doubles.kiosk_rig import Kiosk, Watcher, filled
+from tests.doubles.kiosk_rig import eventually as soon
+from tests.doubles.lane import Lane, eventually
 from wire.ids import GateId, Nonce, PassageId
 from wire.messages import Command, CommandAction, GateOutcome, OrderOutcome, PassRecord
 
@@ -34,7 +34,7 @@ KIOSK = "turnstile-1"
 @pytest.fixture(autouse=True)
 def soon_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kiosk looks more often than in the field whether its state has changed."""
-    monkeypatch.setattr("edge.adapters.reporter.STATE_LOOK_S", 0.05)
+    monkeypatch.setattr("edge.adapters.central.reporter.STATE_LOOK_S", 0.05)
 
 
 async def stile(lane: Lane, *words: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.decide.passback import PassbackConfig
-from tests.e2e.lane import CONFIRM, Lane, open_lane, staged
+from tests.doubles.lane import CONFIRM, Lane, open_lane, staged
 from wire.messages import GateOutcome
 
 

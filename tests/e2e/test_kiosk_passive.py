@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge.config import PackSection
-from tests.e2e.lane import FACES, Lane, open_lane, staged
-from tests.unit import pack_standins as standins
+from tests.doubles import pack_standins as standins
+from tests.doubles.lane import FACES, Lane, open_lane, staged
 from wire.messages import GateOutcome
 
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from central.app import Central, init_central, load_config, open_central
-from edge.app import ClipDevice, Extras, OpenKiosk, clip_camera, open_kiosk, pair
 from edge.compare.claim import qr_text
 from edge.config import BrokerSection, KioskConfig, KioskSection, PayConfig, ScreenSection, TillSection
 from edge.enact.display import Agreed, ClaimEntered, Display, OtherWayAsked, PinEntered, Prompt
-from edge.kiosk import PassReport
-from scripts.cast import MEMBERS, Cast
-from scripts.clip import ClipFormat, Studio
-from scripts.stage import OPERATOR, PURPOSE, SITE, AttendedScreen, Enrolled, enrol_member
-from tests.e2e.lane import eventually
+from edge.modes.lane import ClipDevice, Extras, OpenKiosk, clip_camera, open_kiosk, pair
+from edge.shell.kiosk import PassReport
+from scripts.people.cast import MEMBERS, Cast
+from scripts.people.clip import ClipFormat, Studio
+from scripts.stage.stage import OPERATOR, PURPOSE, SITE, AttendedScreen, Enrolled, enrol_member
+from tests.doubles.lane import eventually
 from wire.ids import KioskId, Purpose
 from wire.messages import AgreeBy, ChargeOutcome, PassRecord
 

@@ -13,21 +13,21 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from central.adapters.broker import free_port
+from central.adapters.broker.embedded import free_port
 from central.app import Central, Dice, init_central, load_config, open_central, utc_ms
-from central.enrolment import Consent
-from central.ledger import Charge, State
-from central.scorecard import Event, EventKind, EventOutcome
-from edge.adapters.uplink import World
-from edge.app import Extras, open_kiosk, pair
+from central.rules.enrolment import Consent
+from central.rules.ledger import Charge, State
+from central.rules.scorecard import Event, EventKind, EventOutcome
+from edge.adapters.central.uplink import World
 from edge.compare.claim import qr_text
 from edge.config import BrokerSection, KioskConfig, KioskSection, PayConfig, ScreenSection, TillSection
-from scripts.stage import OPERATOR, PURPOSE, SITE
-from tests.broker.central_rig import CHEAP_HASHER
-from tests.e2e.kiosk_rig import Eager
-from tests.e2e.lane import eventually
-from tests.e2e.pay_child import Point, Purchase, empty_room, pay_until_killed
-from tests.e2e.till import Till
+from edge.modes.lane import Extras, open_kiosk, pair
+from scripts.stage.stage import OPERATOR, PURPOSE, SITE
+from tests.doubles.central_rig import CHEAP_HASHER
+from tests.doubles.kiosk_rig import Eager
+from tests.doubles.lane import eventually
+from tests.doubles.pay_child import Point, Purchase, empty_room, pay_until_killed
+from tests.doubles.till import Till
 from wire.codec import Decoded, decode, decode_record
 from wire.ids import KioskId, Purpose, SubjectId
 from wire.messages import ChargeOutcome, ChargeReply, PassRecord
@@ -140,7 +140,7 @@ async def office(only_office: Office) -> AsyncIterator[Office]:
 async def pay_and_die(office: Office, config: KioskConfig, purchase: Purchase, point: Point) -> str:
     """One life, which ends at the point; the checkout it was paying."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.e2e.pay_child"])
+    context.set_forkserver_preload(["tests.doubles.pay_child"])
     ear, mouth = context.Pipe(duplex=False)
     kiosk = context.Process(target=pay_until_killed, args=(config, purchase, point, mouth))
     kiosk.start()

@@ -12,9 +12,9 @@ from edge.capture.sample import Box, Frame
 from edge.compare.claim import qr_text
 from edge.enact.display import AgreeByChosen, Agreed, Prompt
 from edge.passage.state import Phase
-from scripts.cast import MEMBERS, Cast
-from scripts.clip import ClipFormat, Studio
-from tests.e2e.lane import FACES, PATIENT, Floor, eventually
+from scripts.people.cast import MEMBERS, Cast
+from scripts.people.clip import ClipFormat, Studio
+from tests.doubles.lane import FACES, PATIENT, Floor, eventually
 from tests.e2e.test_kiosk_pays import TEA, open_counter
 from wire.values import AgreeBy
 

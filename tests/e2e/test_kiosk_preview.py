@@ -6,7 +6,7 @@ import pytest
 
 from edge.capture.sample import Box, Frame
 from edge.passage.state import Phase
-from tests.e2e.lane import FACES, STRANGER, Lane, eventually
+from tests.doubles.lane import FACES, STRANGER, Lane, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,17 +9,17 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from edge.app import open_kiosk
 from edge.capture.detection import ZoneConfig
 from edge.capture.sample import Frame
 from edge.compare.bound import SearchConfig
 from edge.enact.display import OtherWayAsked, Prompt
 from edge.errors import ConfigError
+from edge.modes.lane import open_kiosk
 from edge.passage.state import Phase
-from scripts.cast import MEMBERS
-from scripts.stage import Enrolled, enrol_member
-from tests.broker.central_rig import WAIT_S
-from tests.e2e.lane import CONFIRM, FACES, STRANGER, Lane, eventually, open_lane, staged
+from scripts.people.cast import MEMBERS
+from scripts.stage.stage import Enrolled, enrol_member
+from tests.doubles.central_rig import WAIT_S
+from tests.doubles.lane import CONFIRM, FACES, STRANGER, Lane, eventually, open_lane, staged
 from tests.e2e.test_kiosk_challenge import ASKING, actor
 from wire.messages import GateOutcome
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.adapters.shadow import AT_START, DESIRED_FILE, LIVE, SETTABLE, Shadow, read_desired, wished
-from edge.adapters.uplink import Uplink
+from edge.adapters.central.shadow import AT_START, DESIRED_FILE, LIVE, SETTABLE, Shadow, read_desired, wished
+from edge.adapters.central.uplink import Uplink
 from edge.config import GateSection, KioskConfig, KioskSection, ScreenSection
-from tests.broker.central_rig import Rig
-from tests.e2e.kiosk_rig import Kiosk, eventually, filled, forge
+from tests.doubles.central_rig import Rig
+from tests.doubles.kiosk_rig import Kiosk, eventually, filled, forge
 from wire import topics
 from wire.fields import SETTING_MAX
 from wire.fleet import SETTINGS_MAX

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.adapters.pairing import pair
-from tests.broker.central_rig import RIDE, Clock, Rig, new_config, running
-from tests.e2e.outbox_child import drain, write_until_killed
+from edge.adapters.central.pairing import pair
+from tests.doubles.central_rig import RIDE, Clock, Rig, new_config, running
+from tests.doubles.outbox_child import drain, write_until_killed
 from wire.codec import decode_record
 from wire.ids import KioskId
 
@@ -98,7 +98,7 @@ async def kill_and_count(tmp_path: Path, kills: int, seed: int) -> None:
     print(f"seed {seed}, {kills} kills; repeat with STILE_KILL_SEED={seed}")
     dice = random.Random(seed)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.e2e.outbox_child"])
+    context.set_forkserver_preload(["tests.doubles.outbox_child"])
     witness = Witness()
     folder = tmp_path / "kiosk"
     clock = Clock()

@@ -22,12 +22,12 @@ from models.export.sources import DLIB_DESCRIPTOR, PARITY_TOOLCHAIN, read_source
 from models.preprocessing import to_input  # noqa: E402
 from models.registry import MANIFEST_FILE, open_pack  # noqa: E402
 from models.verify import relative_difference  # noqa: E402
-from scripts.models import app  # noqa: E402
-from scripts.pack_networks import SessionNetwork  # noqa: E402
+from scripts.cli.models import app  # noqa: E402
+from scripts.packs.networks import SessionNetwork  # noqa: E402
+from scripts.people.cast import PORTRAITS  # noqa: E402
 
 pytestmark = pytest.mark.export
 
-PORTRAITS = Path(__file__).parents[2] / "scripts" / "portraits"
 
 HALF_TOLERANCE = 1e-3
 """float16 storage against the original, relative to the largest output; measured 4.2e-4 at most."""

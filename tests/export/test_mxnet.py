@@ -17,7 +17,7 @@ pytest.importorskip("onnx", reason="needs the export environment")
 from models.errors import GraphError
 from models.export.mxnet_onnx import convert_mxnet
 from models.export.mxnet_params import read_mxnet_params
-from scripts.pack_networks import SessionNetwork, probe_tensors
+from scripts.packs.networks import SessionNetwork, probe_tensors
 
 pytestmark = pytest.mark.export
 

@@ -17,13 +17,13 @@ pytest.importorskip("onnx", reason="needs the export environment")
 from models.preprocessing import to_input
 from models.registry import open_pack
 from models.verify import INT8_MIN_COSINE, cosines
-from scripts.models import app
-from scripts.pack_networks import SessionNetwork
+from scripts.cli.models import app
+from scripts.packs.networks import SessionNetwork
+from scripts.people.cast import PORTRAITS
 
 pytestmark = pytest.mark.export
 
 RUNNER = CliRunner()
-PORTRAITS = Path(__file__).parents[2] / "scripts" / "portraits"
 
 
 @pytest.fixture(scope="module")

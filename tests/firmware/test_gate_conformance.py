@@ -5,15 +5,21 @@ import re
 import subprocess
 import sys
 
-from gate_firmware import avr_build, host_build, simavr_runner
-
 from firmware_bridge import messages
+from firmware_bridge.conformance.scenarios import PROTOCOL, Scenario, read_scenarios
+from firmware_bridge.conformance.served import ServedFirmware
+from firmware_bridge.conformance.steps import keys_numbered
 from firmware_bridge.frame import IgnoredBecause
 from firmware_bridge.messages import LIFE_SAFETY_MS
-from scripts.gate_conform import host_bench, run_on_line, run_suite, simavr_bench, simulator_bench, summary
-from scripts.gate_scenarios import PROTOCOL, Scenario, read_scenarios
-from scripts.gate_served import ServedFirmware
-from scripts.gate_steps import keys_numbered
+from scripts.cli.gate.conform import (
+    host_bench,
+    run_on_line,
+    run_suite,
+    simavr_bench,
+    simulator_bench,
+    summary,
+)
+from tests.doubles.gate_firmware import avr_build, host_build, simavr_runner
 
 SCENARIOS = read_scenarios()
 # What only a host, or time over days, could show.
@@ -106,7 +112,7 @@ def test_a_scenario_that_does_not_hold_is_told_with_its_step(tmp_path):
 
 def stile(*words):
     return subprocess.run(
-        [sys.executable, "-c", "from scripts.cli import main; main()", "gate", *words],
+        [sys.executable, "-c", "from scripts.cli.main import main; main()", "gate", *words],
         capture_output=True, text=True, timeout=100,
     )  # fmt: skip
 

@@ -4,13 +4,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from frame_faults import FAULTS, FaultyHost
-from gate_firmware import KEYS, host_build
 
-from scripts.gate_build import build_host
-from scripts.gate_header import FIRMWARE
-from scripts.gate_served import provision
-from scripts.gate_targets import SteppedTarget
+from firmware_bridge.conformance.build import build_host
+from firmware_bridge.conformance.header import FIRMWARE
+from firmware_bridge.conformance.served import provision
+from firmware_bridge.conformance.targets import SteppedTarget
+from tests.doubles.frame_faults import FAULTS, FaultyHost
+from tests.doubles.gate_firmware import KEYS, host_build
 
 MUTANTS = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
 

@@ -11,20 +11,26 @@ from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
-from gate_firmware import KEYS, avr_build, host_build, simavr_runner
 
 from firmware_bridge import gate as values
 from firmware_bridge import messages
 from firmware_bridge.auth import derive_keys
+from firmware_bridge.conformance.build import (
+    SIMAVR_BOARD,
+    BuildError,
+    avr_size,
+    host_compiler,
+    portable_sources,
+)
+from firmware_bridge.conformance.header import FIRMWARE, HEADER, header_text
+from firmware_bridge.conformance.rig import Rig
+from firmware_bridge.conformance.scenarios import Scenario, run_scenario
+from firmware_bridge.conformance.served import ServedFirmware
+from firmware_bridge.conformance.targets import SteppedTarget
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.gate import Direction, GateRelease, Mode
 from firmware_bridge.messages import Inputs, Nonce, Outputs, PassageId
-from scripts.gate_build import SIMAVR_BOARD, BuildError, avr_size, host_compiler, portable_sources
-from scripts.gate_header import FIRMWARE, HEADER, header_text
-from scripts.gate_rig import Rig
-from scripts.gate_scenarios import Scenario, run_scenario
-from scripts.gate_served import ServedFirmware
-from scripts.gate_targets import SteppedTarget
+from tests.doubles.gate_firmware import KEYS, avr_build, host_build, simavr_runner
 
 PATIENCE_S = 15.0
 BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED
@@ -238,7 +244,7 @@ NEW_KEY = bytes(range(64, 96))
 
 def provisioned(served, key_file):
     return subprocess.run(
-        [sys.executable, "-c", "from scripts.cli import main; main()", "gate", "provision", served.path,
+        [sys.executable, "-c", "from scripts.cli.main import main; main()", "gate", "provision", served.path,
          "--key-file", key_file, "--gate-id", "gate-1"], capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 

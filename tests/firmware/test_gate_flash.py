@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 import pytest
-from gate_firmware import avr_build
+
+from tests.doubles.gate_firmware import avr_build
 
 KEEPS = """#!/bin/sh
 printf '%s\\n' "$@" > {folder}/told
@@ -26,7 +27,7 @@ exit {code}
 
 
 def stile_gate_flash(*options, path):
-    program = [sys.executable, "-c", "from scripts.cli import main; main()", "gate", "flash", *options]
+    program = [sys.executable, "-c", "from scripts.cli.main import main; main()", "gate", "flash", *options]
     return subprocess.run(
         program, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PATH": path}
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from fuzz_peer import TOLD
-from gate_firmware import host_build
 
-from scripts.gate_build import SANITIZERS, host_compiler, portable_sources
-from scripts.gate_header import FIRMWARE
+from firmware_bridge.conformance.build import SANITIZERS, host_compiler, portable_sources
+from firmware_bridge.conformance.header import FIRMWARE
+from tests.doubles.fuzz_peer import TOLD
+from tests.doubles.gate_firmware import host_build
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parent / "vectors" / "gate_frames.json").read_text())

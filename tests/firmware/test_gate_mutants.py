@@ -6,12 +6,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from gate_firmware import FOLDER, host_build
 
-from scripts.gate_build import HOST_BOARD, host_compiler, portable_sources
-from scripts.gate_conform import host_bench
-from scripts.gate_header import FIRMWARE
-from scripts.gate_scenarios import read_scenarios
+from firmware_bridge.conformance.build import HOST_BOARD, host_compiler, portable_sources
+from firmware_bridge.conformance.header import FIRMWARE
+from firmware_bridge.conformance.scenarios import read_scenarios
+from scripts.cli.gate.conform import host_bench
+from tests.doubles.gate_firmware import FOLDER, host_build
 
 MUTANTS = tomllib.loads((Path(__file__).parent / "mutants.toml").read_text())["mutant"]
 SCENARIOS = {scenario.name: scenario for scenario in read_scenarios()}

@@ -10,18 +10,24 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from gate_firmware import KEYS, host_build
 
 from firmware_bridge.messages import Inputs
-from scripts.gate_inject import Controls, InjectionError, inject, obey
-from scripts.gate_stand import Runs, open_stand
+from scripts.cli.gate.inject import Controls, InjectionError, inject, obey
+from scripts.cli.gate.stand import Runs, open_stand
+from tests.doubles.gate_firmware import KEYS, host_build
 
 PATIENCE_S = 30.0
 BOTH_KINDS = [Runs.FIRMWARE, Runs.SIMULATOR]
 
 
 def stile_gate(*arguments, **options):
-    program = [sys.executable, "-c", "from scripts.cli import main; main()", "gate", *map(str, arguments)]
+    program = [
+        sys.executable,
+        "-c",
+        "from scripts.cli.main import main; main()",
+        "gate",
+        *map(str, arguments),
+    ]
     return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from tests.unit.wire_samples import pass_record
+from tests.doubles.wire_samples import pass_record
 from wire import chain, codec
 from wire.canonical import canonical
 from wire.ids import KioskId

@@ -27,7 +27,7 @@ class Ran:
 
 def run_harness(*options: str, saboteur: str | None = None) -> Ran:
     """Run `stile harness run --json` with these options."""
-    program = [sys.executable, "-c", "from scripts.cli import main; main()"]
+    program = [sys.executable, "-c", "from scripts.cli.main import main; main()"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if saboteur is not None:
         environment["STILE_HARNESS_SABOTEUR"] = saboteur

@@ -7,7 +7,7 @@ from pathlib import Path
 from central.app import init_central, load_config, open_desk
 from central.service.kiosks import BrokerAddress
 from central.service.records import Records
-from tests.unit.wire_samples import pass_record
+from tests.doubles.wire_samples import pass_record
 from wire import chain
 from wire.ids import KioskId, Purpose
 from wire.pairing import make_request, parse_code

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from scripts.harness.invariants import Invariant
-from tests.broker.brokers import mosquitto_program
+from tests.doubles.brokers import mosquitto_program
+from tests.doubles.saboteurs import BREAKS
 from tests.harness.conftest import Ran, run_harness
-from tests.harness.saboteurs import BREAKS
 
 WORKERS = 4
 WAIT_S = 60.0
@@ -50,7 +50,7 @@ def sabotaged() -> Ran:
         "--grace",
         "2",
     ]
-    return run_harness(*options, "--faults", "partition", saboteur="tests.harness.saboteurs:two_each")
+    return run_harness(*options, "--faults", "partition", saboteur="tests.doubles.saboteurs:two_each")
 
 
 @pytest.mark.long  # whether each has an occasion in one short run is chance; the judge's own tests are exact
@@ -126,7 +126,7 @@ def _processes(folder: Path) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL])
 def test_no_process_outlives_a_run_that_is_interrupted_or_killed(tmp_path: Path, number: signal.Signals):
-    program = [sys.executable, "-c", "from scripts.cli import main; main()", "harness", "run"]
+    program = [sys.executable, "-c", "from scripts.cli.main import main; main()", "harness", "run"]
     options = [
         "--kiosks",
         "2",
@@ -166,7 +166,7 @@ def test_no_process_outlives_a_run_that_is_interrupted_or_killed(tmp_path: Path,
 def test_an_option_that_cannot_be_used_is_said_in_one_line(options: tuple[str, ...], said: str):
     from typer.testing import CliRunner
 
-    from scripts.cli import build
+    from scripts.cli.main import build
 
     ended = CliRunner().invoke(build(["harness"]), ["harness", "run", *options])
     assert ended.exit_code == 2

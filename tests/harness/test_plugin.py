@@ -54,6 +54,8 @@ def run_outside(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
         "no:cacheprovider",
         "-p",
         "no:asyncio",
+        "-p",
+        "scripts.harness.plugin",
         "test_mine.py",
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}

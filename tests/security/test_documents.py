@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from central.adapters.http.api import make_api
 from central.adapters.http.document import described
-from tests.broker.central_rig import Rig
-from tests.security.route_table import CENTRAL
+from tests.doubles.central_rig import Rig
+from tests.doubles.route_table import CENTRAL
 
 schemathesis = pytest.importorskip("schemathesis")
 from schemathesis import GenerationMode  # noqa: E402 - only where it is installed

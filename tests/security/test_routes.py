@@ -15,8 +15,8 @@ from central.adapters.http.api import make_api
 from central.adapters.http.guard import BODY_MAX_BYTES
 from central.app import load_config
 from edge.adapters.screen import WebScreen
-from tests.broker.central_rig import Rig
-from tests.security.route_table import CENTRAL, SCREEN, Caller, routes_of, targets
+from tests.doubles.central_rig import Rig
+from tests.doubles.route_table import CENTRAL, SCREEN, Caller, routes_of, targets
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"

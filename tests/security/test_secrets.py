@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from central.app import load_config
-from tests.broker.central_rig import Clock, new_config, running
 from tests.broker.test_http import body
-from tests.security.route_table import CENTRAL, SUBJECT, targets
+from tests.doubles.central_rig import Clock, new_config, running
+from tests.doubles.route_table import CENTRAL, SUBJECT, targets
 
 PIN, WRONG_PIN, CARD = "48151623", "42108642", "MARKED0CARD0NUMBER"
 WRONG_TOKEN = "marked-wrong-token-0123456789"

@@ -14,15 +14,15 @@ from central.adapters.http import bodies as b
 from central.adapters.http.answers import RawBody, as_json, changes, problem
 from central.adapters.http.document import REFUSALS, TOKEN, document, reads
 from central.adapters.http.guard import Guard, Rules
+from central.adapters.http.member_pages.routes import make_pages
 from central.adapters.http.money import money
 from central.adapters.http.orders import orders
-from central.adapters.http.pages.routes import make_pages
 from central.adapters.http.reviews import needs_token, public, reviews
-from central.adapters.switchboard import Desk, Switchboard
+from central.adapters.mqtt.router import Desk, Switchboard
 from central.config import HttpConfig
-from central.enrolment import Consent
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.scorecard import Event
+from central.rules.enrolment import Consent
+from central.rules.scorecard import Event
 from central.service.kiosks import BrokerAddress
 from central.service.withdrawals import Reach
 from wire.claims import ClaimKind

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from central.scorecard import EVENT_PATTERN, INCIDENT_PATTERN, EventKind, EventOutcome
+from central.rules.scorecard import EVENT_PATTERN, INCIDENT_PATTERN, EventKind, EventOutcome
 from central.service.commands import LIFE_DEFAULT_S, LIFE_MAX_S
 from wire import ids
 from wire.claims import ClaimKind

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.security import HTTPBearer
 
 from central.adapters.http.answers import as_json
-from central.review import Ruling
+from central.rules.review import Ruling
 from wire.pairing import PairRequest
 from wire.values import Restriction
 

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import changes, problem
-from central.adapters.switchboard import Desk
-from central.ledger import Day
+from central.adapters.mqtt.router import Desk
+from central.rules.ledger import Day
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.ids import RecordId, SubjectId
 from wire.requests import RefundReason

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import changes
-from central.adapters.switchboard import Desk
-from central.fleet import Order, Shadow
+from central.adapters.mqtt.router import Desk
+from central.rules.fleet import Order, Shadow
 from wire.ids import KioskId, Nonce
 
 KioskPath = Annotated[KioskId, Path(pattern=b.SLUG_REGEX, max_length=32)]

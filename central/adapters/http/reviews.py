@@ -11,10 +11,10 @@ from fastapi.responses import PlainTextResponse
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import RawBody, as_json, changes, problem
 from central.adapters.http.document import reads
-from central.adapters.switchboard import Desk
+from central.adapters.mqtt.router import Desk
 from central.errors import UnknownError
-from central.review import Case, Ruling
-from central.scorecard import Scorecard, sentences
+from central.rules.review import Case, Ruling
+from central.rules.scorecard import Scorecard, sentences
 from central.service.reviews import History
 from wire.ids import ContestCode, Purpose
 

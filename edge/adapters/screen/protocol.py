@@ -39,7 +39,7 @@ TOUCH_MAX_BYTES = 512
 CLAIM_MAX_CHARS = 64
 """A claim QR holds 38 characters; a card number 32, with dashes or spaces between."""
 PIN_MIN_DIGITS = 4
-"""Central takes no shorter one (`central.subjects`)."""
+"""Central takes no shorter one (`central.rules.subjects`)."""
 
 
 class Refusal(StrEnum):

@@ -19,9 +19,9 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
-from edge.adapters.checkouts import Checkouts
-from edge.adapters.payments import CentralPayments
+from edge.adapters.central.payments import CentralPayments
 from edge.adapters.screen.guard import Guard
+from edge.adapters.storage.checkouts import Checkouts
 from edge.adapters.till import bodies as b
 from edge.enact.charge import Due, PayConfig, expired
 from edge.errors import CheckoutError, StoreError

@@ -13,8 +13,8 @@ from pathlib import Path
 import uvicorn
 
 from edge.adapters.connections import HEAD_MAX_BYTES, BoundedConnection
-from edge.adapters.keyfile import read_secret, write_secret
 from edge.adapters.screen.guard import authorities
+from edge.adapters.storage.keyfile import read_secret, write_secret
 from edge.adapters.till.app import Counter, till_app
 from edge.errors import ConfigError, StoreError
 

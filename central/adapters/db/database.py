@@ -1,0 +1,141 @@
+"""The database under central's tables, SQLite or PostgreSQL: migrated, and changed in whole transactions.
+
+`revision` rises with each change to what feeds are made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from central.adapters.db import tables as t
+from central.adapters.db.engines import POSTGRES, database_url, lock, open_engine, writer_of
+from central.errors import StorageError
+from wire.ids import SubjectId
+
+_REVISION = "feeds"
+CHANGES_FLOOR = "feed changes floor"  # up to this revision, who changed is not kept any more
+_WHOLE = "stile"  # what a change locks that names nothing smaller
+ANYBODY = ""  # in the place of a changed subject: every row of every feed may be another
+_MIGRATING = threading.Lock()  # Alembic keeps what it migrates in its module, whichever thread asks
+Value = TypeVar("Value")
+
+
+def decoded(body: bytes, kind: type[Value]) -> Value:
+    """A stored value; the tables hold only what was encoded from one."""
+    return msgspec.msgpack.decode(body, type=kind)
+
+
+class Database:
+    """A SQLite file or a PostgreSQL URL: opened, migrated, and changed in whole transactions."""
+
+    def __init__(self, where: Path | str, password: str | None = None) -> None:
+        url = database_url(where)
+        self._engine = open_engine(url, password)
+        self._writer = writer_of(self._engine)
+        # SQLite's writers look again and again whether it is their turn, and some never are within BUSY_MS.
+        # Threads of one process take turns here, and only other processes have to be waited for like that.
+        one_writer = url.get_backend_name() != POSTGRES
+        self._turn: contextlib.AbstractContextManager[object] = (
+            threading.Lock() if one_writer else contextlib.nullcontext()
+        )
+        try:
+            self._migrate()
+        except DBAPIError as error:
+            self._engine.dispose()
+            place = str(where) if isinstance(where, Path) else url.render_as_string()
+            raise StorageError(place, str(error.orig)) from None
+
+    def _migrate(self) -> None:
+        with self._writer.connect() as connection:
+            lock(connection, _WHOLE)  # two workers may start at once
+            settings = Config()
+            settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            settings.attributes["connection"] = connection
+            with _MIGRATING:
+                command.upgrade(settings, "head")
+            connection.commit()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _change(
+        self, *whats: str, feeds: bool = False, subjects: Sequence[str] = (ANYBODY,)
+    ) -> Iterator[Connection]:
+        """One transaction; with `feeds` it raises the revision and notes whose rows may be others now."""
+        with self._turn, self._writer.begin() as connection:
+            lock(connection, *(whats or (_WHOLE,)))
+            yield connection
+            if feeds:
+                bumped = connection.execute(
+                    update(t.REVISIONS)
+                    .where(t.REVISIONS.c.name == _REVISION)
+                    .values(revision=t.REVISIONS.c.revision + 1)
+                )
+                if bumped.rowcount == 0:
+                    connection.execute(insert(t.REVISIONS).values(name=_REVISION, revision=1))
+                now = select(t.REVISIONS.c.revision).where(t.REVISIONS.c.name == _REVISION)
+                revision = connection.execute(now).scalar_one()
+                for subject in subjects:
+                    self._replaced(connection, t.FEED_CHANGES, subject=subject, revision=revision)
+
+    def _added(self, table: Table, *, feeds: bool = False, **values: object) -> bool:
+        try:
+            with self._change(feeds=feeds, subjects=(str(values.get("subject", ANYBODY)),)) as connection:
+                connection.execute(insert(table).values(**values))
+        except IntegrityError:
+            return False
+        return True
+
+    def _replaced(self, connection: Connection, table: Table, **values: object) -> None:
+        key = [column == values[column.name] for column in table.primary_key]
+        if connection.execute(update(table).where(*key).values(**values)).rowcount == 0:
+            connection.execute(insert(table).values(**values))
+
+    def _saved(self, table: Table, **values: object) -> None:
+        with self._change() as connection:
+            self._replaced(connection, table, **values)
+
+    def _forget_withdrawn(self, connection: Connection, table: Table) -> None:
+        """Undo what was written, meanwhile, of somebody who withdrew."""
+        gone = select(t.SUBJECTS.c.subject).where(t.SUBJECTS.c.withdrawn_at_ms.is_not(None))
+        connection.execute(delete(table).where(table.c.subject.in_(gone)))
+
+    def _one(self, table: Table, **key: object) -> Row[Any] | None:
+        found = self._all(table, None, **key)
+        return found[0] if found else None
+
+    def _all(self, table: Table, order: str | None = None, **key: object) -> Sequence[Row[Any]]:
+        query = select(table).where(*(table.c[name] == value for name, value in key.items()))
+        if order is not None:
+            query = query.order_by(table.c[order])
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def _changed_since(self, connection: Connection, revision: int) -> set[SubjectId] | None:
+        """Who changed after a revision; None when it may be anybody."""
+        changes, revisions = t.FEED_CHANGES.c, t.REVISIONS.c
+        query = select(changes.subject).where(changes.revision > revision)
+        found = set(connection.execute(query).scalars().all())
+        # Looked at after the changes: what was forgotten meanwhile is then known to be.
+        query = select(revisions.revision).where(revisions.name == CHANGES_FLOOR)
+        floor = connection.execute(query).scalar_one_or_none()
+        forgotten = floor is not None and floor > revision
+        return None if forgotten or ANYBODY in found else {SubjectId(subject) for subject in found}
+
+    def revision(self) -> int:
+        """A number that rises with every change to what feeds are made of, whoever makes it."""
+        row = self._one(t.REVISIONS, name=_REVISION)
+        return 0 if row is None else int(row.revision)

@@ -1,0 +1,202 @@
+"""Restrictions: a reviewer's signed word, with a reason, an end, and a way to contest it."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from central.errors import RefusedError
+from central.rules.fleet import CLOCK_SLACK_MS
+from wire.ids import (
+    ContestCode,
+    KeyId,
+    OperatorId,
+    Purpose,
+    ReasonCode,
+    RestrictionId,
+    ReviewerId,
+    SubjectId,
+)
+from wire.signing import Signer, key_id_of, restriction_holds, sign_restriction
+from wire.values import Certificate, Restriction
+
+DAY_MS = 86_400_000
+LONGEST_DAYS = 366  # a restriction without an end in sight is a punishment, not a precaution
+CONTEST_DAYS = 14  # a contest that nobody settles by then ends the restriction: silence is not a ruling
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_CONTEST = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0 and 1, which people mistake
+
+
+def contest_code(raw: bytes) -> ContestCode:
+    """The eight characters of 5 random bytes, as a member reads it from the screen."""
+    text = base64.b32encode(raw).decode().translate(str.maketrans(_BASE32, _CONTEST))
+    return ContestCode(f"{text[:4]}-{text[4:8]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a reviewer decides: whom, for which purpose, why, until when."""
+
+    subject: SubjectId
+    operator: OperatorId
+    purpose: Purpose
+    reason: ReasonCode
+    reason_text: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A restriction as the store holds it; `lifted_at_ms` when it was ended before its time."""
+
+    restriction: Restriction
+    lifted_at_ms: int | None
+
+
+def issue(
+    terms: Terms, reviewer: Signer, certificate: Certificate, issued_at_ms: int, drawn: bytes
+) -> Restriction:
+    """Sign a restriction with the reviewer's own key; `drawn` is 21 random bytes for id and contest code."""
+    return sign_restriction(
+        Restriction(
+            restriction_id=RestrictionId(drawn[:16].hex()),
+            subject=terms.subject,
+            operator=terms.operator,
+            purpose=terms.purpose,
+            reason=terms.reason,
+            reason_text=terms.reason_text,
+            contest_code=contest_code(drawn[16:21]),
+            issued_at_ms=issued_at_ms,
+            expires_at_ms=terms.expires_at_ms,
+            reviewer=ReviewerId(certificate.name),
+            certificate=certificate,
+            signature=b"",
+        ),
+        reviewer,
+    )
+
+
+def check(restriction: Restriction, root_public_key: bytes, operator: OperatorId, at_ms: int) -> None:
+    """Admit a restriction to the store; raises RefusedError with the rule it breaks."""
+    if not restriction_holds(restriction, root_public_key, operator):
+        raise RefusedError("the restriction is not signed by a reviewer whom this operator's root certified")
+    # The date is the reviewer's own word: it must neither stretch the longest nor outlive the certificate.
+    if restriction.issued_at_ms > at_ms + CLOCK_SLACK_MS:
+        raise RefusedError("the restriction is dated in the future: check the reviewer's clock")
+    if at_ms > restriction.certificate.not_after_ms:
+        raise RefusedError("the reviewer's certificate is over: make the reviewer a new key")
+    if restriction.expires_at_ms <= at_ms:
+        raise RefusedError("the restriction is over already: give an end in the future")
+    if restriction.expires_at_ms > restriction.issued_at_ms + LONGEST_DAYS * DAY_MS:
+        raise RefusedError(f"a restriction lasts at most {LONGEST_DAYS} days: give an earlier end")
+    if not restriction.reason_text.strip():
+        raise RefusedError("a restriction needs a reason that a member can read")
+
+
+def binds(
+    restriction: Restriction, revoked: Collection[KeyId], contested_at_ms: int | None, at_ms: int
+) -> bool:
+    """Whether a restriction holds at an instant.
+
+    It does not when it is over, when its reviewer's key is among `revoked`, or when a contest of it has
+    waited for CONTEST_DAYS since `contested_at_ms`.
+    """
+    return (
+        at_ms < restriction.expires_at_ms
+        and key_id_of(restriction.certificate.public_key) not in revoked
+        and not lapsed(contested_at_ms, at_ms)
+    )
+
+
+def lapsed(contested_at_ms: int | None, at_ms: int) -> bool:
+    """Whether a contest opened then, and open still, has waited too long."""
+    return contested_at_ms is not None and at_ms >= contested_at_ms + CONTEST_DAYS * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Restrictions issued in a month (year * 100 + month, UTC), and how many followed a lowest-tier score."""
+
+    purpose: Purpose
+    reviewer: ReviewerId
+    reason: ReasonCode
+    month: int
+    issued: int
+    lowest_tier: int
+
+
+def month_of(at_ms: int) -> int:
+    """The month of an instant as a tally counts it, UTC."""
+    day = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return day.year * 100 + day.month
+
+
+LOW_N = 20  # restrictions below which a share says little
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often restrictions followed a score in the lowest tier, beside how common that tier is.
+
+    `base_share` is the lowest tier's share of the members; None without members to compare with.
+    """
+
+    issued: int
+    lowest_tier: int
+    base_share: float | None
+
+    @property
+    def share(self) -> float | None:
+        """Of those issued."""
+        return self.lowest_tier / self.issued if self.issued else None
+
+    @property
+    def low_n(self) -> bool:
+        """Whether there are too few to say much."""
+        return self.issued < LOW_N
+
+    @property
+    def by_chance(self) -> float | None:
+        """The probability of so many, or more, at the base rate."""
+        if self.base_share is None or not self.issued:
+            return None
+        return binomial_at_least(self.lowest_tier, self.issued, self.base_share)
+
+    @property
+    def follows_score(self) -> bool:
+        """Whether restrictions follow low scores more than chance explains; never said of few."""
+        return not self.low_n and self.by_chance is not None and self.by_chance < 0.05
+
+
+def binomial_at_least(events: int, trials: int, rate: float) -> float:
+    """P(X >= events) for X ~ Binomial(trials, rate)."""
+    if events <= 0 or rate >= 1:
+        return 1.0
+    if rate <= 0:
+        return 0.0
+    log_rate, log_rest, log_all = math.log(rate), math.log1p(-rate), math.lgamma(trials + 1)
+    return min(
+        1.0,
+        math.fsum(
+            math.exp(
+                log_all
+                - math.lgamma(k + 1)
+                - math.lgamma(trials - k + 1)
+                + k * log_rate
+                + (trials - k) * log_rest
+            )
+            for k in range(events, trials + 1)
+        ),
+    )
+
+
+def share_of(tallies: Iterable[Tally], base: Mapping[Purpose, float]) -> Share:
+    """The share over some tallies; the base rate is that of each purpose, weighted by what was issued."""
+    taken = list(tallies)
+    issued = sum(each.issued for each in taken)
+    known = issued > 0 and all(each.purpose in base for each in taken)
+    expected = sum(each.issued * base[each.purpose] for each in taken) if known else 0.0
+    return Share(issued, sum(each.lowest_tier for each in taken), expected / issued if known else None)

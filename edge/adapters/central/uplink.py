@@ -1,0 +1,201 @@
+"""Everything on the kiosk's side of the wire, put together: open it, use its parts, close it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.adapters.central.clock import Clock, timesync_marker
+from edge.adapters.central.commands import Commands, OnCommand
+from edge.adapters.central.feeds import Feed
+from edge.adapters.central.link import Link
+from edge.adapters.central.members import CachedMembers
+from edge.adapters.central.pairing import Identity, keep_secrets, load_identity
+from edge.adapters.central.pins import CentralPins
+from edge.adapters.central.renewal import Renewal
+from edge.adapters.central.reporter import About, Reporter
+from edge.adapters.central.sender import RECEIPT_TIMEOUT_S, Sender
+from edge.adapters.central.snapshot import gallery_feed, standing_feed
+from edge.adapters.central.tls import chosen_files, open_context
+from edge.adapters.mqtt import Endpoint
+from edge.adapters.storage.cache import Cache, FeedName
+from edge.adapters.storage.keyfile import RandomBytes, RowSealer
+from edge.adapters.storage.outbox import Outbox
+from edge.decide.standing import StandingConfig
+from edge.enact.drop_order import RecordsConfig
+from wire.ids import BootId
+from wire.messages import Presence
+from wire.tls import TlsFiles
+
+OUTBOX_FILE = "outbox.sqlite3"
+CACHE_FILE = "cache.sqlite3"
+FAULT_RETRY_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def host_ms() -> int:
+    """The host's UTC clock, milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic_ms() -> int:
+    """Milliseconds since boot, suspended time included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where this side's time and randomness come from; tests give their own."""
+
+    host_ms: Callable[[], int] = host_ms
+    monotonic_ms: Callable[[], int] = monotonic_ms
+    ntp: Callable[[], int | None] = timesync_marker
+    random_bytes: RandomBytes = os.urandom
+    dice: random.Random = field(default_factory=random.SystemRandom)
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkConfig:
+    """What this side of a kiosk is told. `broker` and `tls` replace the address and files of pairing."""
+
+    software: str
+    recipe_digest: str
+    pack_digest: str | None = None
+    standing: StandingConfig = field(default_factory=StandingConfig)
+    broker: tuple[str | None, int | None] | None = None
+    tls: TlsFiles | None = None
+    server_name: str | None = None
+    receipt_timeout_s: float = RECEIPT_TIMEOUT_S
+    records: RecordsConfig = field(default_factory=RecordsConfig)
+    dimensions: int | None = None
+
+
+@dataclass(slots=True)
+class Uplink:
+    """The parts: `members`, `pins`, `outbox` fulfil ports; `reporter` takes presence and notes."""
+
+    identity: Identity
+    clock: Clock
+    outbox: Outbox
+    cache: Cache
+    link: Link
+    members: CachedMembers
+    pins: CentralPins
+    reporter: Reporter
+    feeds: dict[FeedName, Feed]
+    commands: Commands
+    faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def central_seen(self) -> bool:
+        """Whether central was heard lately; one unanswered question is silence until it is heard again."""
+        return self.link.central_answers
+
+
+@contextlib.asynccontextmanager
+async def open_uplink(
+    folder: Path,
+    config: UplinkConfig,
+    *,
+    on_command: OnCommand | None = None,
+    metrics: Callable[[], Mapping[str, float]] = dict,
+    world: World | None = None,
+) -> AsyncIterator[Uplink]:
+    """Run a paired kiosk's side of the wire while the context lasts; it opens without broker and central.
+
+    Raises `StoreError` when the kiosk is not paired, a key file is open to others, or a database is damaged.
+    """
+    world = world or World()
+    draw = world.random_bytes
+    identity = load_identity(folder, draw)
+    sealer = RowSealer(identity.device_key, draw)
+    with contextlib.ExitStack() as files:
+        # In threads: making a database waits for the disk, and one process may open many kiosks.
+        cache = await asyncio.to_thread(Cache, folder / CACHE_FILE, sealer)
+        files.callback(cache.close)
+        outbox = await asyncio.to_thread(
+            Outbox,
+            folder / OUTBOX_FILE,
+            identity.kiosk,
+            identity.signer,
+            sealer,
+            draw,
+            config.records.max_mb * 1_000_000,
+        )
+        files.callback(outbox.close)
+        clock = Clock(world.host_ms, world.monotonic_ms, world.ntp, cache)
+        host, port = config.broker or (None, None)
+        tls = chosen_files(folder, config.tls, config.server_name)
+        endpoint = Endpoint(
+            host or identity.broker_host,
+            port or identity.broker_port,
+            f"stile-kiosk-{identity.site}-{identity.kiosk}",
+            None if tls is None else lambda: open_context(tls, world.host_ms()),
+            None if tls is None else tls.server_name,
+        )
+        link = Link(identity, endpoint, clock, world.dice, draw)
+        sender = Sender(link, outbox, config.receipt_timeout_s)
+        about = About(
+            identity.kiosk, BootId(draw(16).hex()), config.software, config.pack_digest, config.recipe_digest
+        )
+        reporter = Reporter(about, link, clock, cache, outbox, sender, config.standing, world.dice, metrics)
+        feeds = {
+            FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock, world.dice),
+            FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock, world.dice),
+        }
+        commands = Commands(link, clock, on_command)
+        reporter.orders = commands.answers
+        members = CachedMembers(
+            identity,
+            cache,
+            link,
+            clock,
+            config.standing,
+            config.recipe_digest,
+            lambda secrets: keep_secrets(folder, secrets, draw),
+            config.dimensions,
+        )
+        pins = CentralPins(identity, link, cache, clock.uptime_ms, draw)
+        uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds, commands)
+        reporter.faults = uplink.faults
+        reporter.behind = lambda: [name for name, feed in feeds.items() if feed.behind]
+        connection = asyncio.create_task(_guarded("link", link.run, uplink.faults), name="link")
+        running = [
+            asyncio.create_task(_guarded(name, run, uplink.faults), name=name)
+            for name, run in (
+                ("sender", sender.run),
+                ("reporter", reporter.run),
+                ("renewal", Renewal(folder, link, clock).run),
+                *((f"{name} feed", feed.run) for name, feed in feeds.items()),
+            )
+        ]
+        try:
+            yield uplink
+        finally:
+            for task in running:
+                task.cancel()
+            try:
+                await link.close(reporter.state(Presence.DISCONNECTED))
+            finally:
+                connection.cancel()
+                await asyncio.gather(connection, *running, return_exceptions=True)
+
+
+async def _guarded(name: str, run: Callable[[], Awaitable[None]], faults: Counter[str]) -> None:
+    """Run for ever: a fault of this side's own must not end a kiosk that decides without it."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s failed, and starts again", name)
+            faults[name] += 1
+            await asyncio.sleep(FAULT_RETRY_S)

@@ -1,0 +1,164 @@
+"""What every mode of a kiosk is opened with: the pack's networks, the wire's side, camera and screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+
+from edge.adapters.camera.browser import BrowserCamera
+from edge.adapters.camera.device import open_camera
+from edge.adapters.central.uplink import UplinkConfig, World
+from edge.adapters.onnx import load_networks
+from edge.adapters.screen.lens import Lens
+from edge.adapters.screen.preview import Preview
+from edge.adapters.screen.web import WebScreen
+from edge.capture.detection import ZoneConfig
+from edge.capture.pipeline import Clock, Pipeline
+from edge.capture.quality import QualityConfig
+from edge.compare.search import choose_point
+from edge.config import KioskConfig
+from edge.errors import ConfigError
+from edge.ports import Camera, Screen
+from edge.shell.kiosk import PassReport
+from models.manifest import MaxFmr, OperatingPoint
+from models.registry import Pack
+from wire.tls import TlsFiles
+from wire.values import IMAGES_MAX
+
+MAX_THREADS = 64
+"""Threads of one network; more than any kiosk has cores."""
+
+
+def _monotonic_ms() -> float:
+    return time.perf_counter_ns() / 1e6
+
+
+def open_pipeline(
+    pack: Pack,
+    threads: int,
+    *,
+    detector: str | None = None,
+    zone: ZoneConfig | None = None,
+    quality: QualityConfig | None = None,
+    passive: bool = False,
+    clock_ms: Clock = _monotonic_ms,
+) -> Pipeline:
+    """The pack's networks loaded and warm. Raises `ConfigError` for an option, `ModelsError` for a file.
+
+    `passive`: load its passive presentation attack detection too, if it has any.
+    """
+    if not 1 <= threads <= MAX_THREADS:
+        raise ConfigError("threads", threads, f"give 1 to {MAX_THREADS}")
+    # Its threads spin while they wait: 3 % of a core for an idle kiosk, and nothing gained on a face.
+    cv2.setNumThreads(1)
+    manifest = pack.manifest
+    names = tuple(known.name for known in manifest.detectors)
+    if detector is not None and detector not in names:
+        raise ConfigError("detector", detector, f"pack {manifest.name} has {', '.join(names)}")
+    chosen = manifest.default_detector() if detector is None else manifest.detector(detector)
+    files = {chosen.file, manifest.landmarks.file, *(embedder.file for embedder in manifest.embedders)}
+    files |= {network.file for network in manifest.pad} if passive else set()
+    return Pipeline(
+        manifest,
+        pack.recipe_digest,
+        load_networks(pack, frozenset(files), threads),
+        detector=detector,
+        zone=zone or ZoneConfig(),
+        quality=quality or QualityConfig(),
+        clock_ms=clock_ms,
+    )
+
+
+def pipeline_of(config: KioskConfig, pack: Pack, *, passive: bool = False) -> Pipeline:
+    """The pipeline as the config has it; raises as `open_pipeline`."""
+    return open_pipeline(
+        pack,
+        config.pack.threads,
+        detector=config.pack.detector,
+        zone=config.zone,
+        quality=config.quality,
+        passive=passive,
+    )
+
+
+def operating_points(config: KioskConfig, pack: Pack, frames: int) -> Mapping[int, OperatingPoint]:
+    """The operating point of every number of images a template may have, probes being of `frames` frames."""
+    rate = MaxFmr(config.match.max_fmr)
+    return {
+        images: choose_point(pack.manifest, pack.recipe_digest, images, frames, rate)
+        for images in range(1, IMAGES_MAX + 1)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a demo, a test or a bench puts in the place of hardware and of people; empty in the field.
+
+    `camera` makes a camera on the kiosk's clock, which may be a `Lens` for the kiosk's page as well; `attend`
+    stands between the kiosk and its screen.
+    """
+
+    camera: Callable[[Callable[[], int]], Camera] | None = None
+    attend: Callable[[Screen], Screen] = lambda screen: screen
+    on_report: Callable[[PassReport], None] = lambda _: None
+    world: World | None = None
+
+
+def tls_files(config: KioskConfig) -> TlsFiles | None:
+    """The files with which the broker is spoken to, where the config names its own."""
+    given = config.broker
+    if given is None or given.ca_file is None or given.certificate_file is None or given.key_file is None:
+        return None
+    return TlsFiles(Path(given.ca_file), Path(given.certificate_file), Path(given.key_file))
+
+
+def uplink_config(config: KioskConfig, pack: Pack) -> UplinkConfig:
+    """What the wire's side of a kiosk is told."""
+    return UplinkConfig(
+        version("stile"),
+        pack.recipe_digest,
+        pack.digest,
+        config.standing,
+        None if config.broker is None else (config.broker.host, config.broker.port),
+        tls_files(config),
+        None if config.broker is None else config.broker.server_name,
+        records=config.records,
+        dimensions=pack.manifest.dimensions,
+    )
+
+
+def open_eye(config: KioskConfig, clock_ms: Callable[[], int]) -> Camera:
+    """The camera of the config, or the kiosk's own page as one; raises `CameraError`."""
+    section = config.camera
+    if section.in_browser:
+        return BrowserCamera(section.width_px, section.height_px, section.fps, clock_ms)
+    return open_camera(section.device, section.width_px, section.height_px, section.fps, clock_ms)
+
+
+async def open_front(
+    config: KioskConfig, extras: Extras, clock_ms: Callable[[], int], stack: contextlib.AsyncExitStack
+) -> tuple[Camera, WebScreen, str]:
+    """Camera and screen, until `stack` ends, and where the screen is served. Raises `StileError`."""
+    camera = open_eye(config, clock_ms) if extras.camera is None else extras.camera(clock_ms)
+    stack.push_async_callback(camera.close)
+    screen = WebScreen(
+        language=config.screen.language,
+        lens=camera if isinstance(camera, Lens) else None,
+        preview=Preview(fps=config.preview.fps, width_px=config.preview.width_px),
+    )
+    port = await screen.serve(config.screen.host, config.screen.port)
+    stack.push_async_callback(screen.close)
+    return camera, screen, f"http://{config.screen.host}:{port}/"
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

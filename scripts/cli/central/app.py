@@ -1,0 +1,229 @@
+"""`stile central`: set up, run, and look after the central service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scripts.cli.central import event as central_event
+from scripts.cli.central import kiosk as central_kiosk
+from scripts.cli.central import ledger as central_ledger
+from scripts.cli.central import records as central_records
+from scripts.cli.central import reenrol as central_reenrol
+from scripts.cli.central import review as central_review
+from scripts.cli.central import scorecard as central_scorecard
+from scripts.cli.central import withdrawal as central_withdrawal
+from scripts.cli.central.broker import broker_config
+from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
+from scripts.cli.central.worker import work
+from scripts.output import AsJson, log_warnings, tell_json
+from wire.ids import (
+    parse_kiosk_id,
+    parse_purpose,
+    parse_subject_id,
+)
+from wire.values import AgreeBy
+
+app = typer.Typer(help="The central service: members, standings, kiosks, records.", no_args_is_help=True)
+kiosk_app = typer.Typer(help="Kiosks: add, list, order, set, show, revoke.", no_args_is_help=True)
+subject_app = typer.Typer(help="Members: add, claim, PIN, withdraw.", no_args_is_help=True)
+for name, sub in (
+    ("kiosk", kiosk_app),
+    ("subject", subject_app),
+    ("scorecard", central_scorecard.scorecard_app),
+    ("standing", central_scorecard.standing_app),
+    ("event", central_event.event_app),
+    ("reviewer", central_review.reviewer_app),
+    ("restriction", central_review.restriction_app),
+    ("record", central_records.record_app),
+    ("audit", central_records.audit_app),
+    ("retention", central_records.retention_app),
+    ("re-enrol", central_reenrol.app),
+    ("ledger", central_ledger.ledger_app),
+):
+    app.add_typer(sub, name=name)
+app.command("broker-config")(broker_config)
+kiosk_app.command("command")(central_kiosk.command)
+kiosk_app.command("set")(central_kiosk.set_settings)
+kiosk_app.command("show")(central_kiosk.show)
+app.command("work")(work)
+
+
+def _tell(found: Mapping[str, object], *, as_json: bool, plain: str) -> None:
+    if as_json:
+        tell_json(found)
+    else:
+        typer.echo(plain)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder for configuration, keys and database.")],
+    operator: Annotated[str, typer.Option(help="The operator's id.")],
+    site: Annotated[str, typer.Option(help="The site's id.")],
+    purpose: Annotated[str, typer.Option(help="The one purpose to begin with.")] = "ride",
+    mqtt_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 1883,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8480,
+) -> None:
+    """Write a configuration, a scorecard to start from, and fresh keys."""
+    from central.app import init_central
+
+    with expected_errors():
+        path = init_central(folder, operator, site, purpose, mqtt_port=mqtt_port, http_port=http_port)
+    typer.echo(
+        f"{path}\nkeys are in {folder / 'keys'}: back them up, and keep root.key away from the network"
+    )
+
+
+@app.command()
+def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Run central until interrupted."""
+    log_warnings()
+    with expected_errors(), contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(config, as_json=as_json))
+
+
+async def _run(config: Path, *, as_json: bool) -> None:
+    from central.app import load_config, open_central
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with open_central(load_config(config)) as central:
+        where = {"http": central.http_url, "mqtt": f"{central.broker.host}:{central.broker.port}"}
+        _tell(where, as_json=as_json, plain=f"HTTP {where['http']}\nMQTT {where['mqtt']}\nCtrl+C stops it")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+@app.command()
+def restored(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Tell kiosks that the database was restored from a backup, so that they take its older versions."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        desk.feeds.restored()
+
+
+@kiosk_app.command("add")
+def kiosk_add(
+    kiosk: Annotated[str, typer.Argument(help="The kiosk's id.")],
+    purpose: Annotated[str, typer.Option(help="The purpose of its standings.")] = "ride",
+    enrols: Annotated[bool, typer.Option("--enrols", help="It may enrol members.")] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Add a kiosk; prints its one-time pairing code, good for 15 minutes."""
+    from central.app import load_config, open_desk
+    from central.errors import UnknownError
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        wanted = parse_purpose(purpose)
+        if wanted not in desk.standings.purposes:
+            raise UnknownError("purpose", wanted)
+        code = desk.kiosks.add(parse_kiosk_id(kiosk), wanted, enrols=enrols)
+    _tell({"kiosk": kiosk, "pairing_code": code}, as_json=as_json, plain=code)
+
+
+@kiosk_app.command("list")
+def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """List kiosks, and what each last said of itself."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        seen = desk.kiosks.sightings()
+        rows = [
+            {
+                "kiosk": each.kiosk,
+                "purpose": each.purpose,
+                "paired": each.certificate is not None,
+                "revoked": each.revoked_at_ms is not None,
+                "enrols": each.enrols,
+                "presence": seen[each.kiosk].presence if each.kiosk in seen else None,
+            }
+            for each in desk.kiosks.all()
+        ]
+    if as_json:
+        tell_json({"kiosks": rows})
+        return
+    table = Table("kiosk", "purpose", "paired", "revoked", "enrols", "presence")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row.values()))
+    Console().print(table)
+
+
+@kiosk_app.command("revoke")
+def kiosk_revoke(kiosk: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Trust a kiosk's key no longer."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        desk.kiosks.revoke(parse_kiosk_id(kiosk))
+
+
+@subject_app.command("add")
+def subject_add(
+    pin: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    consent: Annotated[str, typer.Option(help="Version of the consent text the member agreed to.")],
+    language: Annotated[str, typer.Option(help="Language of that text.")] = "en",
+    agree_by: Annotated[
+        AgreeBy, typer.Option(help="How they agree to a payment; all three are equal.")
+    ] = AgreeBy.BUTTON,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Add a member who enrols no face: claim QR and PIN. Faces are enrolled at a kiosk."""
+    from central.app import load_config, open_desk
+    from central.rules.enrolment import Consent
+    from central.rules.subjects import check_pin
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        check_pin(pin)
+        subject = desk.members.new_subject_id()
+        desk.members.enrol(subject, None, Consent(consent, language, desk.context.now_ms()), agree_by)
+        claim = desk.members.add_qr_claim(subject)
+        desk.members.set_pin(subject, pin)
+    told = {"subject": subject, "claim_id": claim}
+    _tell(told, as_json=as_json, plain=f"subject {subject}\nclaim   {claim} (told once: make the QR of it)")
+
+
+@subject_app.command("withdraw")
+def subject_withdraw(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Forget a member, but for the tombstone that tells kiosks so."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        desk.members.withdraw(parse_subject_id(subject))
+
+
+subject_app.command("withdrawal")(central_withdrawal.withdrawal)
+subject_app.command("alike")(central_withdrawal.alike)
+
+
+@subject_app.command("new-code")
+def subject_new_code(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Give a member a new QR code; every earlier one of theirs is revoked and refers to staff."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        claim = desk.members.renew_qr_claim(parse_subject_id(subject))
+    _tell({"claim_id": claim}, as_json=as_json, plain=f"claim   {claim} (told once: make the QR of it)")
+
+
+@subject_app.command("unlock-pin")
+def subject_unlock_pin(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Give a member their five PIN tries back."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        desk.members.unlock_pin(parse_subject_id(subject))

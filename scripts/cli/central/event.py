@@ -1,0 +1,155 @@
+"""`stile central event`: what counts towards a standing, and what is disputed of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
+from scripts.cli.central.review import (
+    KeyFile,
+    Note,
+    Outcome,
+    OwnKey,
+    Purpose,
+    case_fields,
+    ruled_outcome,
+    tell_case,
+    when,
+)
+from scripts.output import AsJson, tell_json
+from wire.ids import parse_purpose, parse_subject_id
+
+if TYPE_CHECKING:
+    from central.rules.scorecard import EventKind, EventOutcome
+
+event_app = typer.Typer(help="Events: add, list, dispute, settle.", no_args_is_help=True)
+
+
+@event_app.command("add")
+def event_add(
+    subject: str,
+    event_id: Annotated[str, typer.Option("--id", help="Its id where it comes from; told once.")],
+    kind: Annotated[str, typer.Option(help="payment, fare, booking, equipment or conduct.")],
+    outcome: Annotated[str, typer.Option(help="kept or broken.")],
+    at: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When, UTC; now if not given."),
+    ] = None,
+    incident: Annotated[str | None, typer.Option(help="The incident's number; conduct needs one.")] = None,
+    purpose: Purpose = "ride",
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Store an event that counts for one purpose."""
+    from central.app import load_config, open_desk
+    from central.rules.scorecard import Event
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        now_ms = desk.context.now_ms()
+        at_ms = now_ms if at is None else int(at.replace(tzinfo=UTC).timestamp() * 1000)
+        which, how = _kind(kind), _kept(outcome)
+        event = Event(
+            event_id, parse_subject_id(subject), parse_purpose(purpose), which, how, at_ms, incident
+        )
+        standing = desk.standings.record_event(event)
+    told = {"event_id": event_id, "score": standing.score, "tier": standing.tier}
+    if as_json:
+        tell_json(told)
+    else:
+        typer.echo(f"{standing.score} points, tier {standing.tier}")
+
+
+def _kind(text: str) -> EventKind:
+    from central.errors import RefusedError
+    from central.rules.scorecard import EventKind as Closed
+
+    if text not in {each.value for each in Closed}:
+        raise RefusedError(f"the kind {text!r} does not count: give one of {', '.join(Closed)}")
+    return Closed(text)
+
+
+def _kept(text: str) -> EventOutcome:
+    from central.errors import RefusedError
+    from central.rules.scorecard import EventOutcome as Closed
+
+    if text not in {each.value for each in Closed}:
+        raise RefusedError(f"the outcome {text!r} is none: give kept or broken")
+    return Closed(text)
+
+
+@event_app.command("list")
+def event_list(
+    subject: str,
+    purpose: Purpose = "ride",
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """List a member's events for one purpose, and what was said about each."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        events = desk.reviews.events(parse_subject_id(subject), parse_purpose(purpose))
+    if as_json:
+        rows = [
+            {
+                "event_id": event.event_id,
+                "kind": event.kind.value,
+                "outcome": event.outcome.value,
+                "at_ms": event.at_ms,
+                "incident": event.incident,
+                "state": _state(event.disputed, event.struck),
+                "cases": [case_fields(case) for case in cases],
+            }
+            for event, cases in events
+        ]
+        tell_json({"events": rows})
+        return
+    table = Table("event", "when", "what", "state")
+    for event, _ in events:
+        what, state = f"{event.kind} {event.outcome}", _state(event.disputed, event.struck)
+        table.add_row(event.event_id, when(event.at_ms), what, state)
+    Console().print(table)
+
+
+def _state(disputed: bool, struck: bool) -> str:
+    return "struck" if struck else "disputed" if disputed else "counts"
+
+
+@event_app.command("dispute")
+def event_dispute(
+    event_id: str,
+    note: Note,
+    key: OwnKey = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Dispute an event: it stops counting until a reviewer settles it."""
+    from central.app import load_config, open_desk, reviewer_of
+    from central.rules.review import MEMBER
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        case = desk.reviews.dispute(event_id, note, MEMBER if key is None else reviewer_of(desk, key))
+    tell_case(case, as_json=as_json)
+
+
+@event_app.command("settle")
+def event_settle(
+    event_id: str,
+    key: KeyFile,
+    outcome: Outcome,
+    note: Note,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Settle a dispute with a reviewer's own key: the event counts again, or never."""
+    from central.app import load_config, open_desk, settle
+    from central.rules.review import Matter
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        case = settle(desk, Matter.EVENT, event_id, ruled_outcome(outcome), note, key)
+    tell_case(case, as_json=as_json)

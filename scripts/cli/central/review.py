@@ -1,0 +1,343 @@
+"""`stile central reviewer` and `restriction`: who may review, what binds, what waits for a ruling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
+from scripts.output import AsJson, tell_json
+from wire.ids import (
+    ContestCode,
+    RestrictionId,
+    parse_contest_code,
+    parse_purpose,
+    parse_reason_code,
+    parse_restriction_id,
+    parse_reviewer_id,
+    parse_subject_id,
+)
+
+if TYPE_CHECKING:
+    from central.rules.restriction import Share
+    from central.rules.review import Case
+    from central.service.reviews import History
+
+reviewer_app = typer.Typer(
+    help="Reviewers: people who sign restrictions and settle disputes.", no_args_is_help=True
+)
+restriction_app = typer.Typer(
+    help="Restrictions: issue, show, contest, settle, report.", no_args_is_help=True
+)
+
+KeyFile = Annotated[Path, typer.Option("--key", help="The reviewer's own key file.")]
+OwnKey = Annotated[Path | None, typer.Option("--key", help="A reviewer's key, when a reviewer asks for it.")]
+Note = Annotated[str, typer.Option(help="Why, in a sentence.")]
+Outcome = Annotated[str, typer.Option(help="upheld: as before; struck: never again.")]
+Purpose = Annotated[str, typer.Option(help="For which purpose.")]
+
+
+def when(at_ms: int) -> str:
+    """An instant as tables show it, UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+@reviewer_app.command("add")
+def reviewer_add(
+    reviewer: Annotated[str, typer.Argument(help="The reviewer's id.")],
+    key: Annotated[Path, typer.Option("--key", help="Where to write the reviewer's own key file.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Make a key for a reviewer, certified by the operator root; give the file to that person alone."""
+    from central.app import add_reviewer, load_config
+
+    with expected_errors():
+        add_reviewer(load_config(config), parse_reviewer_id(reviewer), key)
+    typer.echo(str(key))
+
+
+@reviewer_app.command("revoke")
+def reviewer_revoke(reviewer: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Trust a reviewer no longer: every restriction they signed stops."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        desk.reviews.revoke(parse_reviewer_id(reviewer))
+
+
+@reviewer_app.command("list")
+def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """List reviewers' keys, revoked ones included."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        rows = [
+            {
+                "reviewer": each.reviewer,
+                "key_id": each.key_id,
+                "added_at_ms": each.added_at_ms,
+                "revoked_at_ms": each.revoked_at_ms,
+            }
+            for each in desk.reviews.reviewers()
+        ]
+    if as_json:
+        tell_json({"reviewers": rows})
+        return
+    table = Table("reviewer", "key", "added", "revoked")
+    for row in rows:
+        revoked = row["revoked_at_ms"]
+        table.add_row(
+            str(row["reviewer"]),
+            str(row["key_id"]),
+            when(int(row["added_at_ms"] or 0)),
+            "" if revoked is None else when(int(revoked)),
+        )
+    Console().print(table)
+
+
+@restriction_app.command("issue")
+def restriction_issue(
+    subject: str,
+    key: KeyFile,
+    reason: Annotated[str, typer.Option(help="Reason code, as in staff_assaulted.")],
+    text: Annotated[str, typer.Option(help="The reason, as the member reads it.")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day it ends, UTC.")],
+    purpose: Purpose = "ride",
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a restriction with a reviewer's own key, and store it."""
+    from central.app import issue_restriction, load_config, open_desk
+    from central.rules.restriction import Terms
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        terms = Terms(
+            parse_subject_id(subject),
+            desk.context.operator,
+            parse_purpose(purpose),
+            parse_reason_code(reason),
+            text,
+            int(until.replace(tzinfo=UTC).timestamp() * 1000),
+        )
+        made = issue_restriction(desk, terms, key)
+    if as_json:
+        tell_json({"restriction_id": made.restriction_id, "contest_code": made.contest_code})
+    else:
+        typer.echo(f"restriction {made.restriction_id}\ncontest code {made.contest_code}")
+
+
+@restriction_app.command("lift")
+def restriction_lift(restriction: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """End a restriction before its time, as the operator may."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        desk.standings.lift_restriction(parse_restriction_id(restriction))
+
+
+def _key(text: str) -> RestrictionId | ContestCode:
+    return parse_contest_code(text) if "-" in text else parse_restriction_id(text)
+
+
+def case_fields(case: Case) -> dict[str, Any]:
+    """A case for programs."""
+    ruling = case.ruling
+    return {
+        "matter": case.matter.value,
+        "target": case.target,
+        "number": case.number,
+        "opened_at_ms": case.opened_at_ms,
+        "opened_by": case.opened_by,
+        "note": case.note,
+        "settled_at_ms": case.settled_at_ms,
+        "settled_by": None if ruling is None else ruling.reviewer,
+        "outcome": None if ruling is None else ruling.outcome.value,
+        "ruling": None if ruling is None else ruling.note,
+    }
+
+
+def _case_line(case: Case) -> str:
+    opened = f"{when(case.opened_at_ms)}  {case.opened_by}: {case.note}"
+    if case.ruling is None or case.settled_at_ms is None:
+        return f"{opened}\n  waits for a reviewer"
+    by, outcome = case.ruling.reviewer, case.ruling.outcome.value
+    return f"{opened}\n  {when(case.settled_at_ms)}  {outcome} by {by}: {case.ruling.note}"
+
+
+def tell_case(case: Case, *, as_json: bool) -> None:
+    """Tell what became of a case."""
+    if as_json:
+        tell_json(case_fields(case))
+    else:
+        typer.echo(_case_line(case))
+
+
+def _history_fields(history: History) -> dict[str, Any]:
+    restriction = history.held.restriction
+    return {
+        "restriction_id": restriction.restriction_id,
+        "subject": restriction.subject,
+        "purpose": restriction.purpose,
+        "reason": restriction.reason,
+        "reason_text": restriction.reason_text,
+        "contest_code": restriction.contest_code,
+        "reviewer": restriction.reviewer,
+        "issued_at_ms": restriction.issued_at_ms,
+        "expires_at_ms": restriction.expires_at_ms,
+        "lifted_at_ms": history.held.lifted_at_ms,
+        "binds": history.binds,
+        "state": history.state,
+        "cases": [case_fields(case) for case in history.cases],
+    }
+
+
+@restriction_app.command("show")
+def restriction_show(
+    restriction: Annotated[str, typer.Argument(help="Its id or contest code.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Show a restriction and everything that was said about it."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        history = desk.reviews.history(_key(restriction))
+    if as_json:
+        tell_json(_history_fields(history))
+        return
+    each = history.held.restriction
+    typer.echo(f"{when(each.issued_at_ms)}  {each.reviewer}: {each.reason}, {each.reason_text}")
+    typer.echo(f"  until {when(each.expires_at_ms)}; {history.state}")
+    for case in history.cases:
+        typer.echo(_case_line(case))
+
+
+@restriction_app.command("list")
+def restriction_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """List every restriction that is kept, and its state."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        histories = desk.reviews.histories()
+    if as_json:
+        tell_json({"restrictions": [_history_fields(each) for each in histories]})
+        return
+    for history in histories:
+        each = history.held.restriction
+        said = f"{each.reason} by {each.reviewer} until {when(each.expires_at_ms)}: {history.state}"
+        typer.echo(f"{each.restriction_id} of {each.subject}\n  {said}")
+
+
+@restriction_app.command("contest")
+def restriction_contest(
+    code: Annotated[str, typer.Argument(help="The contest code, as the member has it.")],
+    note: Note,
+    key: OwnKey = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Contest a restriction: another reviewer has to settle it in 14 days, or it ends."""
+    from central.app import load_config, open_desk, reviewer_of
+    from central.rules.review import MEMBER
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        opened_by = MEMBER if key is None else reviewer_of(desk, key)
+        case = desk.reviews.contest(_key(code), note, opened_by)
+    tell_case(case, as_json=as_json)
+
+
+@restriction_app.command("settle")
+def restriction_settle(
+    restriction: Annotated[str, typer.Argument(help="Its id or contest code.")],
+    key: KeyFile,
+    outcome: Outcome,
+    note: Note,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Settle a contest, with the key of a reviewer other than who issued the restriction."""
+    from central.app import load_config, open_desk, settle
+    from central.rules.review import Matter
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        held = desk.reviews.history(_key(restriction)).held.restriction
+        case = settle(desk, Matter.RESTRICTION, held.restriction_id, ruled_outcome(outcome), note, key)
+    tell_case(case, as_json=as_json)
+
+
+def ruled_outcome(text: str) -> Any:
+    """The outcome of a ruling, as typed; raises RefusedError."""
+    from central.errors import RefusedError
+    from central.rules.review import Outcome as Closed
+
+    if text not in {each.value for each in Closed}:
+        raise RefusedError(f"the outcome {text!r} is none: give upheld or struck")
+    return Closed(text)
+
+
+def _share_fields(share: Share) -> dict[str, Any]:
+    return {
+        "issued": share.issued,
+        "lowest_tier": share.lowest_tier,
+        "share": share.share,
+        "base_share": share.base_share,
+        "by_chance": share.by_chance,
+        "low_n": share.low_n,
+        "follows_score": share.follows_score,
+    }
+
+
+@restriction_app.command("report")
+def restriction_report(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """How often a restriction follows a low score, beside how common low scores are."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        report = desk.reviews.report()
+    groups: dict[str, dict[str, Share]] = {
+        "reviewers": {str(name): share for name, share in report.reviewers.items()},
+        "reasons": {str(code): share for code, share in report.reasons.items()},
+        "purposes": {str(purpose): share for purpose, share in report.purposes.items()},
+    }
+    if as_json:
+        told: dict[str, Any] = {"overall": _share_fields(report.overall)}
+        for name, shares in groups.items():
+            told[name] = {each: _share_fields(share) for each, share in shares.items()}
+        told["base"] = {
+            purpose: {"tier": base.tier, "members": base.members, "lowest_tier": base.lowest_tier}
+            for purpose, base in report.base.items()
+        }
+        tell_json(told)
+        return
+    table = Table("of", "issued", "after a lowest-tier score", "share", "of members", "")
+    rows = [("all", report.overall)]
+    rows += [(name, share) for shares in groups.values() for name, share in shares.items()]
+    for name, share in rows:
+        remark = "too few to tell" if share.low_n else "FOLLOWS THE SCORE" if share.follows_score else ""
+        shares_told = (_percent(share.share), _percent(share.base_share), remark)
+        table.add_row(name, str(share.issued), str(share.lowest_tier), *shares_told)
+    Console().print(table)
+
+
+@reviewer_app.command("cases")
+def reviewer_cases(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """List the disputes and contests that wait for a reviewer, oldest first."""
+    from central.app import load_config, open_desk
+
+    with expected_errors(), open_desk(load_config(config)) as desk:
+        waiting: Sequence[Case] = desk.reviews.open_cases()
+    if as_json:
+        tell_json({"cases": [case_fields(case) for case in waiting]})
+        return
+    for case in waiting:
+        typer.echo(f"{case.matter} {case.target}\n  {_case_line(case)}")

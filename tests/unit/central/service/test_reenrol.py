@@ -1,0 +1,300 @@
+"""A change of the recipe: members enrol again, kiosks go on, and nothing goes before somebody says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from central.adapters.db import reenrolments as reenrol_tables
+from central.adapters.db.store import Store
+from central.adapters.mqtt.router import Desk
+from central.app import init_central, load_config, open_desk
+from central.errors import ConflictError, RefusedError
+from central.rules.enrolment import Consent
+from central.rules.fleet import Sighting, certify
+from central.rules.reenrolment import Enrolled, Plan, Reporting, Stage, progress, waits
+from central.rules.subjects import Subject
+from models.registry import open_pack
+from scripts.cli.central.reenrol import app
+from tests.doubles import pack_standins as standins
+from tests.unit.central.adapters.test_store import postgres, where  # noqa: F401 - fixtures
+from wire.ids import KioskId, SubjectId
+from wire.sealing import seal, template_binding
+from wire.signing import Signer
+from wire.values import GalleryRow, Role, SealedTemplate, Tombstone
+
+OLD, NEW, OTHER = "a" * 64, "b" * 64, "c" * 64
+CONSENT, LATER = Consent("2026-11", "en", 1), Consent("2027-01", "de", 2)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return init_central(tmp_path / "central", "metro", "north", "ride")
+
+
+@pytest.fixture
+def desk(config: Path) -> Iterator[Desk]:
+    with open_desk(load_config(config)) as opened:
+        yield opened
+
+
+def sealed(desk: Desk, subject: SubjectId, recipe: str) -> SealedTemplate:
+    context = desk.context
+    newest = context.secrets.gallery_keys[-1]
+    binding = template_binding(context.operator, context.site, subject, recipe)
+    key = seal(newest.key, newest.version, context.draw(12), bytes(512), binding)
+    return SealedTemplate(key, newest.version, recipe, 3)
+
+
+def member(desk: Desk, recipe: str | None = OLD, *, pin: bool = True) -> SubjectId:
+    subject = desk.members.new_subject_id()
+    desk.members.enrol(subject, None if recipe is None else sealed(desk, subject, recipe), CONSENT)
+    if pin:
+        desk.members.set_pin(subject, "4711")
+    return subject
+
+
+def enrol_again(desk: Desk, subject: SubjectId, recipe: str = NEW) -> bool:
+    return desk.reenrolments.enrol_again(subject, sealed(desk, subject, recipe), LATER)
+
+
+def recipe_in_use(desk: Desk, subject: SubjectId) -> str | None:
+    entry = desk.members.entry(subject)
+    assert isinstance(entry, GalleryRow)
+    return None if entry.template is None else entry.template.recipe_digest
+
+
+def kiosk(desk: Desk, name: str, recipe: str | None) -> None:
+    """A paired kiosk that has said which pack it has, or nothing yet."""
+    key = Signer.from_seed(name.encode().ljust(32)).public_key
+    context = desk.context
+    desk.kiosks.add(KioskId(name), "ride")
+    certificate = certify(context.operator, Role.KIOSK, name, context.site, key, 1, context.identity.root)
+    (known,) = (each for each in desk.kiosks.all() if each.kiosk == name)
+    desk.kiosks._kiosks.save_kiosk(replace(known, certificate=certificate))
+    if recipe is not None:
+        desk.kiosks.saw(Sighting(KioskId(name), "ready", "d" * 32, 1, OTHER, recipe))
+
+
+def test_until_the_switch_new_templates_wait_and_the_gallery_stays_as_it_was(desk: Desk) -> None:
+    ada, bob = member(desk), member(desk)
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    assert enrol_again(desk, ada) is True
+    assert {recipe_in_use(desk, each) for each in (ada, bob)} == {OLD}
+    now = desk.reenrolments.switch()
+    assert (now.ready, now.to_enrol) == (1, (bob,))
+    assert (recipe_in_use(desk, ada), recipe_in_use(desk, bob)) == (NEW, OLD)
+
+
+def test_the_switch_reaches_kiosks_as_a_new_version_of_the_gallery(desk: Desk) -> None:
+    ada = member(desk)
+    desk.feeds.refresh()
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(desk, ada)
+    desk.feeds.refresh()
+    (before,) = desk.feeds.gallery_heads().values()
+    desk.reenrolments.switch()
+    assert desk.feeds.refresh()
+    (after,) = desk.feeds.gallery_heads().values()
+    assert after.version == before.version + 1
+
+
+def test_a_switch_is_undone_whole_and_made_again(desk: Desk) -> None:
+    subjects = [member(desk) for _ in range(3)]
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    for subject in subjects[:2]:
+        enrol_again(desk, subject)
+    for _ in range(2):
+        desk.reenrolments.switch()
+        assert [recipe_in_use(desk, each) for each in subjects] == [NEW, NEW, OLD]
+        desk.reenrolments.back()
+        assert [recipe_in_use(desk, each) for each in subjects] == [OLD, OLD, OLD]
+
+
+def test_nothing_is_removed_until_all_are_there_or_somebody_says_anyway(desk: Desk) -> None:
+    ada, bob = member(desk), member(desk)
+    kiosk(desk, "gate-1", NEW)
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(desk, ada)
+    desk.reenrolments.switch()
+    with pytest.raises(ConflictError, match="1 members have only an old template, 0 kiosks"):
+        desk.reenrolments.finish(anyway=False)
+    assert desk.reenrolments.finish(anyway=True) == 2, "ada's old one, and bob's"
+    assert (recipe_in_use(desk, ada), recipe_in_use(desk, bob)) == (NEW, None)
+    assert desk.reenrolments.plan() is None
+
+
+def test_when_members_and_kiosks_are_there_it_finishes_without_a_further_word(desk: Desk) -> None:
+    ada = member(desk)
+    kiosk(desk, "gate-1", OLD)
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(desk, ada)
+    desk.reenrolments.switch()
+    with pytest.raises(ConflictError, match="1 kiosks do not report the new recipe"):
+        desk.reenrolments.finish(anyway=False)
+    desk.kiosks.saw(Sighting(KioskId("gate-1"), "ready", "d" * 32, 2, OTHER, NEW))
+    assert desk.reenrolments.finish(anyway=False) == 1
+    assert recipe_in_use(desk, ada) == NEW
+
+
+def test_after_the_switch_an_old_pack_enrols_nobody_and_a_new_one_at_once(desk: Desk) -> None:
+    ada = member(desk)
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    desk.reenrolments.switch()
+    with pytest.raises(RefusedError, match="still has the old pack"):
+        enrol_again(desk, ada, OLD)
+    assert enrol_again(desk, ada) is False
+    assert recipe_in_use(desk, ada) == NEW
+
+
+def test_a_better_template_of_the_recipe_in_use_never_waits(desk: Desk) -> None:
+    ada = member(desk)
+    assert enrol_again(desk, ada, OLD) is False
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    assert enrol_again(desk, ada, OLD) is False
+
+
+def test_abandoning_forgets_what_waited_and_leaves_the_rest(desk: Desk) -> None:
+    ada = member(desk)
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(desk, ada)
+    assert desk.reenrolments.abandon() == 1
+    assert recipe_in_use(desk, ada) == OLD
+    assert desk.reenrolments.progress(NEW).ready == 0
+
+
+def test_who_withdraws_takes_the_waiting_template_along(desk: Desk) -> None:
+    ada = member(desk)
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(desk, ada)
+    desk.members.withdraw(ada)
+    assert desk.reenrolments.progress(NEW).members == 0
+    desk.reenrolments.switch()
+    assert isinstance(desk.members.entry(ada), Tombstone)
+    assert desk.reenrolments._templates.template(ada) is None, "not even where no gallery tells it"
+    with pytest.raises(ConflictError, match="has withdrawn"):
+        enrol_again(desk, ada)
+    assert desk.reenrolments.finish(anyway=True) == 0
+
+
+def test_a_template_that_is_not_this_members_is_refused(desk: Desk) -> None:
+    ada, bob = member(desk), member(desk)
+    with pytest.raises(RefusedError, match="cannot be used"):
+        desk.reenrolments.enrol_again(ada, sealed(desk, bob, NEW), LATER)
+
+
+def test_one_change_at_a_time_and_none_that_nobody_needs(desk: Desk) -> None:
+    member(desk)
+    with pytest.raises(ConflictError, match="every template's already"):
+        desk.reenrolments.begin("default", OTHER, OLD)
+    desk.reenrolments.begin("fused", OTHER, NEW)
+    with pytest.raises(ConflictError, match="is under way"):
+        desk.reenrolments.begin("third", OTHER, OTHER)
+    for step in (desk.reenrolments.back, lambda: desk.reenrolments.finish(anyway=True)):
+        with pytest.raises(ConflictError, match="this needs switched"):
+            step()
+    desk.reenrolments.switch()
+    for step in (desk.reenrolments.switch, desk.reenrolments.abandon):
+        with pytest.raises(ConflictError, match="this needs gathering"):
+            step()
+
+
+def test_progress_counts_members_kiosks_and_who_would_be_left_without_a_way() -> None:
+    members = [
+        Enrolled(SubjectId("1" * 32), OLD, NEW, True),
+        Enrolled(SubjectId("2" * 32), OLD, None, True),
+        Enrolled(SubjectId("3" * 32), OTHER, None, False),
+        Enrolled(SubjectId("4" * 32), None, None, False),
+        Enrolled(SubjectId("5" * 32), NEW, None, False),
+    ]
+    kiosks = [Reporting(KioskId("k1"), NEW, OTHER), Reporting(KioskId("k2"), None, None)]
+    now = progress(Stage.GATHERING, NEW, members, kiosks)
+    assert now.by_recipe == {OLD: 2, OTHER: 1, NEW: 1}
+    assert (now.members, now.without_face, now.ready) == (5, 1, 2)
+    assert now.to_enrol == (SubjectId("2" * 32), SubjectId("3" * 32))
+    assert now.without_pin == (SubjectId("3" * 32),)
+    assert now.kiosks_there == 1
+    assert [step.done for step in now.steps] == [True, False, True, False, False, False, False]
+
+
+def test_a_new_member_of_the_next_recipe_takes_nothing_from_anybody_and_does_not_wait() -> None:
+    plan, new = Plan("fused", OTHER, NEW, 1), SealedTemplate(b"x", 1, NEW, 3)
+    assert waits(plan, SealedTemplate(b"x", 1, OLD, 3), new)
+    assert not waits(plan, None, new)
+    assert not waits(None, SealedTemplate(b"x", 1, OLD, 3), new)
+
+
+def test_both_databases_exchange_every_waiting_template_and_no_other(
+    where: Path | str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reenrol_tables, "AT_ONCE", 4)
+    store = Store(where)
+    subjects = [SubjectId(f"{number:032x}") for number in range(11)]
+    first, second = SealedTemplate(b"old", 1, OLD, 3), SealedTemplate(b"new", 2, NEW, 5)
+    for subject in subjects:
+        store.add_subject(Subject(subject, 1), first, CONSENT)
+    for subject in subjects[:10]:
+        store.save_template(subject, second, LATER, spare=True)
+    store.exchange(Plan("fused", OTHER, NEW, 1, 2))
+    assert [store.template(each) for each in subjects] == [second] * 10 + [first]
+    assert store.plan() == Plan("fused", OTHER, NEW, 1, 2)
+    store.exchange(Plan("fused", OTHER, NEW, 1))
+    assert store.templates_among(subjects) == dict.fromkeys(subjects, first)
+    store.exchange(Plan("fused", OTHER, NEW, 1, 3))
+    assert store.end_plan(NEW) == 11
+    assert store.templates_among(subjects) == dict.fromkeys(subjects[:10], second)
+    store.close()
+
+
+def run(config: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, [*words, "--config", str(config)])
+
+
+def told(config: Path, *words: str) -> dict:
+    ran = run(config, *words, "--json")
+    assert ran.exit_code == 0, ran.output
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def test_an_operator_plans_begins_follows_switches_and_finishes(config: Path, tmp_path: Path) -> None:
+    recipe = open_pack().recipe_digest
+    pack = str(standins.pack_with_passive_networks(tmp_path / "pack", live=0.9).root)
+    with open_desk(load_config(config)) as desk:
+        ada, bob = member(desk), member(desk, pin=False)
+        kiosk(desk, "gate-1", OLD)
+    planned = told(config, "plan", "--pack", pack)
+    assert (planned["stage"], planned["recipe_digest"], planned["pack"]) == ("none", recipe, None)
+    assert (planned["by_recipe"], planned["ready"]) == ({OLD: 2}, 0)
+    assert planned["without_pin"] == [bob]
+    assert run(config, "status").exit_code == 1, "nothing began"
+    assert told(config, "begin", "--pack", pack)["stage"] == "gathering"
+    with open_desk(load_config(config)) as desk:
+        assert enrol_again(desk, ada, recipe)
+    followed = told(config, "status")
+    assert (followed["pack"], followed["ready"], followed["to_enrol"]) == ("default", 1, [bob])
+    assert followed["kiosks"] == [{"kiosk": "gate-1", "recipe_digest": OLD, "pack_digest": OTHER}]
+    assert told(config, "switch")["by_recipe"] == {OLD: 1, recipe: 1}
+    refused = run(config, "finish")
+    assert (refused.exit_code, "finish it anyway" in refused.stderr) == (1, True)
+    shown = run(config, "status")
+    for text in ("1 ready, 1 to enrol again", f"without a PIN: {bob}", "to do: finish", "gate-1"):
+        assert text in shown.stdout, text
+    assert told(config, "finish", "--anyway") == {"templates_removed": 2}
+
+
+def test_a_folder_that_is_no_pack_ends_with_2(config: Path, tmp_path: Path) -> None:
+    assert run(config, "plan", "--pack", str(tmp_path)).exit_code == 2
+
+
+def test_thresholds_and_passive_networks_need_no_enrolling_again(config: Path, tmp_path: Path) -> None:
+    with open_desk(load_config(config)) as desk:
+        member(desk, open_pack().recipe_digest)
+    pack = str(standins.pack_with_passive_networks(tmp_path / "pack", live=0.9).root)
+    refused = run(config, "begin", "--pack", pack)
+    assert (refused.exit_code, "nobody has to enrol again" in refused.stderr) == (1, True)

@@ -1,0 +1,137 @@
+"""The kiosk's clock is sure only with a reason, and says so when the reason has gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edge.adapters.central.clock import Clock
+
+NOON = 1_795_000_000_000
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+
+@dataclass
+class Host:
+    """A host with two clocks, an NTP mark, and a memory that outlives a restart."""
+
+    host: int = NOON
+    monotonic: int = 5_000
+    mark: int | None = None
+    highest: int = 0
+    kept: list[int] = field(default_factory=list)
+
+    def highest_central_ms(self) -> int:
+        return self.highest
+
+    def keep_highest_central_ms(self, instant_ms: int) -> None:
+        self.highest = instant_ms
+        self.kept.append(instant_ms)
+
+    def passes(self, ms: int) -> None:
+        self.host += ms
+        self.monotonic += ms
+
+    def boot(self) -> Clock:
+        return Clock(lambda: self.host, lambda: self.monotonic, lambda: self.mark, self)
+
+
+def test_without_ntp_or_central_the_clock_is_unsure():
+    host = Host()
+    assert host.boot().now_ms() is None
+
+
+def test_ntp_makes_it_sure():
+    host = Host(mark=1)
+    assert host.boot().now_ms() == NOON
+
+
+def test_a_live_head_makes_it_sure_however_wrong_the_host_is():
+    host = Host(host=0)
+    clock = host.boot()
+    clock.witness(NOON, live=True)
+    host.passes(1234)
+    assert clock.now_ms() == NOON + 1234
+
+
+def test_a_retained_head_proves_only_that_it_is_not_earlier():
+    host = Host(host=0)
+    clock = host.boot()
+    clock.witness(NOON, live=False)
+    host.passes(10)
+    assert (clock.now_ms(), clock.estimate_ms(), host.highest) == (None, NOON + 10, NOON)
+
+
+def test_an_older_message_never_moves_the_clock_back():
+    host = Host()
+    clock = host.boot()
+    clock.witness(NOON, live=True)
+    host.passes(1000)
+    clock.witness(NOON - HOUR, live=True)
+    assert (clock.now_ms(), host.highest) == (NOON + 1000, NOON)
+
+
+def test_a_replayed_head_from_before_the_highest_seen_does_not_make_it_sure():
+    host = Host(highest=NOON)
+    clock = host.boot()
+    clock.witness(NOON - DAY, live=True)
+    assert clock.now_ms() is None
+    clock.witness(NOON + 1, live=True)
+    assert clock.now_ms() == NOON + 1
+
+
+def test_setting_the_host_back_an_hour_makes_it_unsure_until_central_is_heard_again():
+    host = Host(mark=1)
+    clock = host.boot()
+    assert clock.now_ms() == NOON
+    host.host -= HOUR
+    assert (clock.now_ms(), clock.stepped, clock.sure) == (None, True, False)
+    host.passes(60_000)
+    assert clock.now_ms() is None
+    clock.witness(NOON + 60_000, live=True)
+    assert (clock.now_ms(), clock.stepped) == (NOON + 60_000, False)
+
+
+def test_after_a_step_an_old_ntp_mark_does_not_count_and_a_new_one_does():
+    host = Host(mark=1)
+    clock = host.boot()
+    clock.now_ms()
+    host.host += HOUR
+    assert clock.now_ms() is None
+    host.mark = 2
+    assert clock.now_ms() == NOON + HOUR
+
+
+def test_a_host_that_is_behind_the_highest_central_time_is_not_believed_even_with_ntp():
+    host = Host(mark=1, highest=NOON + HOUR)
+    assert host.boot().now_ms() is None
+
+
+def test_a_clock_that_an_ntp_server_set_far_ahead_is_put_right_by_central():
+    host = Host(mark=1, highest=NOON)
+    host.host += 400 * DAY
+    clock = host.boot()
+    assert clock.now_ms() == NOON + 400 * DAY
+    clock.witness(NOON + 60_000, live=True)
+    host.passes(1000)
+    assert clock.now_ms() == NOON + 61_000
+
+
+def test_drift_within_the_bound_does_not_matter_and_time_never_goes_back():
+    host = Host()
+    clock = host.boot()
+    clock.witness(NOON, live=True)
+    seen = []
+    for drift in (-9_000, 20_000, -10_000):
+        host.passes(1000)
+        host.host += drift
+        seen.append(clock.now_ms())
+    assert seen == [NOON + 1000, NOON + 2000, NOON + 3000]
+
+
+def test_the_highest_central_time_is_kept_once_for_each_rise():
+    host = Host()
+    clock = host.boot()
+    for instant in (NOON, NOON, NOON - 5, NOON + 7):
+        clock.witness(instant, live=True)
+    assert host.kept == [NOON, NOON + 7]

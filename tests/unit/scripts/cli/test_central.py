@@ -1,0 +1,240 @@
+"""`stile central` as an operator types it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from central.app import load_config, open_desk, utc_ms
+from scripts.cli.central.app import app
+from wire.claims import ClaimKind, claim_digest
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    folder = tmp_path / "central"
+    made = run("init", str(folder), "--operator", "metro", "--site", "north")
+    assert made.exit_code == 0, made.output
+    return folder / "central.toml"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def told(config: Path, *words: str) -> Any:
+    """The one-line object that a command with --json ends with."""
+    found = run(*words, "--config", str(config), "--json")
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def test_a_member_without_a_face_is_added_explained_restricted_and_withdrawn(config: Path, tmp_path: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")
+    assert {len(member["subject"]), len(member["claim_id"])} == {32}
+    key = tmp_path / "ada.json"
+    assert run("reviewer", "add", "ada", "--key", str(key), "--config", str(config)).exit_code == 0
+    assert key.stat().st_mode & 0o777 == 0o600
+    terms = ["--reason", "staff_assaulted", "--text", "Incident 12", "--until", in_two_days()]
+    issued = told(config, "restriction", "issue", member["subject"], "--key", str(key), *terms)
+    assert len(issued["contest_code"]) == 9
+    standing = told(config, "standing", "explain", member["subject"])
+    assert (standing["score"], standing["tier"]) == (500, "standard")
+    assert standing["restrictions"] == [issued["restriction_id"]]
+    lifted = run("restriction", "lift", issued["restriction_id"], "--config", str(config))
+    assert lifted.exit_code == 0
+    assert told(config, "standing", "explain", member["subject"])["restrictions"] == []
+    assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0
+    gone = run("standing", "explain", member["subject"], "--config", str(config))
+    assert (gone.exit_code, "has withdrawn" in gone.stderr) == (1, True)
+
+
+def test_a_lost_code_is_replaced_and_every_earlier_one_revoked(config: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")
+    newer = told(config, "subject", "new-code", member["subject"])["claim_id"]
+    newest = told(config, "subject", "new-code", member["subject"])["claim_id"]
+    with open_desk(load_config(config)) as desk:
+        row = desk.members.entry(member["subject"])
+        key = desk.context.secrets.claim_key
+    digests = [claim_digest(key, ClaimKind.QR, claim) for claim in (member["claim_id"], newer, newest)]
+    assert row.claim_digests == (digests[2],)
+    assert set(row.revoked_digests) == set(digests[:2])
+
+
+def test_a_scorecard_is_shown_to_members_and_linted_by_file_alone(config: Path):
+    card = config.parent / "ride.scorecard.toml"
+    shown = told(config, "scorecard", "show", "ride")
+    assert (shown["operator"], shown["base"], shown["factor"][0]["text"]) == (
+        "metro",
+        500,
+        "You paid your fares.",
+    )
+    plain = run("scorecard", "show", "ride", "--config", str(config)).stdout
+    assert "fare broken: -60 points each" in plain
+    fine = run("scorecard", "lint", str(card), "--json")
+    assert (fine.exit_code, json.loads(fine.stdout)["factors"]) == (0, 6)
+    assert run("scorecard", "lint", str(card), "--operator", "bus").exit_code == 2
+    for old, new, said in (
+        ('kind = "fare"', 'kind = "mood"', "factor[0].kind"),
+        ('text = "A fare was not paid."', "", "text"),
+        ("valid_hours = 48", "", "valid_hours"),
+        ('kind = "fare"', 'purpose = "locker"\nkind = "fare"', "can name no others"),
+        ('kind = "fare"', 'operator = "bus"\nkind = "fare"', "can name no others"),
+    ):
+        bad = config.parent / "bad.toml"
+        bad.write_text(card.read_text().replace(old, new, 1))
+        refused = run("scorecard", "lint", str(bad))
+        assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_an_event_is_disputed_and_settled_and_a_restriction_contested_upheld_and_ended(config: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")["subject"]
+    ada, bea = (str(config.parent / f"{name}.json") for name in ("ada", "bea"))
+    for name, key in (("ada", ada), ("bea", bea)):
+        assert run("reviewer", "add", name, "--key", key, "--config", str(config)).exit_code == 0
+    event = ["--id", "f1", "--kind", "fare", "--outcome", "broken"]
+    assert told(config, "event", "add", member, *event)["score"] == 440
+    opened = told(config, "event", "dispute", "f1", "--note", "That was not me.")
+    assert (opened["opened_by"], opened["settled_by"]) == ("member", None)
+    assert told(config, "standing", "explain", member)["score"] == 500
+    assert [each["target"] for each in told(config, "reviewer", "cases")["cases"]] == ["f1"]
+    ruling = ["--outcome", "upheld", "--note", "The gate was fine."]
+    assert told(config, "event", "settle", "f1", "--key", ada, *ruling)["settled_by"] == "ada"
+    (listed,) = told(config, "event", "list", member)["events"]
+    assert (listed["state"], listed["cases"][0]["ruling"]) == ("counts", "The gate was fine.")
+
+    terms = ["--reason", "staff_assaulted", "--text", "Incident 12", "--until", in_two_days()]
+    issued = told(config, "restriction", "issue", member, "--key", ada, *terms)
+    told(config, "restriction", "contest", issued["contest_code"], "--note", "I was not there.")
+    own = run("restriction", "settle", issued["contest_code"], "--key", ada, *ruling, "--config", str(config))
+    assert (own.exit_code, "another reviewer has to settle it" in own.stderr) == (1, True)
+    told(config, "restriction", "settle", issued["contest_code"], "--key", bea, *ruling)
+    shown = told(config, "restriction", "show", issued["contest_code"])
+    assert (shown["state"], shown["cases"][0]["settled_by"]) == ("in force", "bea")
+    report = told(config, "restriction", "report")
+    assert report["overall"] == report["reviewers"]["ada"] == report["reasons"]["staff_assaulted"]
+    assert (report["overall"]["issued"], report["overall"]["lowest_tier"], report["overall"]["low_n"]) == (
+        1,
+        0,
+        True,
+    )
+    assert report["base"]["ride"] == {"tier": "assisted", "members": 1, "lowest_tier": 0}
+    assert run("reviewer", "revoke", "ada", "--config", str(config)).exit_code == 0
+    (only,) = told(config, "restriction", "list")["restrictions"]
+    assert (only["binds"], only["state"]) == (False, "of a revoked reviewer")
+    assert told(config, "standing", "explain", member)["restrictions"] == []
+
+
+def test_an_export_is_verified_without_a_configuration_and_a_changed_one_is_exit_code_1(config: Path):
+    told(config, "kiosk", "add", "gate-1")
+    file = config.parent / "records.jsonl"
+    made = told(config, "audit", "export", str(file))
+    assert (made["lines"], file.stat().st_mode & 0o777) == (3, 0o600)
+    again = run("audit", "export", str(file), "--config", str(config))
+    assert (again.exit_code, "File exists" in again.stderr) == (1, True)
+    alone = run("audit", "verify", "--export", str(file), "--root", made["root"], "--json")
+    found = json.loads(alone.stdout)
+    assert (alone.exit_code, found["broken"], found["fault"], found["root"]) == (0, 0, None, made["root"])
+    other = run("audit", "verify", "--export", str(file), "--root", "ab" * 32)
+    assert (other.exit_code, "another root key" in other.stdout) == (1, True)
+    assert run("audit", "verify", "--export", str(file), "--root", "ab").exit_code == 1
+    file.write_bytes(file.read_bytes().replace(b"metro", b"metra", 1))
+    assert run("audit", "verify", "--export", str(file)).exit_code == 1
+
+
+def test_retention_says_how_much_went(config: Path):
+    gone = told(config, "retention", "run")
+    assert gone == dict.fromkeys(("records", "records_of_withdrawn", "events", "restrictions", "subjects"), 0)
+
+
+def in_two_days() -> str:
+    return (datetime.fromtimestamp(utc_ms() / 1000, UTC) + timedelta(days=2)).date().isoformat()
+
+
+def test_a_kiosk_is_added_listed_and_revoked(config: Path):
+    code = told(config, "kiosk", "add", "gate-1")["pairing_code"]
+    assert [len(group) for group in code.split("-")] == [4, 4, 4, 4]
+    (kiosk,) = told(config, "kiosk", "list")["kiosks"]
+    assert (kiosk["kiosk"], kiosk["paired"], kiosk["revoked"]) == ("gate-1", False, False)
+    assert run("kiosk", "revoke", "gate-1", "--config", str(config)).exit_code == 0
+    assert told(config, "kiosk", "list")["kiosks"][0]["revoked"] is True
+    assert told(config, "audit", "verify") == {
+        "kiosks": [
+            {
+                "kiosk": "gate-1",
+                "records": 0,
+                "purged": 0,
+                "signed_heads": 0,
+                "broken_at": None,
+                "why": "",
+            }
+        ],
+        "broken": 0,
+        "first_break": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["kiosk", "add", "Gate 1"], "is not a valid kiosk id"),
+        (["kiosk", "add", "gate-1", "--purpose", "loans"], "no purpose 'loans' here"),
+        (["kiosk", "revoke", "gate-9"], "no kiosk 'gate-9' here"),
+        (["standing", "explain", "0" * 32], "no subject"),
+        (["subject", "add", "--pin", "1234", "--consent", "1"], "choose another"),
+    ],
+)
+def test_a_refusal_is_one_line_and_exit_code_1(config: Path, words: list[str], said: str):
+    refused = run(*words, "--config", str(config))
+    assert refused.exit_code == 1
+    assert said in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_configuration_that_cannot_be_used_is_exit_code_2_and_names_the_key(config: Path):
+    config.write_text(config.read_text().replace("head_every_s = 60", "head_every_minutes = 1"))
+    refused = run("audit", "verify", "--config", str(config))
+    assert refused.exit_code == 2
+    assert "head_every_minutes = 1: there is no such key" in refused.stderr
+
+
+def test_a_missing_key_file_is_exit_code_2_and_a_second_init_overwrites_nothing(config: Path):
+    again = run("init", str(config.parent), "--operator", "bus", "--site", "south")
+    assert again.exit_code == 1
+    assert 'operator = "metro"' in config.read_text()
+    (config.parent / "keys" / "box.key").unlink()
+    refused = run("audit", "verify", "--config", str(config))
+    assert (refused.exit_code, "box.key" in refused.stderr) == (2, True)
+
+
+def test_a_kiosk_is_added_with_the_right_to_enrol_and_listed_with_it(config: Path):
+    for name, words in (("gate-1", ()), ("desk-1", ("--enrols",))):
+        assert told(config, "kiosk", "add", name, *words)["pairing_code"]
+    listed = {row["kiosk"]: row["enrols"] for row in told(config, "kiosk", "list")["kiosks"]}
+    assert listed == {"gate-1": False, "desk-1": True}
+
+
+def test_an_operator_sees_who_has_heard_of_a_withdrawal_and_who_looks_alike(config: Path):
+    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11", "--agree-by", "smile")
+    early = run("subject", "withdrawal", member["subject"], "--config", str(config))
+    assert (early.exit_code, "has not withdrawn" in early.stderr) == (1, True)
+    assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0
+    found = told(config, "subject", "withdrawal", member["subject"])
+    assert found == {
+        "subject": member["subject"],
+        "told": False,
+        "reached": 0,
+        "not_yet": 0,
+        "unreachable": 0,
+        "kiosks": [],
+    }
+    plain = run("subject", "withdrawal", member["subject"], "--config", str(config))
+    assert "not told to kiosks yet" in plain.output
+    assert told(config, "subject", "alike") == {"alike": []}
+    assert "enrolled later" in run("subject", "alike", "--config", str(config)).output
