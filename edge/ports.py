@@ -12,36 +12,14 @@ from edge.capture.sample import Box, Face, FailureToAcquire, Frame, Probe
 from edge.compare.claim import Claim
 from edge.compare.directory import Found
 from edge.compare.gallery import Gallery
-from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
-from edge.confirm.pin import PinJudgement, PinOutcome
+from edge.compare.member import Resolution
+from edge.confirm.pin import PinJudgement
 from edge.decide.standing import StandingView
 from edge.enact.charge import ChargeAsk, ChargeSaid, Due
 from edge.enact.display import Display, Notice, Touch
 from edge.enact.enrolling import Application, EnrolAnswer, WithdrawJudgement
 from wire.ids import SubjectId
-from wire.messages import PassRecord
-
-__all__ = [
-    "Camera",
-    "ClaimReader",
-    "Clock",
-    "Enrolments",
-    "Galleries",
-    "KnownMember",
-    "Members",
-    "Payments",
-    "PinJudgement",
-    "PinOutcome",
-    "Pins",
-    "Preview",
-    "Recogniser",
-    "Records",
-    "Resolution",
-    "Screen",
-    "Searcher",
-    "UnknownMember",
-    "WithdrawnMember",
-]
+from wire.records import PassRecord
 
 
 class Clock(Protocol):

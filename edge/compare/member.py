@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge.compare.gallery import Template
 from wire.ids import SubjectId
-from wire.messages import AgreeBy
+from wire.values import AgreeBy
 
 
 @dataclass(frozen=True, slots=True)

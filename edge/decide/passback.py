@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from edge.decide.verdict import Passback
 from wire.ids import SubjectId
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 SUBJECTS_MAX = 20_000
 """Members remembered, some 100 bytes each: all who use one lane in a day. Then the oldest is forgotten."""

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from edge.decide.verdict import Age, Membership, RestrictionState, Tier
 from wire.ids import OperatorId, Purpose
-from wire.messages import Restriction, Standing, Tombstone
+from wire.values import Restriction, Standing, Tombstone
 
 VerifyRestriction = Callable[[Restriction], bool]
 """Whether the signature is the reviewer's own and the reviewer's certificate chains to the operator root."""

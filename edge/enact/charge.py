@@ -23,7 +23,9 @@ from edge.decide.standing import StandingView
 from edge.decide.verdict import Age, Elsewhere, Payment
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.ids import SLUG_PATTERN, PassageId, RecordId, SubjectId
-from wire.messages import AgreeBy, ChargeOutcome, ChargeReason, PassRecord
+from wire.records import ChargeOutcome, PassRecord
+from wire.requests import ChargeReason
+from wire.values import AgreeBy
 
 NAME_MAX: Final = 60
 """Characters of a merchant's name: a line of the screen."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from wire.messages import GateOutcome, PassRecord
+from wire.records import GateOutcome, PassRecord
 
 
 class RecordsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

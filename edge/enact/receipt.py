@@ -9,7 +9,7 @@ import segno
 
 from edge.enact.charge import Due
 from edge.enact.currency import spelt
-from wire.messages import ChargeOutcome, PassRecord
+from wire.records import ChargeOutcome, PassRecord
 
 QUIET_MODULES = 4
 """Around a QR code (ISO/IEC 18004, 9.1)."""

@@ -29,8 +29,7 @@ from edge.decide.verdict import (
 from edge.enact.charge import Due, bounded
 from models.manifest import OperatingPoint
 from wire import ids
-from wire.messages import (
-    AgreeBy,
+from wire.records import (
     Charge,
     ChargeOutcome,
     GateOutcome,
@@ -39,7 +38,8 @@ from wire.messages import (
     RecordedCircumstances,
     StandingUsed,
 )
-from wire.messages import Comparison as RecordedComparison
+from wire.records import Comparison as RecordedComparison
+from wire.values import AgreeBy
 
 
 @dataclass(frozen=True, slots=True)

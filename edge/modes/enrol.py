@@ -28,7 +28,7 @@ from edge.modes.common import Extras, ended, open_front, operating_points, pipel
 from edge.ports import Camera
 from edge.shell.enroller import EnrolDevices, Enroller
 from models.registry import Pack, open_pack
-from wire.messages import OrderOutcome, Presence
+from wire.fleet import OrderOutcome, Presence
 
 log = logging.getLogger(__name__)
 

@@ -59,8 +59,8 @@ from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Fault, Gate, LinkStatus, LinkUp
 from models.manifest import MaxFmr
 from models.registry import Pack, open_pack
+from wire.fleet import Presence
 from wire.ids import GateId
-from wire.messages import Presence
 
 __all__ = [
     "ClipDevice",

@@ -61,7 +61,7 @@ from edge.passage.observations import (
 from edge.passage.paying import agreed, answered, chosen, kept, watched
 from edge.passage.seeking import another_came, given_up, searched, seek, zone_seen
 from edge.passage.state import Passage, Phase, Rules, is_seeking, nothing_due, wants_face
-from wire.messages import AgreeBy
+from wire.values import AgreeBy
 
 UNDER_WAY = {Phase.IDENTIFYING, Phase.CHALLENGING, Phase.SECOND_FACTOR, Phase.AGREEING}
 """Phases in which nothing has been opened, and nobody asked for money, yet."""

@@ -23,7 +23,7 @@ from edge.enact.charge import NotCharged, PayConfig, payment_of
 from edge.enact.release import GATE_ANSWER_MS, make_release
 from edge.passage.effects import Begin, Effect, OpenGate, Settle
 from edge.passage.state import IDENTIFIED, Passage, Phase, Rules, account
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 UNKNOWN_MS = 1_000
 """The least time between two claims that are nobody's: each makes a record, and a telephone can show thirty

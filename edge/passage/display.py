@@ -9,7 +9,8 @@ from edge.confirm.challenge import Gesture
 from edge.decide.verdict import Deny, Elsewhere, GateState, Grant, Reason, Refer, StepUp
 from edge.enact.display import CheckoutShown, Display, Prompt
 from edge.passage.state import Passage, Phase, nothing_due
-from wire.messages import AgreeBy, GateOutcome
+from wire.records import GateOutcome
+from wire.values import AgreeBy
 
 _REFERRED = {
     Elsewhere.STAFF: Prompt.STAFF,

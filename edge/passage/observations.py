@@ -24,7 +24,7 @@ from edge.enact.display import (
     OtherWayAsked,
     PinEntered,
 )
-from wire.messages import GateOutcome, PassRecord
+from wire.records import GateOutcome, PassRecord
 
 
 @dataclass(frozen=True, slots=True)

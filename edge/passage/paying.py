@@ -21,7 +21,8 @@ from edge.passage.deciding import Step, decided, settle
 from edge.passage.effects import Begin, Settle, TakeCharge
 from edge.passage.observations import ChargeAnswered, Kept
 from edge.passage.state import Passage, Phase, Rules, account
-from wire.messages import AgreeBy, ChargeOutcome
+from wire.records import ChargeOutcome
+from wire.values import AgreeBy
 
 KEPT_WITHIN_MS = 5_000
 """Past central's time limit; who still waits then is told to call staff. The payment goes on."""

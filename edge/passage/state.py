@@ -39,7 +39,8 @@ from edge.passage.observations import UNDISTURBED, Surroundings
 from firmware_bridge.gate import Nonce
 from models.manifest import OperatingPoint
 from wire.ids import PassageId, SubjectId
-from wire.messages import AgreeBy, ChargeOutcome, GateOutcome, IdentifiedBy
+from wire.records import ChargeOutcome, GateOutcome, IdentifiedBy
+from wire.values import AgreeBy
 
 ONE_TO_ONE = SearchConfig()
 NO_PASSBACK = PassbackConfig()

@@ -95,8 +95,9 @@ from firmware_bridge.gate import (
     Unanswered,
     Unobserved,
 )
+from wire.fleet import OrderOutcome
 from wire.ids import PassageId, SubjectId
-from wire.messages import GateOutcome, OrderOutcome, PassRecord
+from wire.records import GateOutcome, PassRecord
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from edge.enact.charge import NotCharged
 from edge.errors import StoreError
 from edge.ports import Clock, Records
 from wire.ids import PassageId, ReasonCode
-from wire.messages import ChargeOutcome, GateOutcome, PassRecord
+from wire.records import ChargeOutcome, GateOutcome, PassRecord
 
 logger = logging.getLogger(__name__)
 

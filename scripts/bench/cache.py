@@ -33,7 +33,7 @@ from edge.modes.lane import Uplink, UplinkConfig, open_uplink, pair
 from scripts.output import EXIT_UNUSABLE, fail, tell_json
 from wire.canonical import canonical
 from wire.ids import KioskId, Nonce, Purpose, SubjectId
-from wire.messages import Request, StandingReply, StandingRequest
+from wire.requests import Request, StandingReply, StandingRequest
 
 RIDE = Purpose("ride")
 KIOSK = KioskId("bench-1")

@@ -35,7 +35,7 @@ from scripts.people.cast import MEMBERS
 from scripts.people.clip import STEP_UP_S, Scene, Studio
 from scripts.stage.stage import Enrolled, Stage, Staging, open_stage
 from wire.ids import PassageId
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 PER_MINUTE = 30
 PEOPLE, PIN_PEOPLE = 30, 8

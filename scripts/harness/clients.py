@@ -21,6 +21,8 @@ import msgspec
 from edge.adapters.central.pairing import pair
 from edge.adapters.central.uplink import Uplink, UplinkConfig, World, host_ms, monotonic_ms, open_uplink
 from edge.compare.claim import QrClaim
+from edge.compare.member import KnownMember, WithdrawnMember
+from edge.confirm.pin import PinOutcome
 from edge.decide.standing import ABSENT, StandingConfig, StandingView
 from edge.decide.verdict import (
     Circumstances,
@@ -38,10 +40,10 @@ from edge.decide.verdict import (
 )
 from edge.enact.record import Account, KioskIdentity, Stamp, pass_record, verdict_kind
 from edge.errors import StoreError
-from edge.ports import KnownMember, PinOutcome, WithdrawnMember
 from scripts.harness.ledger import Begun, Decided, Kept, Ledger, Obeyed
+from wire.fleet import Command, Presence
 from wire.ids import ClaimId, GateId, KioskId, PassageId, SubjectId
-from wire.messages import Command, GateOutcome, IdentifiedBy, PassRecord, Presence
+from wire.records import GateOutcome, IdentifiedBy, PassRecord
 
 PACK, RECIPE = "cd" * 32, "ab" * 32
 SOFTWARE = "harness"

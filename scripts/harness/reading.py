@@ -8,7 +8,7 @@ from pathlib import Path
 from central.app import load_config, open_desk
 from scripts.harness.invariants import Stored
 from wire.codec import Rejected, decode_record
-from wire.messages import ChargeOutcome, GateOutcome, PassRecord
+from wire.records import ChargeOutcome, GateOutcome, PassRecord
 
 
 def read_central(config: Path) -> tuple[list[Stored], list[str]]:

@@ -16,7 +16,7 @@ from tests.doubles.driver_rigs import OPEN_MS, rig, until
 from tests.doubles.wire_samples import pass_record
 from tests.unit.edge.passage.test_passage import RULES
 from wire.ids import GateId, KioskId, PassageId, Purpose
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 
 class Quiet:

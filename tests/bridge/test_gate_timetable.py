@@ -25,7 +25,7 @@ from firmware_bridge.simulator import ServedGate, SimulatedGate
 from tests.doubles.bridge_pair import KEYS
 from tests.unit.edge.passage.test_passage import RULES
 from wire.ids import GateId, KioskId, Purpose
-from wire.messages import GateOutcome, IdentifiedBy
+from wire.records import GateOutcome, IdentifiedBy
 
 PATIENCE_S = 20.0
 ALWAYS = OpeningConfig(("00:00-24:00",))

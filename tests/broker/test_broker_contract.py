@@ -15,8 +15,9 @@ from tests.doubles.contract_lane import Lane, open_lane
 from tests.doubles.kiosk_rig import WAIT_S, enrol, eventually
 from wire import topics
 from wire.codec import Decoded, decode
+from wire.fleet import Presence, RollCall
 from wire.ids import BootId
-from wire.messages import HeadReply, HeadRequest, Presence, RollCall
+from wire.requests import HeadReply, HeadRequest
 from wire.topics import LARGEST_MESSAGE_BYTES, TopicKind, parse_topic
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

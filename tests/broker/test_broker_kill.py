@@ -16,7 +16,7 @@ from tests.doubles.central_rig import Clock, new_config, running
 from tests.doubles.kiosk_rig import Kiosk, eventually, paired
 from tests.doubles.wire_samples import pass_record
 from wire.ids import PassageId, RecordId
-from wire.messages import HeadReply, HeadRequest
+from wire.requests import HeadReply, HeadRequest
 
 KIOSKS = 12
 EVERY_S = 0.05

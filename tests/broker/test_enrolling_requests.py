@@ -19,11 +19,10 @@ from wire.enrolment import (
 )
 from wire.fleet import CacheAge, KioskState, Presence
 from wire.ids import BootId, ClaimId, KioskId, SubjectId
-from wire.messages import SealedTemplate
 from wire.requests import ClaimRequest, HeadRequest, PinOutcome, Refusal, Refused
 from wire.sealing import enrol_binding, seal, seal_box, template_binding, withdraw_binding
 from wire.topics import TopicKind
-from wire.values import AgreeBy, GalleryRow, Tombstone
+from wire.values import AgreeBy, GalleryRow, SealedTemplate, Tombstone
 
 PIN = "481516"
 

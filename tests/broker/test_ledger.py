@@ -14,8 +14,8 @@ from tests.doubles.central_rig import Rig
 from tests.unit.central.rules.test_ledger import asked, key, told
 from wire import chain
 from wire.fields import AMOUNT_MAX_MINOR
-from wire.messages import ChargeReply, ChargeRequest, RefundReply, RefundRequest
 from wire.records import ChargeOutcome
+from wire.requests import ChargeReply, ChargeRequest, RefundReply, RefundRequest
 
 DAY_MS = 86_400_000
 

@@ -17,8 +17,7 @@ from central.errors import RefusedError, UnknownError
 from central.rules.fleet import Order
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from tests.doubles.central_rig import Clock, KioskEnd, Rig, running, until
-from wire.ids import BootId, KioskId, PassageId, SiteId
-from wire.messages import (
+from wire.fleet import (
     CacheAge,
     Command,
     CommandAction,
@@ -34,6 +33,7 @@ from wire.messages import (
     Setting,
     SettingRemark,
 )
+from wire.ids import BootId, KioskId, PassageId, SiteId
 from wire.topics import TopicKind
 
 GATE_1 = KioskId("gate-1")

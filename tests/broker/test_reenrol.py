@@ -8,8 +8,8 @@ import msgspec
 
 from tests.broker.test_cache import state
 from tests.doubles.central_rig import RECIPE, Rig, until
+from wire.fleet import Presence
 from wire.ids import SubjectId
-from wire.messages import Presence
 from wire.sealing import seal, template_binding
 from wire.topics import TopicKind
 

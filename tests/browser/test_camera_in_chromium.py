@@ -22,7 +22,7 @@ from scripts.people.cast import Cast
 from scripts.people.clip import APPROACH_S, SHOW_S, STAND_S, STEP_UP_S, ClipFormat, Scene, Studio
 from scripts.stage.live import open_live
 from tests.browser.conftest import QUIET
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.doubles.axe import violations
 from tests.unit.edge.adapters.till.test_till import TOKEN, Till, open_till_at
-from wire.messages import ChargeOutcome
+from wire.records import ChargeOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -25,8 +25,9 @@ from wire import chain, topics
 from wire.claims import ClaimKind, claim_digest
 from wire.codec import Received, encode, receive
 from wire.ids import ClaimId, KioskId, Nonce, Purpose, SubjectId
-from wire.messages import Message, Receipt, RecordBatch, SealedTemplate, SequencedRecord
+from wire.messages import Message
 from wire.pairing import PairGrant, PairReply, SiteSecrets, make_request, parse_code, reply_holds
+from wire.records import Receipt, RecordBatch, SequencedRecord
 from wire.sealing import (
     box_public_key,
     open_box,
@@ -38,6 +39,7 @@ from wire.sealing import (
 )
 from wire.signing import KeyRing, Signer, TrustedKey, certificate_holds, sign_chain_head
 from wire.topics import Address, TopicKind
+from wire.values import SealedTemplate
 
 WAIT_S = 60.0
 """For what must come, however busy the machine; nothing is asserted about how soon it does."""

@@ -13,24 +13,22 @@ from central.service.feeds import FeedKind, Feeds, FeedVersion
 from tests.doubles.wire_samples import ISSUED_MS, RIDE, standing
 from wire import topics
 from wire.codec import Received
+from wire.fleet import Head
 from wire.ids import GalleryName, KeyId, Nonce, Purpose, SiteId, SubjectId
-from wire.messages import (
+from wire.packing import unpack_standings
+from wire.requests import (
     DeltaReply,
     DeltaRequest,
-    Head,
     HeadReply,
     HeadRequest,
+    Refusal,
     Refused,
     Request,
     SnapshotChunkRequest,
     StandingChunk,
-    StandingEntry,
-    Tombstone,
 )
-from wire.packing import unpack_standings
-from wire.requests import Refusal
 from wire.topics import TopicKind
-from wire.values import SealedTemplate
+from wire.values import SealedTemplate, StandingEntry, Tombstone
 
 NORTH, MEMBERS = SiteId("north"), GalleryName("members")
 

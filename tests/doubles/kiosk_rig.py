@@ -23,8 +23,9 @@ from edge.compare.gallery import Template
 from tests.doubles.central_rig import RECIPE, RIDE, WAIT_S, Rig
 from wire import topics
 from wire.codec import Decoded, decode, encode
+from wire.fleet import Health, KioskState
 from wire.ids import ClaimId, KioskId, Purpose, SubjectId
-from wire.messages import Health, KioskState, Message
+from wire.messages import Message
 from wire.signing import Signer
 from wire.topics import Address, TopicKind
 

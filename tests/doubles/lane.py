@@ -51,7 +51,7 @@ from scripts.stage.stage import KIOSK, Enrolled, Stage, Staging, open_stage
 from tests.doubles.central_rig import CHEAP_HASHER, WAIT_S
 from wire.codec import decode_record
 from wire.ids import KioskId
-from wire.messages import PassRecord
+from wire.records import PassRecord
 
 CONFIRM = ConfirmConfig(acquire_ms=45_000)
 RELEASE = ReleaseConfig(open_ms=10_000, ttl_ms=10_000, linger_ms=0)

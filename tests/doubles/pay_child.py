@@ -22,7 +22,7 @@ from scripts.stage.stage import AttendedScreen
 from tests.doubles.lane import eventually
 from tests.doubles.till import Till
 from wire.ids import SubjectId
-from wire.messages import ChargeOutcome, PassRecord
+from wire.records import ChargeOutcome, PassRecord
 
 FRAMES_PER_S = 5
 SEED = 7

@@ -14,8 +14,8 @@ from edge.decide.standing import CachedStanding, StandingConfig
 from edge.decide.verdict import Age, Grant, RestrictionState
 from scripts.harness import clients
 from wire.ids import RecordId
-from wire.messages import AgreeBy, Charge, ChargeOutcome
-from wire.values import Standing
+from wire.records import Charge, ChargeOutcome
+from wire.values import AgreeBy, Standing
 
 
 def forget_records() -> None:

@@ -21,7 +21,7 @@ from edge.passage.state import Phase
 from scripts.evaluate.attacks.rendered_head import RenderedHead
 from scripts.evaluate.attacks.suite import DIRECTIONS
 from tests.doubles.lane import CONFIRM, FACES, Lane, eventually, open_lane, staged
-from wire.messages import GateOutcome, PassRecord
+from wire.records import GateOutcome, PassRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,7 +9,7 @@ from edge.enact.display import OtherWayAsked, Prompt
 from edge.passage.state import Phase
 from tests.doubles.kiosk_rig import Watcher
 from tests.doubles.lane import FACES, Lane, eventually
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

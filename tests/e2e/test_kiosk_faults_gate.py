@@ -11,7 +11,7 @@ from firmware_bridge.gate import LinkStatus
 from firmware_bridge.simulator.device import SimulatedGate
 from tests.doubles.kiosk_rig import Watcher
 from tests.doubles.lane import FACES, Lane, eventually
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

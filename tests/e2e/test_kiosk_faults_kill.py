@@ -19,7 +19,7 @@ from firmware_bridge.simulator.device import SimulatedGate
 from scripts.stage.stage import Stage, open_stage
 from tests.doubles.kiosk_child import finish, pass_until_killed
 from tests.doubles.lane import FACES, RELEASE, SEED, records_of, staged
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 READY_S = 90.0
 KILLED_WITHIN_S = 1.4

@@ -11,7 +11,7 @@ from edge.decide.standing import StandingConfig
 from edge.enact.display import Prompt
 from firmware_bridge.gate import LinkStatus
 from tests.doubles.lane import Lane, eventually
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -19,7 +19,7 @@ from scripts.stage.stage import OPERATOR, PURPOSE, enrol_member
 from tests.doubles.central_rig import WAIT_S
 from tests.doubles.lane import FACES, STRANGER, Lane, eventually
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -15,9 +15,10 @@ from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled, f
 from tests.doubles.wire_samples import standing
 from wire import topics
 from wire.canonical import canonical
-from wire.messages import GalleryDelta, Head, StandingDelta, Tombstone
+from wire.fleet import GalleryDelta, Head, StandingDelta
 from wire.signing import Signer
 from wire.topics import Address
+from wire.values import Tombstone
 
 STRANGER = Signer.from_seed(b"x" * 32)
 HOUR_MS = 3_600_000

@@ -21,19 +21,23 @@ from edge.adapters.storage.cache import FeedName
 from edge.adapters.storage.vault import Vault
 from edge.compare.claim import QrClaim
 from edge.compare.gallery import Template
+from edge.compare.member import KnownMember, UnknownMember, WithdrawnMember
+from edge.confirm.pin import PinOutcome
 from edge.decide.standing import StandingConfig
 from edge.decide.verdict import Age, Membership, RestrictionState
-from edge.ports import KnownMember, PinOutcome, UnknownMember, WithdrawnMember
 from tests.doubles.central_rig import RIDE, Rig
 from tests.doubles.kiosk_rig import Host, Kiosk, Watcher, enrol, eventually, face, filled, forge
 from tests.doubles.wire_samples import pass_record
 from wire import topics
 from wire.canonical import canonical
+from wire.fleet import Command, CommandAction, Head, Presence
 from wire.ids import ClaimId, GateId, KioskId, Nonce, ReasonCode, ReviewerId
-from wire.messages import Command, CommandAction, Head, Presence, Receipt, StandingReply, Tombstone
+from wire.records import Receipt
+from wire.requests import StandingReply
 from wire.sealing import open_seal, template_binding
 from wire.signing import Signer
 from wire.topics import Address, TopicKind
+from wire.values import Tombstone
 
 KIOSK = KioskId("gate-1")
 STRANGER = Signer.from_seed(b"x" * 32)

@@ -6,14 +6,14 @@ import pytest
 
 from central.rules.audit import ChainReport
 from edge.adapters.storage.outbox import Outbox
+from edge.compare.member import KnownMember
 from edge.decide.verdict import Age
 from edge.errors import StoreError
-from edge.ports import KnownMember
 from tests.doubles.central_rig import Rig
 from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled
 from tests.doubles.wire_samples import pass_record
+from wire.fleet import Presence
 from wire.ids import KioskId
-from wire.messages import Presence
 from wire.topics import TopicKind
 
 KIOSK = KioskId("gate-1")

@@ -16,13 +16,13 @@ from edge.adapters.central.uplink import Uplink, UplinkConfig, open_uplink
 from edge.adapters.storage.vault import Vault
 from edge.compare.claim import Claim
 from edge.compare.gallery import Template
+from edge.compare.member import KnownMember
 from edge.errors import PairingError, StoreError
-from edge.ports import KnownMember
 from tests.doubles.central_rig import RIDE, WAIT_S, Clock, Rig, new_config, running
 from tests.doubles.kiosk_rig import enrol, eventually, face, filled, paired
 from wire.ids import KioskId, SubjectId
-from wire.messages import GalleryRow
 from wire.pairing import GalleryKey
+from wire.values import GalleryRow
 
 
 async def attempt(url: str, code: str, folder: Path) -> Identity:

@@ -17,8 +17,8 @@ from tests.doubles.central_rig import WAIT_S, Rig
 from tests.doubles.kiosk_rig import Kiosk, Watcher, eventually, filled, forge
 from wire import topics
 from wire.codec import Decoded, decode
+from wire.fleet import KioskState, Presence
 from wire.ids import BootId, KioskId
-from wire.messages import KioskState, Presence
 from wire.topics import TopicKind
 
 EARLIER = BootId("e" * 32)

@@ -25,8 +25,9 @@ from tests.doubles.central_rig import Rig
 from tests.doubles.kiosk_rig import Kiosk, Watcher, filled
 from tests.doubles.kiosk_rig import eventually as soon
 from tests.doubles.lane import Lane, eventually
+from wire.fleet import Command, CommandAction, OrderOutcome
 from wire.ids import GateId, Nonce, PassageId
-from wire.messages import Command, CommandAction, GateOutcome, OrderOutcome, PassRecord
+from wire.records import GateOutcome, PassRecord
 
 KIOSK = "turnstile-1"
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge.decide.passback import PassbackConfig
 from tests.doubles.lane import CONFIRM, Lane, open_lane, staged
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 
 @pytest.fixture

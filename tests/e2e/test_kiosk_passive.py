@@ -10,7 +10,7 @@ import pytest
 from edge.config import PackSection
 from tests.doubles import pack_standins as standins
 from tests.doubles.lane import FACES, Lane, open_lane, staged
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from scripts.people.clip import ClipFormat, Studio
 from scripts.stage.stage import OPERATOR, PURPOSE, SITE, AttendedScreen, Enrolled, enrol_member
 from tests.doubles.lane import eventually
 from wire.ids import KioskId, Purpose
-from wire.messages import AgreeBy, ChargeOutcome, PassRecord
+from wire.records import ChargeOutcome, PassRecord
+from wire.values import AgreeBy
 
 TEA = {"amount_minor": 250, "currency": "EUR", "reference": "tea"}
 

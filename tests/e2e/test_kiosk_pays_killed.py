@@ -30,7 +30,8 @@ from tests.doubles.pay_child import Point, Purchase, empty_room, pay_until_kille
 from tests.doubles.till import Till
 from wire.codec import Decoded, decode, decode_record
 from wire.ids import KioskId, Purpose, SubjectId
-from wire.messages import ChargeOutcome, ChargeReply, PassRecord
+from wire.records import ChargeOutcome, PassRecord
+from wire.requests import ChargeReply
 from wire.topics import Address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

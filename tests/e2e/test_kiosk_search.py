@@ -21,7 +21,7 @@ from scripts.stage.stage import Enrolled, enrol_member
 from tests.doubles.central_rig import WAIT_S
 from tests.doubles.lane import CONFIRM, FACES, STRANGER, Lane, eventually, open_lane, staged
 from tests.e2e.test_kiosk_challenge import ASKING, actor
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

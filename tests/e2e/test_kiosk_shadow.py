@@ -15,9 +15,8 @@ from tests.doubles.central_rig import Rig
 from tests.doubles.kiosk_rig import Kiosk, eventually, filled, forge
 from wire import topics
 from wire.fields import SETTING_MAX
-from wire.fleet import SETTINGS_MAX
+from wire.fleet import SETTINGS_MAX, Desired, Setting, SettingRemark
 from wire.ids import KioskId
-from wire.messages import Desired, Setting, SettingRemark
 from wire.signing import Signer
 from wire.topics import TopicKind
 

@@ -13,9 +13,8 @@ from edge.adapters.central.link import Link
 from edge.adapters.storage.keyfile import write_secret
 from edge.passage.observations import StaffReleases
 from wire.codec import Received
-from wire.fleet import ANSWERS_MAX
+from wire.fleet import ANSWERS_MAX, Command, CommandAction, OrderAnswer, OrderOutcome
 from wire.ids import GateId, Nonce, PassageId
-from wire.messages import Command, CommandAction, OrderAnswer, OrderOutcome
 from wire.topics import TopicKind
 
 LIFE_MAX_MS = 60_000

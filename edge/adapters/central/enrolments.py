@@ -35,7 +35,7 @@ from wire.enrolment import (
     WithdrawRequest,
 )
 from wire.ids import Nonce, SubjectId
-from wire.messages import Refused, Request
+from wire.requests import Refused, Request
 from wire.sealing import enrol_binding, seal_box, withdraw_binding
 
 DOUBT_FILE = "enrolling.json"

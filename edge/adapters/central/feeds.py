@@ -15,8 +15,9 @@ from edge.adapters.central.snapshot import FeedKind, Filler
 from edge.adapters.storage.cache import Cache, Held
 from edge.errors import StoreError
 from wire.codec import Received
+from wire.fleet import GalleryDelta, Head, StandingDelta
 from wire.ids import Nonce
-from wire.messages import DeltaReply, GalleryDelta, Head, HeadReply, Refused, Request, StandingDelta
+from wire.requests import DeltaReply, HeadReply, Refused, Request
 
 HEAD_DEADLINE_MS = 5_000
 DELTA_DEADLINE_MS = 5_000

@@ -18,16 +18,10 @@ from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from edge.adapters.storage.keyfile import RandomBytes
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
+from wire.fleet import KioskState
 from wire.ids import NONCE_BYTES, Nonce
-from wire.messages import (
-    ClaimReply,
-    HeadReply,
-    KioskState,
-    Message,
-    Reply,
-    Request,
-    StandingReply,
-)
+from wire.messages import Message
+from wire.requests import ClaimReply, HeadReply, Reply, Request, StandingReply
 from wire.topics import Address, TopicKind
 
 ASKED_MAX = 64

@@ -17,27 +17,24 @@ from edge.adapters.storage.cache import Cache, FeedName, Held
 from edge.adapters.storage.vault import Vault
 from edge.compare.claim import CardClaim, Claim, PhoneClaim, QrClaim
 from edge.compare.gallery import Gallery, Template
+from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.decide.standing import CachedStanding, StandingConfig, StandingView, assess, beside_gallery
-from edge.ports import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from wire.claims import ClaimKind, claim_digest
 from wire.errors import SealBrokenError
 from wire.ids import ClaimDigest, Nonce, SubjectId
-from wire.messages import (
+from wire.pairing import SiteSecrets
+from wire.requests import (
     ClaimReply,
     ClaimRequest,
-    GalleryEntry,
     GalleryKeyReply,
     GalleryKeyRequest,
-    GalleryRow,
     Request,
-    Restriction,
     StandingReply,
     StandingRequest,
-    Tombstone,
 )
-from wire.pairing import SiteSecrets
 from wire.sealing import open_box, secrets_binding
 from wire.signing import restriction_holds
+from wire.values import GalleryEntry, GalleryRow, Restriction, Tombstone
 
 ASKED_KEPT_MAX = 1024
 """Answers to misses kept in memory until the snapshot has them; the oldest goes first."""

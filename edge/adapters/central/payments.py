@@ -9,7 +9,7 @@ from edge.adapters.storage.checkouts import Checkouts, Refund
 from edge.enact.charge import ChargeAnswer, ChargeAsk, ChargeSaid, CheckoutState, Due, PayConfig, expired
 from edge.errors import CheckoutError
 from wire.ids import Nonce, RecordId, SubjectId
-from wire.messages import ChargeReply, ChargeRequest, RefundReply, RefundRequest, Refusal, Refused, Request
+from wire.requests import ChargeReply, ChargeRequest, RefundReply, RefundRequest, Refusal, Refused, Request
 
 ASKS = 2
 """Questions within `pay.charge_ms`, under one key: the second finds what the first one did."""

@@ -11,11 +11,10 @@ from typing import Protocol
 from edge.adapters.central.link import Link
 from edge.adapters.central.pairing import Identity
 from edge.adapters.storage.keyfile import RandomBytes
-from edge.ports import PinJudgement, PinOutcome
+from edge.confirm.pin import PinJudgement, PinOutcome
 from wire.ids import Nonce, SubjectId
-from wire.messages import PinOutcome as CentralOutcome
-from wire.messages import PinReply, PinRequest, Request
-from wire.requests import PIN_MAX_DIGITS
+from wire.requests import PIN_MAX_DIGITS, PinReply, PinRequest, Request
+from wire.requests import PinOutcome as CentralOutcome
 from wire.sealing import pin_binding, seal_box
 
 PIN_DEADLINE_MS = 2_000

@@ -10,7 +10,7 @@ from edge.adapters.central.clock import Clock
 from edge.adapters.central.link import Link
 from edge.adapters.central.tls import certificate_request, files_in, keep_certificate, look_at_files
 from edge.errors import StoreError
-from wire.messages import CertificateReply, CertificateRequest
+from wire.requests import CertificateReply, CertificateRequest
 from wire.tls import Validity
 
 LOOK_EVERY_S = 3600.0

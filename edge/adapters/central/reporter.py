@@ -18,9 +18,10 @@ from edge.adapters.storage.outbox import Outbox
 from edge.decide.standing import AHEAD_MAX_MS, StandingConfig, age_of
 from edge.decide.verdict import Age
 from wire.codec import Received
-from wire.fleet import COUNTERS_MAX, METRICS_MAX, NOTES_MAX
-from wire.ids import BootId, KioskId, Nonce, ReasonCode
-from wire.messages import (
+from wire.fleet import (
+    COUNTERS_MAX,
+    METRICS_MAX,
+    NOTES_MAX,
     CacheAge,
     Counter,
     Health,
@@ -31,6 +32,7 @@ from wire.messages import (
     RollCall,
     SearchOffer,
 )
+from wire.ids import BootId, KioskId, Nonce, ReasonCode
 from wire.topics import TopicKind
 
 HEALTH_EVERY_S = 10.0

@@ -10,7 +10,7 @@ from edge.adapters.central.link import Link
 from edge.adapters.storage.outbox import Outbox
 from edge.errors import StoreError
 from wire.codec import Received
-from wire.messages import Receipt, RecordFault
+from wire.records import Receipt, RecordFault
 from wire.topics import TopicKind
 
 RECEIPT_TIMEOUT_S = 5.0

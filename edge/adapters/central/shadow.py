@@ -18,7 +18,7 @@ from edge.adapters.screen.texts import MESSAGES
 from edge.adapters.storage.keyfile import write_secret
 from edge.config import KioskConfig
 from wire.codec import Received
-from wire.messages import Desired, RemarkedSetting, Reported, Setting, SettingRemark
+from wire.fleet import Desired, RemarkedSetting, Reported, Setting, SettingRemark
 from wire.topics import TopicKind
 
 DESIRED_FILE = "desired.json"

@@ -10,19 +10,19 @@ from enum import StrEnum
 
 from edge.adapters.central.link import Link
 from edge.adapters.storage.cache import Cache, FeedName, Held, Staged
+from wire.fleet import Head
 from wire.ids import GalleryName, Nonce, Purpose
-from wire.messages import (
+from wire.packing import Checked, check_gallery, check_standings, rows_digest
+from wire.requests import (
     DeltaRequest,
     GalleryChunk,
     GalleryChunkRequest,
-    Head,
     HeadRequest,
     Refused,
     Request,
     SnapshotChunkRequest,
     StandingChunk,
 )
-from wire.packing import Checked, check_gallery, check_standings, rows_digest
 from wire.topics import TopicKind
 
 CHUNK_DEADLINE_MS = 5_000

@@ -31,8 +31,8 @@ from edge.adapters.storage.keyfile import RandomBytes, RowSealer
 from edge.adapters.storage.outbox import Outbox
 from edge.decide.standing import StandingConfig
 from edge.enact.drop_order import RecordsConfig
+from wire.fleet import Presence
 from wire.ids import BootId
-from wire.messages import Presence
 from wire.tls import TlsFiles
 
 OUTBOX_FILE = "outbox.sqlite3"

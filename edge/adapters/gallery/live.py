@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from edge.adapters.storage.cache import Cache, Delta, FeedName
 from edge.compare.gallery import Gallery, Template
-from wire.messages import GalleryRow
+from wire.values import GalleryRow
 
 OpenTemplate = Callable[[GalleryRow], Template | None]
 """A row's template, turned back; None where it does not open here, or is of another recipe."""

@@ -13,8 +13,8 @@ from edge.compare.directory import Directory, Found, open_directory, oversized_d
 from edge.compare.gallery import Gallery
 from edge.compare.search import NoMatch
 from models.manifest import OperatingPoint
+from wire.fleet import SearchOffer
 from wire.ids import SubjectId
-from wire.messages import SearchOffer
 
 LOOK_S = 1.0
 """How often a change of the gallery is looked for."""

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from edge.enact.schedule import OpeningConfig, held_free, parse_times
 from edge.passage.observations import StaffReleases
+from wire.fleet import OrderOutcome
 from wire.ids import PassageId
-from wire.messages import OrderOutcome
 
 OPENED_BY: Final = "timetable"
 """Whose word stands in the record of who passed meanwhile."""

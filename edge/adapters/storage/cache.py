@@ -21,9 +21,10 @@ from edge.adapters.storage.keyfile import RowSealer
 from edge.errors import StoreError
 from wire.canonical import canonical
 from wire.errors import SealBrokenError
+from wire.fleet import GalleryDelta, StandingDelta
 from wire.ids import ClaimDigest, SubjectId
-from wire.messages import GalleryDelta, GalleryEntry, GalleryRow, StandingDelta, StandingEntry, Tombstone
 from wire.packing import EMPTY_ROWS_DIGEST, Checked, claims_of, row_number, rows_digest, rows_number
+from wire.values import GalleryEntry, GalleryRow, StandingEntry, Tombstone
 
 _FEED = """
     CREATE TABLE feed (

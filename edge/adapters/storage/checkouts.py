@@ -25,7 +25,7 @@ from edge.enact.charge import (
 )
 from edge.errors import CheckoutError, StoreError
 from wire.ids import RecordId, SubjectId
-from wire.messages import ChargeOutcome, PassRecord
+from wire.records import ChargeOutcome, PassRecord
 
 KEEP_CHECKOUTS: Final = 10_000
 """Checkouts that are over are kept for the till's questions and refunds: a busy counter's month, 5 MB."""

@@ -30,8 +30,18 @@ from wire.chain import SALT_BYTES, body_bytes, chained, commitment_of, genesis
 from wire.codec import Rejected, decode_record
 from wire.errors import SealBrokenError
 from wire.ids import KioskId
-from wire.messages import ChainHead, PassRecord, Receipt, RecordBatch, RecordFault, SequencedRecord
-from wire.records import BATCH_MAX_RECORDS, BODY_MAX_BYTES, ChainedRecord, DroppedRecord
+from wire.records import (
+    BATCH_MAX_RECORDS,
+    BODY_MAX_BYTES,
+    ChainedRecord,
+    ChainHead,
+    DroppedRecord,
+    PassRecord,
+    Receipt,
+    RecordBatch,
+    RecordFault,
+    SequencedRecord,
+)
 from wire.signing import Signer, sign_chain_head
 
 KEEP_ACKNOWLEDGED = 10_000

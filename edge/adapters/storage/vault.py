@@ -9,10 +9,10 @@ from edge.capture.sample import Vector
 from edge.compare.gallery import Template
 from wire.errors import SealBrokenError
 from wire.ids import OperatorId, SiteId, SubjectId
-from wire.messages import SealedTemplate
 from wire.pairing import SiteSecrets
 from wire.rotation import rotation
 from wire.sealing import SEAL_NONCE_BYTES, key_version_of, open_seal, seal, template_binding
+from wire.values import SealedTemplate
 
 UNIT_WITHIN = 1e-3
 """An opened template must have unit length within this; float32 rounding is far below."""

@@ -9,7 +9,7 @@ import msgspec
 
 from edge.decide.verdict import Verdict, decide
 from edge.enact.record import circumstances_of, verdict_kind
-from wire.messages import PassRecord
+from wire.records import PassRecord
 
 
 def replays(record: PassRecord) -> bool:

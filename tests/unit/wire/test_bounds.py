@@ -10,9 +10,10 @@ from msgspec import inspect as i
 from wire import codec, pairing
 from wire.codec import Envelope
 from wire.fields import FIELD_MAX_BYTES
-from wire.messages import GalleryChunk, Message, StandingChunk
+from wire.messages import Message
 from wire.packing import PACKED_MAX_BYTES
 from wire.records import PassRecord, SequencedRecord
+from wire.requests import GalleryChunk, StandingChunk
 
 # A message inside its envelope and a record inside its batch keep their exact bytes for signature and
 # commitment; codec decodes both at once, under the topic's and the record's size.

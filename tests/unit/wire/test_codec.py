@@ -12,8 +12,10 @@ from wire import chain, topics
 from wire.canonical import canonical
 from wire.codec import Decoded, Reason, Received, Rejected, decode, decode_record, encode, receive
 from wire.errors import TooLargeError
+from wire.fleet import Head, RollCall, Setting
 from wire.ids import KioskId, Nonce, OperatorId, Purpose, SiteId, SubjectId
-from wire.messages import Head, IdentifiedBy, RecordBatch, RollCall, Setting, StandingRequest
+from wire.records import IdentifiedBy, RecordBatch
+from wire.requests import StandingRequest
 from wire.signing import KeyRing, Signer, TrustedKey, sign_chain_head
 from wire.topics import Address, TopicKind
 from wire.values import Role

@@ -11,7 +11,6 @@ from wire.claims import ClaimKind, claim_digest
 from wire.codec import decode_record
 from wire.errors import MalformedIdError, MalformedKeyError, SealBrokenError
 from wire.ids import KioskId, OperatorId, SiteId
-from wire.messages import AgreeBy, Certificate, Charge, ChargeOutcome, Restriction, Role
 from wire.pairing import (
     code_lookup,
     format_code,
@@ -19,6 +18,7 @@ from wire.pairing import (
     parse_code,
     request_holds,
 )
+from wire.records import Charge, ChargeOutcome
 from wire.signing import (
     Signer,
     certificate_holds,
@@ -29,6 +29,7 @@ from wire.signing import (
     sign_restriction,
 )
 from wire.topics import Address, TopicKind, parse_topic
+from wire.values import AgreeBy, Certificate, Restriction, Role
 
 OPERATOR, SITE, KIOSK = OperatorId("metro"), SiteId("north"), KioskId("gate-1")
 ROOT, REVIEWER = Signer.from_seed(b"r" * 32), Signer.from_seed(b"v" * 32)

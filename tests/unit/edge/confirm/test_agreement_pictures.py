@@ -17,7 +17,7 @@ from edge.modes.lane import open_pipeline
 from models.registry import open_pack
 from scripts.evaluate.attacks.rendered_head import RenderedHead, with_moving_mouth
 from scripts.people.cast import Cast
-from wire.messages import AgreeBy
+from wire.values import AgreeBy
 
 PORTRAITS = ("astronaut.png", "grace_hopper.jpg", "obama.jpg")
 VECTOR = np.array((1, 0), np.float32)

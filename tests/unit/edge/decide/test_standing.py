@@ -35,8 +35,8 @@ from wire.ids import (
     ContestCode as WireContestCode,
 )
 from wire.ids import OperatorId, Purpose, ReasonCode, RestrictionId, ReviewerId, SubjectId
-from wire.messages import Certificate, Limits, Restriction, Role, Standing, Tombstone
 from wire.signing import Signer, restriction_holds, sign_certificate, sign_restriction
+from wire.values import Certificate, Limits, Restriction, Role, Standing, Tombstone
 
 OPERATOR, PURPOSE = OperatorId("metro"), Purpose("entry")
 SUBJECT = SubjectId("5" * 32)

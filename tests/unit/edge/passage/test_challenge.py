@@ -62,7 +62,7 @@ from tests.unit.edge.passage.test_passage import (
     judged,
 )
 from wire.ids import PassageId
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 ALWAYS = Rules(ConfirmConfig(challenge="always"), ReleaseConfig(), {3: POINT}, 0.8)
 ON_REUSE = Rules(ConfirmConfig(challenge="on_claim_reuse"), ReleaseConfig(), {3: POINT}, 0.8)

@@ -55,7 +55,7 @@ from edge.passage.observations import (
 from edge.passage.state import Passage, Phase, Rules, is_over, new_passage, wants_claim, wants_face
 from models.manifest import OperatingPoint
 from wire.ids import BootId, ClaimId, GateId, KioskId, PassageId, Purpose, SubjectId
-from wire.messages import GateOutcome, IdentifiedBy, PassRecord
+from wire.records import GateOutcome, IdentifiedBy, PassRecord
 
 RECIPE = "ab" * 32
 POINT = OperatingPoint(RECIPE, 3, 1, "1e-4", 0.9, 1e-4, 0.95, 1_000_000, 2_500, 0.0, "made for this test")

@@ -12,7 +12,7 @@ from edge.errors import ConfigError
 from edge.passage.observations import ClaimResolved, ClaimSeen, GateAnswered, StandingSeen
 from edge.passage.state import Phase
 from tests.unit.edge.passage.test_passage import CLAIM, FRESH, SUBJECT, TEMPLATE, Attempt, face
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 
 def entering(again: Passback) -> Attempt:

@@ -68,7 +68,8 @@ from tests.unit.edge.passage.test_passage import (
     face,
 )
 from wire.ids import PassageId, RecordId
-from wire.messages import AgreeBy, ChargeOutcome, Limits
+from wire.records import ChargeOutcome
+from wire.values import AgreeBy, Limits
 
 PAY = PayConfig("bistro", "Bistro")
 PAYS = replace(RULES, pay=PAY)

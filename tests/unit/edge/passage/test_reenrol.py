@@ -21,7 +21,7 @@ from tests.unit.edge.passage.test_passage import (
     face,
     judged,
 )
-from wire.messages import GateOutcome, IdentifiedBy
+from wire.records import GateOutcome, IdentifiedBy
 
 OUTDATED = ClaimResolved(KnownMember(SUBJECT, None, enrol_again=True))
 

@@ -57,7 +57,7 @@ from tests.unit.edge.passage.test_passage import (
     face,
 )
 from wire.ids import PassageId
-from wire.messages import GateOutcome, IdentifiedBy
+from wire.records import GateOutcome, IdentifiedBy
 
 START_MS = 1_000
 SEARCH = SearchConfig("one_to_many", start_ms=START_MS)

@@ -13,7 +13,7 @@ from edge.passage.observations import ClaimSeen, GateAnswered, StaffReleases, Su
 from edge.passage.state import Phase
 from firmware_bridge.gate import Direction, GateRelease
 from tests.unit.edge.passage.test_passage import CLAIM, RULES, Attempt, claimed
-from wire.messages import GateOutcome, IdentifiedBy
+from wire.records import GateOutcome, IdentifiedBy
 
 CLOSED = Surroundings(gate=GateState.CLOSED)
 FAR_MS = 10_000_000

@@ -17,7 +17,7 @@ from edge.enact.schedule import DAY_MINUTES, DAYS, TimesError, held_free, parse_
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.gate import Fault, GateInputs, GateState, LinkStatus, Mode, PassageId
 from wire.ids import SubjectId
-from wire.messages import GateOutcome
+from wire.records import GateOutcome
 
 MODES = {
     "off": Passback.CLEAR,

@@ -16,7 +16,7 @@ from tests.unit.edge.passage.test_passage import (
     face,
     judged,
 )
-from wire.messages import PassRecord
+from wire.records import PassRecord
 
 
 def stepped_up() -> PassRecord:

@@ -16,8 +16,9 @@ from edge.adapters.storage.keyfile import RowSealer
 from tests.unit.edge.adapters.central.test_clock import DAY, HOUR, NOON, Host
 from wire import topics
 from wire.codec import Received
+from wire.fleet import Head
 from wire.ids import KeyId, Nonce, Purpose, SiteId
-from wire.messages import Head, HeadRequest, Request
+from wire.requests import HeadRequest, Request
 from wire.topics import TopicKind
 
 RIDE = Purpose("ride")

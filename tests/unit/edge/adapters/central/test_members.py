@@ -10,10 +10,10 @@ import pytest
 from edge.adapters.storage.vault import Vault
 from edge.compare.gallery import Template
 from wire.ids import OperatorId, SiteId, SubjectId
-from wire.messages import SealedTemplate
 from wire.pairing import GalleryKey, SiteSecrets
 from wire.rotation import rotation
 from wire.sealing import seal, template_binding
+from wire.values import SealedTemplate
 
 SUBJECT, OTHER = SubjectId("a" * 32), SubjectId("b" * 32)
 RECIPE = "ab" * 32

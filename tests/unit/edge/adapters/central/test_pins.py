@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from edge.adapters.central.pins import WAIT_MAX_MS, CentralPins
-from edge.ports import PinOutcome
+from edge.confirm.pin import PinOutcome
 from wire.ids import Nonce, SubjectId
-from wire.messages import PinOutcome as CentralOutcome
-from wire.messages import PinReply
+from wire.requests import PinOutcome as CentralOutcome
+from wire.requests import PinReply
 from wire.sealing import box_public_key, open_box, pin_binding
 
 BOX_PRIVATE = b"p" * 32

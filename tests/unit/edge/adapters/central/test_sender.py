@@ -15,7 +15,7 @@ from edge.adapters.storage.keyfile import RowSealer
 from edge.adapters.storage.outbox import Outbox, Standstill
 from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId
-from wire.messages import RecordBatch
+from wire.records import RecordBatch
 from wire.signing import Signer
 from wire.topics import TopicKind
 

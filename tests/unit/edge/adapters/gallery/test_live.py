@@ -16,8 +16,9 @@ from edge.adapters.storage.keyfile import RowSealer
 from edge.compare.gallery import Template
 from tests.doubles.feed_double import subject
 from wire.canonical import canonical
-from wire.messages import GalleryDelta, GalleryEntry, GalleryRow, SealedTemplate, Tombstone
+from wire.fleet import GalleryDelta
 from wire.packing import check_gallery, pack, rows_digest
+from wire.values import GalleryEntry, GalleryRow, SealedTemplate, Tombstone
 
 RECIPE = "ab" * 32
 HEAD = 1_000

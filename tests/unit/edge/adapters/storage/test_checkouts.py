@@ -19,7 +19,8 @@ from edge.shell.settling import PassReport, Settling
 from tests.doubles.wire_samples import SUBJECT, pass_record
 from tests.unit.edge.adapters.storage.test_outbox import KIOSK, opened, receipt, sent
 from wire.ids import RecordId
-from wire.messages import AgreeBy, Charge, ChargeOutcome, PassRecord, StandingUsed
+from wire.records import Charge, ChargeOutcome, PassRecord, StandingUsed
+from wire.values import AgreeBy
 
 DUE = Due(RecordId(""), "bistro", "Bistro", 250, "EUR", "tea")
 NOW_MS, LIFE_MS = 1_000_000, 300_000

@@ -16,19 +16,19 @@ from tests.doubles.wire_samples import pass_record
 from wire.chain import genesis, joins
 from wire.codec import encode
 from wire.ids import KioskId, OperatorId, RecordId, SiteId
-from wire.messages import (
-    AgreeBy,
+from wire.records import (
     Charge,
     ChargeOutcome,
+    DroppedRecord,
     GateOutcome,
     PassRecord,
     Receipt,
     RecordBatch,
     RecordFault,
 )
-from wire.records import DroppedRecord
 from wire.signing import Signer, chain_head_holds
 from wire.topics import TopicKind, kiosk_topic
+from wire.values import AgreeBy
 
 KIOSK = KioskId("gate-1")
 SIGNER = Signer.from_seed(b"s" * 32)

@@ -26,7 +26,8 @@ from edge.errors import StoreError
 from tests.unit.edge.adapters.storage.test_checkouts import attempt
 from tests.unit.edge.adapters.storage.test_outbox import opened, receipt, sent
 from wire.ids import Nonce, ReasonCode
-from wire.messages import ChargeOutcome, RefundReply, RefundRequest
+from wire.records import ChargeOutcome
+from wire.requests import RefundReply, RefundRequest
 
 TOKEN = "t" * 32
 ASKED = {"amount_minor": 250, "currency": "EUR", "reference": "tea"}
