@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import NewType
 
@@ -186,16 +186,17 @@ class Provisioning(IntEnum):
     NOT_STORED = 3
 
 
-CODES: tuple[type[IntEnum | IntFlag], ...] = (
-    Direction,
-    Mode,
-    Fault,
-    Cause,
-    Answer,
-    Inputs,
-    Outputs,
-    Provisioning,
+CODES: tuple[tuple[str, type[IntEnum | IntFlag]], ...] = (
+    ("Direction", Direction),
+    ("Mode", Mode),
+    ("Fault", Fault),
+    ("Cause", Cause),
+    ("Answer", Answer),
+    ("Inputs", Inputs),
+    ("Outputs", Outputs),
+    ("Provisioning", Provisioning),
 )
+"""Each set of codes and its name in PROTOCOL.md: the hash is over that name, not over the class's."""
 
 # --- messages, host to controller -----------------------------------------------------------------------
 
@@ -428,12 +429,12 @@ Message = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One message: its code, its name in PROTOCOL.md, and its fields as struct letters in order."""
+    """One message: its code, its name in PROTOCOL.md, and its fields as `name:letter` of a struct."""
 
     code: int
     name: str
     message: type[Message]
-    form: tuple[str, ...]
+    body: str
     choices: tuple[tuple[str, type[IntEnum | IntFlag]], ...] = ()
 
     @property
@@ -442,41 +443,54 @@ class Row:
         return Heading.TO_HOST if self.code & 0x80 else Heading.TO_CONTROLLER
 
     @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Name and struct letter of each field."""
+        pairs = (field.partition(":") for field in self.body.split())
+        return tuple((name, letter) for name, _, letter in pairs)
+
+    @property
     def layout(self) -> struct.Struct:
         """The body as a struct, little-endian, unpadded."""
-        return struct.Struct("<" + "".join(self.form))
+        return struct.Struct("<" + "".join(letter for _, letter in self.fields))
 
 
-_EVENT = ("I", "I")
+_EVENT = "sequence:I at_ms:I"
 _DIRECTION = (("direction", Direction),)
 TABLE = (
-    Row(0x01, "HELLO", Hello, ("8s", "8s")),
-    Row(0x02, "HEARTBEAT", Heartbeat, ("I",)),
-    Row(0x03, "RELEASE", Release, ("16s", "8s", "I", "H", "B"), _DIRECTION),
-    Row(0x04, "ACKNOWLEDGE", Acknowledge, ("I",)),
-    Row(0x70, "PROVISION", Provision, ("16s", "16s")),
-    Row(0x81, "WELCOME", Welcome, ("8s", "8s", "I", "I")),
+    Row(0x01, "HELLO", Hello, "challenge:8s protocol_hash:8s"),
+    Row(0x02, "HEARTBEAT", Heartbeat, "token:I"),
+    Row(0x03, "RELEASE", Release, "passage_id:16s nonce:8s not_after_ms:I open_ms:H direction:B", _DIRECTION),
+    Row(0x04, "ACKNOWLEDGE", Acknowledge, "sequence:I"),
+    Row(0x70, "PROVISION", Provision, "key_to_controller:16s key_to_host:16s"),
+    Row(0x81, "WELCOME", Welcome, "challenge:8s protocol_hash:8s host_counter:I uptime_ms:I"),
     Row(
         0x82,
         "STATUS",
         Status,
-        ("I", "I", "B", "B", "H", "B", "B", "H", "H", "H", "H", "H", "H", "H", "H", "H"),
-        (("mode", Mode), ("fault", Fault), ("inputs", Inputs), ("outputs", Outputs)),
+        "token:I uptime_ms:I mode:B fault:B inputs:H outputs:B events_waiting:B events_dropped:H "
+        "ignored_framing:H ignored_crc:H ignored_version:H ignored_direction:H "
+        "ignored_mac:H ignored_boot:H ignored_counter:H ignored_malformed:H",
+        (
+            ("mode", Mode),
+            ("fault", Fault),
+            ("inputs", Inputs),
+            ("outputs", Outputs),
+        ),
     ),
-    Row(0x83, "RELEASE_ANSWER", ReleaseAnswer, ("8s", "B"), (("answer", Answer),)),
-    Row(0xA0, "PASSED", Passed, (*_EVENT, "16s", "B"), _DIRECTION),
-    Row(0xA1, "TIMED_OUT", TimedOut, (*_EVENT, "16s")),
-    Row(0xA2, "INTERRUPTED", Interrupted, (*_EVENT, "16s", "B"), (("cause", Cause),)),
-    Row(0xA3, "TAILGATED", Tailgated, (*_EVENT, "16s")),
-    Row(0xA4, "WRONG_WAY", WrongWay, (*_EVENT, "16s")),
-    Row(0xA5, "FORCED_PASSAGE", ForcedPassage, (*_EVENT, "B"), _DIRECTION),
+    Row(0x83, "RELEASE_ANSWER", ReleaseAnswer, "nonce:8s answer:B", (("answer", Answer),)),
+    Row(0xA0, "PASSED", Passed, f"{_EVENT} passage_id:16s direction:B", _DIRECTION),
+    Row(0xA1, "TIMED_OUT", TimedOut, f"{_EVENT} passage_id:16s"),
+    Row(0xA2, "INTERRUPTED", Interrupted, f"{_EVENT} passage_id:16s cause:B", (("cause", Cause),)),
+    Row(0xA3, "TAILGATED", Tailgated, f"{_EVENT} passage_id:16s"),
+    Row(0xA4, "WRONG_WAY", WrongWay, f"{_EVENT} passage_id:16s"),
+    Row(0xA5, "FORCED_PASSAGE", ForcedPassage, f"{_EVENT} direction:B", _DIRECTION),
     Row(0xA6, "FORCED_DOOR", ForcedDoor, _EVENT),
     Row(0xA7, "HELD_OPEN", HeldOpen, _EVENT),
-    Row(0xA8, "FAULT_LATCHED", FaultLatched, (*_EVENT, "B"), (("fault", Fault),)),
+    Row(0xA8, "FAULT_LATCHED", FaultLatched, f"{_EVENT} fault:B", (("fault", Fault),)),
     Row(0xA9, "FIRE_RELEASED", FireReleased, _EVENT),
     Row(0xAA, "EMERGENCY_RELEASED", EmergencyReleased, _EVENT),
     Row(0xAB, "FREE_ENDED", FreeEnded, _EVENT),
-    Row(0xF0, "PROVISIONED", Provisioned, ("B",), (("answer", Provisioning),)),
+    Row(0xF0, "PROVISIONED", Provisioned, "answer:B", (("answer", Provisioning),)),
 )
 _BY_CODE = {row.code: row for row in TABLE}
 _BY_MESSAGE = {row.message: row for row in TABLE}
@@ -485,15 +499,15 @@ _BY_MESSAGE = {row.message: row for row in TABLE}
 def encode_body(message: Message) -> tuple[int, bytes]:
     """A message -> its code and body; raises MessageBoundError naming the field out of bounds."""
     row = _BY_MESSAGE[type(message)]
-    found = [(field.name, getattr(message, field.name)) for field in fields(message)]
-    for (name, value), letter in zip(found, row.form, strict=True):
+    found = [(name, letter, getattr(message, name)) for name, letter in row.fields]
+    for name, letter, value in found:
         if letter.endswith("s"):
             size = int(letter[:-1])
             if not isinstance(value, bytes) or len(value) != size:
                 raise MessageBoundError(row.name, name, value, f"{size} bytes")
         elif not 0 <= value < 1 << (8 * struct.calcsize(letter)):
             raise MessageBoundError(row.name, name, value, f"0 to {(1 << 8 * struct.calcsize(letter)) - 1}")
-    return row.code, row.layout.pack(*(value for _, value in found))
+    return row.code, row.layout.pack(*(value for _, _, value in found))
 
 
 def decode_body(heading: Heading, code: int, body: bytes) -> Message | Ignored:
@@ -502,25 +516,21 @@ def decode_body(heading: Heading, code: int, body: bytes) -> Message | Ignored:
     if row is None or row.heading is not heading or row.layout.size != len(body):
         return Ignored(IgnoredBecause.MALFORMED)
     choices = dict(row.choices)
-    names = [field.name for field in fields(row.message)]
     try:
-        values = [
-            choices[name](value) if name in choices else value
-            for name, value in zip(names, row.layout.unpack(body), strict=True)
-        ]
+        values = {
+            name: choices[name](value) if name in choices else value
+            for (name, _), value in zip(row.fields, row.layout.unpack(body), strict=True)
+        }
     except ValueError:
         return Ignored(IgnoredBecause.MALFORMED)
     make: Callable[..., Message] = row.message
-    return make(*values)
+    return make(**values)
 
 
 def protocol_hash() -> bytes:
     """Eight bytes that change whenever a message, code or limit does; both ends compare them in HELLO."""
     lines = [f"version {PROTOCOL_VERSION}"]
     lines += [f"{name} {value}" for name, value in LIMITS.items()]
-    lines += [f"{code.__name__}.{entry.name} {entry.value}" for code in CODES for entry in code]
-    for row in TABLE:
-        names = (field.name for field in fields(row.message))
-        body = " ".join(f"{name}:{letter}" for name, letter in zip(names, row.form, strict=True))
-        lines.append(f"{row.code:#04x} {row.name} {body}")
+    lines += [f"{name}.{entry.name} {entry.value}" for name, codes in CODES for entry in codes]
+    lines += [f"{row.code:#04x} {row.name} {row.body}" for row in TABLE]
     return hashlib.sha256("\n".join(lines).encode()).digest()[:8]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import fields
 from enum import IntEnum, IntFlag
 from pathlib import Path
 
@@ -47,16 +45,16 @@ def _parts() -> Iterator[list[str]]:
         + [_define("IGNORED_COUNT", len(frame.IgnoredBecause))]
     )
     yield ["/* Limits. */"] + [_define(name, value) for name, value in messages.LIMITS.items()]
-    for codes in messages.CODES:
-        yield _codes(codes)
+    for name, codes in messages.CODES:
+        yield _codes(name, codes)
     yield ["/* Messages: type, body size, and where each field begins in the body. */"] + [
         line for row in messages.TABLE for line in _message(row)
     ]
     yield ["#endif"]
 
 
-def _codes(codes: type[IntEnum | IntFlag]) -> list[str]:
-    prefix = re.sub(r"s$", "", codes.__name__).upper()
+def _codes(name: str, codes: type[IntEnum | IntFlag]) -> list[str]:
+    prefix = name.removesuffix("s").upper()
     lines = [f"/* {(codes.__doc__ or '').splitlines()[0]} */"]
     lines += [_define(f"{prefix}_{code.name}", code.value) for code in codes]
     return [*lines, _define(f"{prefix}_CODES", len(codes))]
@@ -66,8 +64,8 @@ def _message(row: messages.Row) -> Iterator[str]:
     yield _define(row.name, f"0x{row.code:02x}")
     yield _define(f"{row.name}_SIZE", row.layout.size)
     at = 0
-    for field, letter in zip(fields(row.message), row.form, strict=True):
-        yield _define(f"{row.name}_{field.name.upper()}_AT", at)
+    for name, letter in row.fields:
+        yield _define(f"{row.name}_{name.upper()}_AT", at)
         at += int(letter[:-1]) if letter.endswith("s") else {"B": 1, "H": 2, "I": 4}[letter]
 
 
