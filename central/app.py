@@ -65,10 +65,14 @@ from wire.values import Restriction
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0  # how soon a change by another program, such as the command line, reaches the heads
-PENDING_MAX = 2000  # messages being answered; further ones are dropped, and kiosks ask again
-CONNECT_S = 10.0  # to the embedded broker, which is up already
-ELSEWHERE_S = 2.0  # to another one, before central goes on without
+TICK_S = 1.0
+"""How soon a change by another program, such as the command line, reaches the heads."""
+PENDING_MAX = 2000
+"""Messages being answered; further ones are dropped, and kiosks ask again."""
+CONNECT_S = 10.0
+"""How long start-up waits for the embedded broker, which is up already."""
+EXTERNAL_BROKER_WAIT_S = 2.0
+"""How long start-up waits for a broker that is not ours before serving without it."""
 _CONFIG_FILE = "central.toml"
 _EXAMPLE_SCORECARD = Path(__file__).parent / "scorecard.example.toml"
 
@@ -364,7 +368,7 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
         )
         http.open()
         try:
-            async with asyncio.timeout(CONNECT_S if embedded is not None else ELSEWHERE_S):
+            async with asyncio.timeout(CONNECT_S if embedded is not None else EXTERNAL_BROKER_WAIT_S):
                 await link.connected.wait()
         except TimeoutError:
             log.warning("no broker answers at %s:%d yet; central goes on trying", broker.host, broker.port)

@@ -63,7 +63,8 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z", max_length=253)]
-NAMES_MAX = 16  # names of one server
+NAMES_MAX = 16
+"""Names of one server."""
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,13 +26,20 @@ from central.errors import CentralError, ConfigError, LeaseError
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 1.0  # how often a lease's connection is looked at
-TRY_S = 1.0  # how often each site of another worker is tried for
-TRIES_PER_S_MAX = 20.0  # of one worker: each is a connection to PostgreSQL
-TROUBLE_S = 5.0  # a site that could not be opened is tried again after so long
+BEAT_S = 1.0
+"""How often a lease's connection is looked at."""
+TRY_S = 1.0
+"""How often each site of another worker is tried for."""
+TRIES_PER_S_MAX = 20.0
+"""Tries of one worker; each is a connection to PostgreSQL."""
+TROUBLE_S = 5.0
+"""How long after a failure to open a site it is tried again."""
 PATIENCE_S, PATIENCE_MAX_S = 0.1, 1.0  # a worker lets those go first that hold fewer sites
-OPEN_AT_ONCE = 4  # sites of one worker: a large one keeps no small one waiting, and others get theirs
-STOP_S = 15.0  # a site that does not stop within this is stopped by ending the worker
+OPEN_AT_ONCE = 4
+"""Sites that one worker opens at a time: a large one keeps no small one waiting, and other workers get
+theirs."""
+STOP_S = 15.0
+"""A site that does not stop within this time is stopped by ending the worker."""
 EXIT_STUCK = 1
 
 Answer = TypeVar("Answer")

@@ -33,7 +33,8 @@ _CRC = struct.Struct("<H")
 HEADER_SIZE = _HEADER.size
 FRAME_MIN = HEADER_SIZE + MAC_SIZE + _CRC.size
 FRAME_MAX = FRAME_MIN + BODY_MAX
-ENCODED_MAX = FRAME_MAX + 1  # COBS adds one byte to anything under 254
+ENCODED_MAX = FRAME_MAX + 1
+"""COBS adds one byte to anything under 254."""
 
 
 class Heading(IntEnum):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
 import subprocess
+import tokenize
 from pathlib import Path
 
 import msgspec
@@ -65,6 +68,52 @@ def test_the_reference_names_no_key_that_is_not_there() -> None:
 def test_no_module_is_longer_than_one_can_keep_in_mind(house: str) -> None:
     lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / house).rglob("*.py")}
     assert {name: lines for name, lines in lengths.items() if lines > MODULE_MAX_LINES} == {}
+
+
+def beside(path: Path) -> list[str]:
+    """The constants of a module whose documentation stands beside them; a remark to a tool is none."""
+    source = path.read_text()
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    remarks = {
+        token.start[0] for token in tokens if token.type == tokenize.COMMENT and documents(token.string)
+    }
+    found = []
+    for node in ast.parse(source).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets += [node.target] if isinstance(node, ast.AnnAssign) else []
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        if node.end_lineno in remarks:
+            found += [f"{path.relative_to(ROOT)}: {name}" for name in names if name.lstrip("_").isupper()]
+    return found
+
+
+def documents(comment: str) -> bool:
+    return re.match(r"# (noqa|type|fmt|pragma)\b", comment) is None
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_a_constant_is_documented_by_a_string_below_it(house: str) -> None:
+    modules = (path for path in tracked(f"{house}/*.py") if "versions" not in path.parts)
+    assert [name for path in modules for name in beside(path)] == []
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_the_logger_of_a_module_is_called_log(house: str) -> None:
+    named = {
+        str(path.relative_to(ROOT)): name
+        for path in tracked(f"{house}/*.py")
+        for name in re.findall(r"^(\w+) = logging\.getLogger\(", path.read_text(), re.MULTILINE)
+    }
+    assert {path: name for path, name in named.items() if name != "log"} == {}
+
+
+def test_nothing_cites_a_document_outside_the_repository() -> None:
+    outside = re.compile(r"\b(FACTS|DESIGN|REDESIGN|HOUSE|STYLE)\b")
+    cited = []
+    for path in tracked("*.py", "*.c", "*.h", "*.js", "*.md", "*.toml", "*.sh", "*.html", "*.css"):
+        if path != Path(__file__):
+            cited += [f"{path.relative_to(ROOT)}: {word}" for word in outside.findall(path.read_text())]
+    assert cited == []
 
 
 @pytest.mark.parametrize("house", HOUSES[:-1])

@@ -104,8 +104,8 @@ _VERSION = msgspec.msgpack.Decoder(_Version)
 _ENVELOPE = msgspec.msgpack.Decoder(Envelope)
 _BODY: msgspec.msgpack.Decoder[RecordBody] = msgspec.msgpack.Decoder(RecordBody)
 _PURPOSE_IN_TOPIC = (TopicKind.STANDING_HEAD, TopicKind.STANDING_DELTA)
-# msgspec's own errors and bad UTF-8 are ValueErrors; nesting too deep is a RecursionError.
 _HOSTILE = (ValueError, RecursionError, OverflowError, MemoryError)
+"""msgspec's own errors and bad UTF-8 are ValueErrors; nesting too deep is a RecursionError."""
 _DETAIL_MAX = 200
 
 

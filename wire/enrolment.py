@@ -15,7 +15,8 @@ from wire import fields as f
 from wire.pins import PinDigits
 from wire.values import AgreeBy, SealedTemplate
 
-LIKENESSES_MAX = 8  # members whom a new one is too much like to be told apart by face; the most alike
+LIKENESSES_MAX = 8
+"""Members, the most alike first, whom a new one resembles too much to be told apart by face."""
 
 
 class EnrolSecrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from wire import ids
 
-FIELD_MAX_BYTES = 4096  # the ceiling for every str and bytes field of the wire; a test walks all of them
+FIELD_MAX_BYTES = 4096
+"""The ceiling of every str and bytes field of the wire; a test walks all of them."""
 
 _SLUG = Meta(pattern=ids.SLUG_PATTERN, max_length=ids.SLUG_MAX)
 _TOKEN = Meta(pattern=ids.TOKEN_PATTERN, max_length=ids.TOKEN_CHARS)
@@ -43,23 +44,29 @@ PublicKeyBytes = Annotated[bytes, Meta(min_length=32, max_length=32)]
 SignatureBytes = Annotated[bytes, Meta(max_length=64)]  # empty only while the signed bytes are being made
 SaltBytes = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
-SEALED_TEMPLATE_MAX_BYTES = 4096  # 1,000 float32 beside nonce and tag
+SEALED_TEMPLATE_MAX_BYTES = 4096
+"""1,000 float32 beside nonce and tag."""
 SealedTemplateBytes = Annotated[bytes, Meta(max_length=SEALED_TEMPLATE_MAX_BYTES)]
-SEALED_SMALL_MAX_BYTES = 1024  # a PIN, a verifier, a handful of keys
+SEALED_SMALL_MAX_BYTES = 1024
+"""A PIN, a verifier, a handful of keys."""
 SealedSmallBytes = Annotated[bytes, Meta(max_length=SEALED_SMALL_MAX_BYTES)]
-CERTIFICATE_MAX_BYTES = 1024  # an X.509 certificate or request for a P-256 key, DER, is about 400
+CERTIFICATE_MAX_BYTES = 1024
+"""An X.509 certificate or request for a P-256 key, DER, is about 400."""
 CertificateBytes = Annotated[bytes, Meta(max_length=CERTIFICATE_MAX_BYTES)]
 
-TEXT_MAX = 200  # characters of a sentence shown to a person
+TEXT_MAX = 200
+"""Characters of a sentence shown to a person."""
 Text = Annotated[str, Meta(max_length=TEXT_MAX)]
-VERSION_MAX = 40  # characters of a software version
+VERSION_MAX = 40
+"""Characters of a software version."""
 VersionText = Annotated[str, Meta(max_length=VERSION_MAX)]
 HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", max_length=64)]  # SHA-256 of a pack or recipe
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", max_length=3)]  # ISO 4217
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?\Z", max_length=6)]  # as in nl or pt-BR
 ConsentVersion = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.-]{1,16}\Z", max_length=16)]  # as in 2026-11
-SETTING_MAX = 64  # characters of a setting's key, and of its value
-# The shadow never carries what decides who passes, nor keys (DESIGN 5).
+SETTING_MAX = 64
+"""Characters of a setting's key, and of its value."""
+# The shadow never carries what decides who passes, nor keys.
 SettingKey = Annotated[
     str,
     Meta(
@@ -69,12 +76,15 @@ SettingKey = Annotated[
 ]
 SettingText = Annotated[str, Meta(max_length=SETTING_MAX)]
 
-INSTANT_MAX_MS = 2**45  # UTC milliseconds since 1970, until the year 3084
+INSTANT_MAX_MS = 2**45
+"""UTC milliseconds since 1970, until the year 3084."""
 InstantMs = Annotated[int, Meta(ge=0, le=INSTANT_MAX_MS)]
 SpanMs = Annotated[int, Meta(ge=0, le=INSTANT_MAX_MS)]
-COUNT_MAX = 2**53 - 1  # whole in every language's number
+COUNT_MAX = 2**53 - 1
+"""Whole in every language's number."""
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
-AMOUNT_MAX_MINOR = 100_000_000  # minor units of the currency: no single fare or purchase is larger
+AMOUNT_MAX_MINOR = 100_000_000
+"""Minor units of the currency: no single fare or purchase is larger."""
 AmountMinor = Annotated[int, Meta(ge=0, le=AMOUNT_MAX_MINOR)]
 SCORE_MAX = 1000
 Score = Annotated[int, Meta(ge=0, le=SCORE_MAX)]

@@ -14,10 +14,13 @@ from wire.values import GalleryEntry, StandingEntry
 CACHES_MAX = 8
 COUNTERS_MAX = 32
 NOTES_MAX = 16
-ANSWERS_MAX = 8  # orders answered of late; staff give them one at a time
+ANSWERS_MAX = 8
+"""Orders answered lately; staff give them one at a time."""
 METRICS_MAX = 64
-SETTINGS_MAX = 48  # 48 x (64 + 64 characters) stay within the shadow's 8 KB
-CHUNKS_MAX = 8192  # chunk digests of one head: 256 KiB
+SETTINGS_MAX = 48
+"""48 times 64 + 64 characters stay within the shadow's 8 KB."""
+CHUNKS_MAX = 8192
+"""Chunk digests of one head: 256 KiB."""
 DELTA_MAX_ROWS = 1024
 
 

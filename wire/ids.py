@@ -29,11 +29,13 @@ ContestCode = NewType("ContestCode", str)
 Nonce = NewType("Nonce", bytes)
 ClaimDigest = NewType("ClaimDigest", bytes)
 
-SLUG_MAX = 32  # characters; fits every MQTT topic level and a line of a terminal
+SLUG_MAX = 32
+"""Characters; fits every MQTT topic level and a line of a terminal."""
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}\Z"
 SLUG_RULE = "1 to 32 of a-z, 0-9 and '-', beginning with a letter or digit"
 
-TOKEN_CHARS = 32  # 128 random bits in lower-case hexadecimal
+TOKEN_CHARS = 32
+"""128 random bits in lower-case hexadecimal."""
 TOKEN_PATTERN = r"^[0-9a-f]{32}\Z"  # noqa: S105 - a format, not a secret
 TOKEN_RULE = "32 lower-case hexadecimal digits"  # noqa: S105
 
@@ -45,8 +47,10 @@ CONTEST_CHARS = 9
 CONTEST_PATTERN = r"^[A-HJ-NP-Z2-9]{4}-[A-HJ-NP-Z2-9]{4}\Z"
 CONTEST_RULE = "two groups of four capital letters or digits, as in K7PD-2MXW"
 
-NONCE_BYTES = 16  # never repeats in practice; long enough not to be guessed
-DIGEST_BYTES = 32  # SHA-256
+NONCE_BYTES = 16
+"""Never repeats in practice; long enough not to be guessed."""
+DIGEST_BYTES = 32
+"""SHA-256."""
 
 
 def _admit(kind: str, pattern: str, rule: str, text: str) -> str:

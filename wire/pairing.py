@@ -18,10 +18,13 @@ from wire.canonical import canonical, joined
 from wire.errors import MalformedIdError
 from wire.values import Certificate
 
-CODE_BYTES = 10  # 80 random bits: nobody tries them out from an overheard proof
+CODE_BYTES = 10
+"""80 random bits: too many to try out against an overheard proof."""
 CODE_RULE = "four groups of four letters A-Z or digits 2-7, as `stile central kiosk add` printed them"
-GALLERY_KEYS_MAX = 4  # key versions a kiosk holds at once, while a rotation is under way
-HOST_MAX = 253  # characters of a DNS name
+GALLERY_KEYS_MAX = 4
+"""Key versions a kiosk holds at once, while a rotation is under way."""
+HOST_MAX = 253
+"""Characters of a DNS name."""
 
 _LOOKUP = b"stile pairing lookup v1"
 _REQUEST = b"stile pairing request v1"

@@ -15,9 +15,12 @@ from wire import fields as f
 from wire.ids import ReasonCode
 from wire.values import AgreeBy
 
-REASONS_MAX = 16  # ordered reasons of one verdict
-BATCH_MAX_RECORDS = 128  # 128 x 1 KiB records stay within the topic's size
-BODY_MAX_BYTES = 4096  # one record
+REASONS_MAX = 16
+"""Ordered reasons of one verdict."""
+BATCH_MAX_RECORDS = 128
+"""128 records of 1 KiB stay within the topic's size."""
+BODY_MAX_BYTES = 4096
+"""The size of one record."""
 
 
 class IdentifiedBy(StrEnum):

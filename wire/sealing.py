@@ -24,7 +24,8 @@ from wire.ids import KioskId, Nonce, OperatorId, SiteId, SubjectId
 SEAL_KEY_BYTES = 32
 SEAL_NONCE_BYTES = 12
 _TAG_BYTES = 16
-_SEALED = struct.Struct(">BI12s")  # form, key version, nonce; ciphertext and tag follow
+_SEALED = struct.Struct(">BI12s")
+"""Form, key version and nonce; ciphertext and tag follow."""
 _SEALED_FORM = 1
 _BOX_FORM = 2
 _BOX = b"stile box v1"

@@ -22,7 +22,8 @@ from wire.ids import KeyId, KioskId, OperatorId
 from wire.records import ChainHead
 from wire.values import Certificate, Restriction, Role
 
-KEY_BYTES = 32  # Ed25519 seed and public key
+KEY_BYTES = 32
+"""Ed25519 seed and public key."""
 SIGNATURE_BYTES = 64
 
 _KEY_ID = b"stile key id v1"

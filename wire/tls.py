@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from wire.ids import KioskId, SiteId
 
-IDENTITY_MAX = 64  # characters of a common name, RFC 5280 (ub-common-name)
+IDENTITY_MAX = 64
+"""Characters of a common name, RFC 5280 (ub-common-name)."""
 
 
 def kiosk_identity(site: SiteId, kiosk: KioskId) -> str:

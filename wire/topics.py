@@ -11,10 +11,12 @@ from wire.ids import GalleryName, KioskId, Purpose, SiteId
 from wire.values import Role
 
 ROOT = "stile/v1"
-TOPIC_MAX_CHARS = 160  # five slugs and the fixed levels
+TOPIC_MAX_CHARS = 160
+"""Five slugs and the fixed levels."""
 
 _KIB = 1024
-LARGEST_MESSAGE_BYTES = 320 * _KIB  # what a broker must be set to carry; the largest `max_bytes` below
+LARGEST_MESSAGE_BYTES = 320 * _KIB
+"""What a broker must be set to carry: the largest `max_bytes` below."""
 
 
 class TopicKind(StrEnum):

@@ -10,10 +10,14 @@ from msgspec import Meta
 
 from wire import fields as f
 
-FACTORS_MAX = 12  # factors named in one standing
-RESTRICTIONS_MAX = 4  # restrictions of one subject for one purpose
-CLAIMS_MAX = 8  # claims of one subject: QR codes, cards, phone digits
-IMAGES_MAX = 16  # images behind one template
+FACTORS_MAX = 12
+"""Factors named in one standing."""
+RESTRICTIONS_MAX = 4
+"""Restrictions of one subject for one purpose."""
+CLAIMS_MAX = 8
+"""Claims of one subject: QR codes, cards, phone digits."""
+IMAGES_MAX = 16
+"""Images behind one template."""
 
 
 class Tier(StrEnum):

@@ -14,7 +14,8 @@ from central.errors import ProviderError
 from central.rules.ledger import Action, Outcome, ProviderOrder
 from central.service.ledger import PaymentProvider
 
-REMEMBERED_MAX = 100_000  # orders; a sandbox left running forgets the oldest
+REMEMBERED_MAX = 100_000
+"""Orders remembered; a sandbox left running forgets the oldest."""
 
 
 class StoredValue:

@@ -15,9 +15,12 @@ from wire.sealing import key_version_of, open_seal, template_binding
 from wire.values import CLAIMS_MAX, IMAGES_MAX, GalleryEntry, GalleryRow, SealedTemplate, Tombstone
 
 FLOAT_BYTES = 4
-CONSENT_AHEAD_MAX_MS = 5 * 60_000  # a kiosk's clock may differ by as much
-CONSENT_AGE_MAX_MS = 24 * 3_600_000  # a kiosk enrols at once, or not at all
-UNDO_MAX_MS = 7 * 24 * 3_600_000  # within it a kiosk may undo what it enrolled; it may be without power
+CONSENT_AHEAD_MAX_MS = 5 * 60_000
+"""How far a kiosk's clock may be ahead."""
+CONSENT_AGE_MAX_MS = 24 * 3_600_000
+"""How old a consent may be: a kiosk enrols at once, or not at all."""
+UNDO_MAX_MS = 7 * 24 * 3_600_000
+"""How long a kiosk may undo what it enrolled; it may have been without power."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,8 @@ class ExportReport:
 
 
 _CHANGED = "its line in the file was changed"
-_BEGINS = b'{"type":'  # every line, and nothing within one
+_BEGINS = b'{"type":'
+"""Stands at the beginning of every line, and nowhere within one."""
 _DECODER = msgspec.json.Decoder(Line)
 
 

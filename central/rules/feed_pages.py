@@ -27,7 +27,8 @@ from wire.packing import (
 )
 from wire.values import GalleryEntry, Standing, StandingEntry
 
-FILL = 0.75  # of a chunk's rows and bytes when pages are first made: the rest is room for those who come
+FILL = 0.75
+"""The share of a chunk's rows and bytes used when pages are first made; the rest is room for new members."""
 NEVER_MS = INSTANT_MAX_MS
 
 Unpack = Callable[[bytes], Unpacked[Row] | None]

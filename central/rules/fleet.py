@@ -10,10 +10,12 @@ from wire.ids import GalleryName, KioskId, Nonce, OperatorId, PassageId, Purpose
 from wire.signing import Signer, sign_certificate
 from wire.values import Certificate, Role
 
-CODE_VALID_MS = 15 * 60_000  # a pairing code is typed in at once, or made anew
+CODE_VALID_MS = 15 * 60_000
+"""How long a pairing code is valid; it is typed in at once, or made anew."""
 CERTIFICATE_DAYS = 5 * 365
 DAY_MS = 86_400_000
-CLOCK_SLACK_MS = 3_600_000  # a kiosk without a clock of its own may be behind
+CLOCK_SLACK_MS = 3_600_000
+"""How far a kiosk without a clock of its own may be behind."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -20,10 +20,14 @@ AccountId = NewType("AccountId", str)
 Day = NewType("Day", str)
 """A local day as 2026-11-23; days compare as their texts do."""
 
-FARES = "fares"  # the operator's revenue
-CLEARING = "clearing"  # money that came from, or went back to, a payment provider or a till
-SETTLEMENT = "settlement"  # money that was paid to merchants
-WRITTEN_OFF = "written-off"  # charges of members who withdrew: the operator bears them
+FARES = "fares"
+"""The operator's revenue."""
+CLEARING = "clearing"
+"""Money that came from, or went back to, a payment provider or a till."""
+SETTLEMENT = "settlement"
+"""Money that was paid to merchants."""
+WRITTEN_OFF = "written-off"
+"""Charges of members who withdrew: the operator bears them."""
 
 
 class Kind(StrEnum):

@@ -24,10 +24,13 @@ from wire.signing import Signer, key_id_of, restriction_holds, sign_restriction
 from wire.values import Certificate, Restriction
 
 DAY_MS = 86_400_000
-LONGEST_DAYS = 366  # a restriction without an end in sight is a punishment, not a precaution
-CONTEST_DAYS = 14  # a contest that nobody settles by then ends the restriction: silence is not a ruling
+LONGEST_DAYS = 366
+"""A restriction without an end in sight is a punishment, not a precaution."""
+CONTEST_DAYS = 14
+"""A contest that nobody settles within these days ends the restriction: silence is not a ruling."""
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_CONTEST = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 0 and 1, which people mistake
+_CONTEST = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Without I, O, 0 and 1, which people mistake for one another."""
 
 
 def contest_code(raw: bytes) -> ContestCode:
@@ -134,7 +137,8 @@ def month_of(at_ms: int) -> int:
     return day.year * 100 + day.month
 
 
-LOW_N = 20  # restrictions below which a share says little
+LOW_N = 20
+"""Below so many restrictions a share says little."""
 
 
 @dataclass(frozen=True, slots=True)

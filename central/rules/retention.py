@@ -12,8 +12,8 @@ from msgspec import Meta
 from central.rules.scorecard import DAY_MS, EventKind, EventOutcome, Scorecard, horizon_ms
 from wire.ids import Purpose
 
-# A kiosk that was away uses nothing older than 7 days (`standing.grace_s`): the tombstone outlasts that.
 TOMBSTONE_DAYS_MIN = 8
+"""A kiosk that was away uses nothing older than 7 days (`standing.grace_s`): the tombstone outlasts that."""
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,10 +22,13 @@ from wire.ids import KeyId, Purpose, ReviewerId, SubjectId
 from wire.signing import Signer, certificate_holds, verifies
 from wire.values import Certificate, Role
 
-CASES_MAX = 3  # about one event or restriction: who disputes without end would never be ruled on
-MEMBER = "member"  # who opens a case without a key
+CASES_MAX = 3
+"""Open and closed cases about one event or restriction: endless disputes would never be ruled on."""
+MEMBER = "member"
+"""Stands for a member, who opens a case without a key."""
 RESERVED_NAMES = frozenset({MEMBER, "operator", "central", "root"})
-TARGET_MAX = 64  # an event's id
+TARGET_MAX = 64
+"""Characters of an event's id."""
 _RULING = b"stile ruling v1"
 
 

@@ -21,15 +21,18 @@ from wire import fields as f
 from wire.ids import OperatorId, Purpose, ReasonCode, SubjectId
 from wire.values import Factor, Limits, Tier
 
-FACTORS_MAX = 10  # times 100 characters of text, a standing stays within a 4 KiB column
+FACTORS_MAX = 10
+"""With 100 characters of text a factor, a standing stays within a 4 KiB column."""
 TIERS_MAX = 8
 DAY_MS = 86_400_000
 HORIZON_HALF_LIVES = (
     10  # an event then weighs less than a thousandth: it counts no more, and may be forgotten
 )
-EVENT_PATTERN = r"^[0-9A-Za-z._-]{1,64}\Z"  # an event's id where it comes from; fits a URL
+EVENT_PATTERN = r"^[0-9A-Za-z._-]{1,64}\Z"
+"""An event's id at its source; it fits a URL."""
 INCIDENT_PATTERN = r"^[0-9A-Za-z._/-]{1,64}\Z"
-_WHOLE = 1_000_000  # an event's full weight; weights are whole numbers, so that sums know no order
+_WHOLE = 1_000_000
+"""An event's full weight; weights are whole numbers, so that sums know no order."""
 
 
 class EventKind(StrEnum):
@@ -97,7 +100,8 @@ class Scorecard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tier: Annotated[tuple[TierRule, ...], Meta(min_length=1, max_length=TIERS_MAX)]
 
 
-_FOREIGN = ("operator", "purpose", "site", "source", "subject")  # what a factor might name events of
+_FOREIGN = ("operator", "purpose", "site", "source", "subject")
+"""Prefixes by which a factor would name events that are not the member's own."""
 
 
 def _refuse_foreign(tree: Mapping[str, Any], where: str) -> None:

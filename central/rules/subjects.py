@@ -12,8 +12,10 @@ from wire.pins import PIN_MAX_DIGITS, PIN_MIN_DIGITS, PinFlaw, pin_flaw
 from wire.requests import PinOutcome
 from wire.values import CLAIMS_MAX, AgreeBy
 
-PIN_TRIES = 5  # then staff unlock it
-FIRST_WAIT_MS = 1000  # after a wrong PIN; doubled after each further one
+PIN_TRIES = 5
+"""Wrong PINs after which only staff unlock it."""
+FIRST_WAIT_MS = 1000
+"""The wait after the first wrong PIN; each further one doubles it."""
 
 
 @dataclass(frozen=True, slots=True)

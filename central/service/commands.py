@@ -16,8 +16,11 @@ from wire.fleet import Command, CommandAction, KioskState, OrderOutcome
 from wire.ids import NONCE_BYTES, SLUG_RULE, KioskId, Nonce, PassageId
 
 LIFE_DEFAULT_S = 10
-LIFE_MAX_S = 60  # a kiosk obeys none with a longer life
-KEPT_MS = 90 * DAY_MS  # who had a gate opened is asked within weeks; records keep it as long as they are kept
+LIFE_MAX_S = 60
+"""The longest life of an order; a kiosk obeys none with a longer one."""
+KEPT_MS = 90 * DAY_MS
+"""How long it stays known who had a gate opened: the question comes within weeks; records hold it as long
+as they are kept."""
 
 
 class OrderStore(Protocol):

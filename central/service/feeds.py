@@ -36,15 +36,20 @@ from wire.packing import rows_digest, unpack_gallery, unpack_standings
 from wire.requests import Refusal
 from wire.values import GalleryEntry, SealedTemplate
 
-PAGES_A_TICK = 8  # pages whose rows time has changed and that are renewed at once; the rest a second later
-DELTAS_MIN = 16  # changes that are kept whatever the feed's size
-DELTAS_KEPT_MAX = 1024  # changes of one feed kept for those who missed them
+PAGES_A_TICK = 8
+"""Pages renewed in one tick because time has changed their rows; the rest follow a second later."""
+DELTAS_MIN = 16
+"""Changes that are kept whatever the feed's size."""
+DELTAS_KEPT_MAX = 1024
+"""Changes of one feed kept for those who missed them."""
 DELTAS_KEPT_BYTES = 32 * 1024 * 1024
 DELTAS_KEPT_MS = 86_400_000
-LEASE_MS = 30_000  # an older version goes on being served while it was asked for within this
+LEASE_MS = 30_000
+"""How long after the last request for it an older version is still served."""
 LEASES_MAX = 32
 
-CHANGES_KEPT_MS = 600_000  # who changed is kept so long for other workers, and at most twice as long
+CHANGES_KEPT_MS = 600_000
+"""How long the list of changed subjects is kept for other workers, at least; at most twice as long."""
 
 Delta = StandingDelta | GalleryDelta
 _Batch = tuple[Sequence[Subject], Sequence[SubjectId]]

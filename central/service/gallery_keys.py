@@ -17,7 +17,8 @@ from wire.values import SealedTemplate
 KEY_BYTES = 32
 RESEALED_AT_ONCE = 500
 """Templates in one transaction: a tenth of a second, in which others wait to write."""
-_VERSION = 1  # of the key-encryption key
+_VERSION = 1
+"""The version of the key-encryption key."""
 _NAME_CHARS = 32
 
 

@@ -48,7 +48,8 @@ from wire.requests import ChargeReason, RefundReason
 
 log = logging.getLogger(__name__)
 
-RECEIPTS_MAX = 100  # receipts at once; older ones by `before_ms`
+RECEIPTS_MAX = 100
+"""Receipts in one answer; older ones by `before_ms`."""
 FIRST_DAY, LAST_DAY = Day("0001-01-01"), Day("9999-12-31")
 
 

@@ -16,7 +16,8 @@ from wire.fields import SETTING_MAX
 from wire.fleet import SETTINGS_MAX, Desired, Reported, Setting
 from wire.ids import KioskId
 
-DESIRED_MAX_BYTES = 7_680  # of the 8 KiB a shadow may have; the rest is the envelope's
+DESIRED_MAX_BYTES = 7_680
+"""The share of a shadow's 8 KiB that settings may take; the rest is the envelope's."""
 
 
 class ShadowStore(Protocol):

@@ -20,7 +20,8 @@ from wire.ids import Purpose, RestrictionId, SubjectId
 from wire.signing import key_id_of
 from wire.values import RESTRICTIONS_MAX, Certificate, Restriction, Standing, StandingEntry, Tombstone
 
-BATCH_SUBJECTS = 500  # looked up in the store at once
+BATCH_SUBJECTS = 500
+"""Subjects looked up in the store at once."""
 
 
 class EventStore(Protocol):

@@ -16,7 +16,8 @@ from wire.requests import PinOutcome
 from wire.values import GalleryRow
 
 PASSAGES_TOLD = 20
-RECORDS_LOOKED_AT = 100_000  # the newest of a site: some 100 MB, read once a visit
+RECORDS_LOOKED_AT = 100_000
+"""The newest records of a site, some 100 MB, read once a visit."""
 
 
 class PassageStore(Protocol):

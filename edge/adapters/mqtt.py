@@ -44,7 +44,7 @@ UNSENT_MAX = 256
 """Publications under way; beyond it one is refused, and its owner sends again later."""
 DISCONNECT_TIMEOUT_S = 2.0
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-"""Linux has it."""
+"""Only Linux has it."""
 UNSUPPORTED_VERSION = 132
 """Reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too."""
 QOS_311 = 0

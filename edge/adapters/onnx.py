@@ -28,7 +28,7 @@ class OnnxNetwork:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Idle threads of one network otherwise spin on the cores that the next network needs (FACTS 4).
+        # Idle threads of one network otherwise spin on the cores that the next network needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         content = without_prelu(pack.read(file.path))

@@ -245,11 +245,11 @@ _TIER_REASON = {
     Tier.ASSISTED: Reason.TIER_ASSISTED,
     Tier.UNKNOWN: Reason.TIER_UNKNOWN,
 }
-# An expired or unverified restriction changes nothing, but the record says that it was there.
 _RESTRICTION_NOTE = {
     RestrictionState.EXPIRED: (Reason.RESTRICTION_EXPIRED,),
     RestrictionState.UNVERIFIED: (Reason.RESTRICTION_UNVERIFIED,),
 }
+"""An expired or unverified restriction changes nothing, but the record says that it was there."""
 
 
 def _notes(c: Circumstances) -> tuple[Reason, ...]:

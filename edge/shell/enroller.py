@@ -34,7 +34,7 @@ from edge.shell.sampling import Sampler
 from wire.enrolment import LIKENESSES_MAX
 from wire.ids import ClaimId, SubjectId
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 TICK_MS = 100
 """How often time-outs are looked at."""
@@ -148,7 +148,7 @@ class Enroller:
             try:
                 answer = await self._do(effect)
             except StileError as error:
-                logger.warning("an enrolment cannot go on: %s", error)
+                log.warning("an enrolment cannot go on: %s", error)
                 answer = Failed()
             if answer is not None and self._enrolment.subject == subject:
                 self._tell(answer)

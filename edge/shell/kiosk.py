@@ -99,7 +99,7 @@ from wire.fleet import OrderOutcome
 from wire.ids import PassageId, SubjectId
 from wire.records import GateOutcome, PassRecord
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 TICK_MS = 50
 """How often time-outs are looked at when no frame comes."""
@@ -388,7 +388,7 @@ class Kiosk:
                         return None
                     case Refused(reason):
                         trace.answer(OrderOutcome.GATE_REFUSED, passage_id)
-                        logger.warning("the gate refused a release: %s", reason)
+                        log.warning("the gate refused a release: %s", reason)
                         return GateAnswered(GateOutcome.REFUSED)
                     case _:
                         assert_never(outcome)
@@ -407,10 +407,10 @@ class Kiosk:
         try:
             await self._devices.records.begin(pass_record(account, self._identity, self._stamp()))
         except CheckoutError as error:
-            logger.warning("nobody is charged: %s", error)
+            log.warning("nobody is charged: %s", error)
             return ChargeAnswered(ChargeAnswer.CHECKOUT_CLOSED)
         except StoreError as error:
-            logger.warning("a decision cannot be kept, so nothing follows from it: %s", error)
+            log.warning("a decision cannot be kept, so nothing follows from it: %s", error)
             trace.answer(OrderOutcome.NOT_KEPT, account.passage_id)
             return ChargeAnswered(ChargeAnswer.NOT_KEPT) if pays else GateAnswered(GateOutcome.REFUSED)
         return None

@@ -15,7 +15,7 @@ from edge.ports import Clock, Records
 from wire.ids import PassageId, ReasonCode
 from wire.records import ChargeOutcome, GateOutcome, PassRecord
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 ORPHAN_MS = 10_000
 """How long after a restart the gate may still say how a passage of the earlier life ended."""
@@ -90,7 +90,7 @@ class Settling:
                 break
             except StoreError as error:
                 if not waits:
-                    logger.warning("a record waits for the disk: %s", error)
+                    log.warning("a record waits for the disk: %s", error)
                     if self.unwritten >= UNWRITTEN_MAX:
                         raise
                     self.unwritten, waits = self.unwritten + 1, True

@@ -27,8 +27,8 @@ GOLDEN: Final = "golden.npz"
 
 BLAZEFACE_PIXELS: Final = Preprocessing(layout="NCHW", channels="RGB", scale=1 / 127.5, offset=-1.0)
 MESH_PIXELS: Final = Preprocessing(layout="NCHW", channels="RGB", scale=1 / 255, offset=0.0)
-# The network's own average and scale are folded into its first convolution.
 DLIB_PIXELS: Final = Preprocessing(layout="NCHW", channels="RGB", scale=1.0, offset=0.0)
+"""The network's own average and scale are folded into its first convolution."""
 
 BLAZEFACE_OUTPUTS: Final = {"regressors": "regressors", "classificators": "scores"}
 MESH_OUTPUTS: Final = {"conv2d_20": "points", "conv2d_30": "presence"}

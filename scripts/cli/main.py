@@ -8,7 +8,6 @@ from importlib import import_module
 
 import typer
 
-# word -> module whose `app` (several commands) or `main` (one command) it runs
 PROGRAMS = {
     "kiosk": "scripts.cli.kiosk",
     "central": "scripts.cli.central.app",
@@ -20,6 +19,7 @@ PROGRAMS = {
     "bench": "scripts.bench.command",
     "doctor": "scripts.cli.doctor",
 }
+"""Each word, and the module whose `app` (several commands) or `main` (one command) it runs."""
 
 
 def main() -> None:

@@ -29,16 +29,25 @@ from wire.signing import Signer, sign_chain_head
 from wire.topics import Address, TopicKind
 from wire.values import GalleryRow, Standing
 
-HEAD_EVERY_S = 60  # central signs heads again
-STATE_EVERY_S = 60  # a kiosk tells an unchanged state again
+HEAD_EVERY_S = 60
+"""How often central signs heads again."""
+STATE_EVERY_S = 60
+"""How often a kiosk sends an unchanged state again."""
 HEALTH_EVERY_S = 10
 DAY_S = 86_400
-PEAK = 2.4  # the busiest hour has a tenth of the day's passes
-RECORDS_KEPT_DAYS = 90  # central's retention.records_days
-GUESTS = 0.3  # passes of members whom the kiosk's own site does not hold: each asks for claim and standing
-CONNECTION_KB = 27  # resident memory of Mosquitto 2.0.11 for a TLS client with 8 subscriptions, of 400
-RECORD_OVERHEAD = 1.35  # central's SQLite over the records' own bytes: 1.32 measured with 4,000 records
-ROW_OVERHEAD = 1.6  # assumed for the rows of a kiosk's cache, with their indices
+PEAK = 2.4
+"""The busiest hour has a tenth of the day's passes."""
+RECORDS_KEPT_DAYS = 90
+"""Central's `retention.records_days`."""
+GUESTS = 0.3
+"""The share of passes by members whom the kiosk's own site does not hold: each asks for claim and
+standing."""
+CONNECTION_KB = 27
+"""Resident memory of Mosquitto 2.0.11 for a TLS client with 8 subscriptions, measured with 400."""
+RECORD_OVERHEAD = 1.35
+"""Central's SQLite over the records' own bytes: 1.32 measured with 4,000 records."""
+ROW_OVERHEAD = 1.6
+"""Assumed for the rows of a kiosk's cache, with their indices."""
 MEMBER_DISK_BYTES = (
     2136  # in PostgreSQL 15 with indices: of 100,000 members with two claims and one event each
 )

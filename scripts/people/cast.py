@@ -87,7 +87,6 @@ MEMBERS = (
     Member("birch", "collins", Tier.STANDARD, ("astronaut.png",)),
     Member("cedar", "hopper", Tier.ASSISTED, ("grace_hopper.jpg",)),
 )
-# The first five passes hold a grant, a step-up and a referral.
 SCRIPT = (
     #     role                     shown               claims   pin    restr. verdict
     Part("priority member",        "obama3.jpg",       "amber", False, False, "grant"),
@@ -98,6 +97,7 @@ SCRIPT = (
     Part("code and PIN, no face",  None,               "birch", True,  False, "grant"),
     Part("restricted member",      "obama3.jpg",       "amber", False, True,  "deny"),
 )  # fmt: skip
+"""The first five passes hold a grant, a step-up and a referral."""
 
 
 class Cast:

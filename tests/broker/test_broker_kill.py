@@ -21,7 +21,7 @@ from wire.requests import HeadReply, HeadRequest
 KIOSKS = 12
 EVERY_S = 0.05
 BACK_S = 60.0
-"""NATS elects a new leader for each stream; FACTS saw twelve seconds."""
+"""NATS elects a new leader for each stream; twelve seconds were measured."""
 
 
 async def passing(uplink: Uplink, number: int, passages: list[PassageId], closed: asyncio.Event) -> None:

@@ -25,9 +25,12 @@ log = logging.getLogger(__name__)
 
 CONF_FILE, ACL_FILE, PID_FILE, DATA_FOLDER = "mosquitto.conf", "acl", "mosquitto.pid", "data"
 CA_FILE, SERVER_CERTIFICATE_FILE, SERVER_KEY_FILE = "ca.crt", "server.crt", "server.key"
-PACKET_MAX_BYTES = LARGEST_MESSAGE_BYTES + TOPIC_MAX_CHARS + 512  # with properties of MQTT 5
-QUEUED_MAX = 1000  # messages waiting for one client
-QUEUED_MAX_BYTES = 16 * 2**20  # a kiosk that reads slowly: fifty of the largest messages
+PACKET_MAX_BYTES = LARGEST_MESSAGE_BYTES + TOPIC_MAX_CHARS + 512
+"""The largest message, its topic, and properties of MQTT 5."""
+QUEUED_MAX = 1000
+"""Messages waiting for one client."""
+QUEUED_MAX_BYTES = 16 * 2**20
+"""Fifty of the largest messages, for a kiosk that reads slowly."""
 INFLIGHT_MAX = 100
 CONNECTIONS_MAX = 10_010
 AUTOSAVE_S = 300

@@ -15,14 +15,18 @@ from wire.topics import LARGEST_MESSAGE_BYTES
 
 LOOPBACK = "127.0.0.1"
 START_S = 10.0
-STARTS_MAX = 3  # another program may take the free port between our finding it and the broker's binding it
+STARTS_MAX = 3
+"""Another program may take the free port between our finding it and the broker's binding it."""
 CONNECTIONS_MAX = 10_010
 INFLIGHT_MAX = 100
-PORT_FIRST = 10_000  # most that programs are known by are lower
+PORT_FIRST = 10_000
+"""Most ports that programs are known by are lower."""
 PORT_TRIES_MAX = 100
 CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
-LOWEST_OF_CLIENTS = 32_768  # Linux, unless told otherwise
-_OVERHEAD_BYTES = 4096  # topic and properties beside the payload
+LOWEST_OF_CLIENTS = 32_768
+"""The lowest ephemeral port of Linux, unless configured otherwise."""
+_OVERHEAD_BYTES = 4096
+"""Topic and properties beside the payload."""
 
 _SETTINGS = """\
 id = 0

@@ -36,8 +36,10 @@ from wire.ids import OperatorId, SiteId
 from wire.tls import FileTrouble, central_identity, look_at
 
 CENTRAL_KEY_FILE, CENTRAL_CERTIFICATE_FILE = "broker-central.key", "broker-central.crt"
-LEFT = 1 / 3  # of a certificate's life: with less than this left it is made anew
-HOST_PATTERN = r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?"  # a DNS name
+LEFT = 1 / 3
+"""A certificate is renewed when less than this share of its life is left."""
+HOST_PATTERN = r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?"
+"""A DNS name."""
 _REMEDY = "`stile central broker-config` makes it"
 
 

@@ -24,10 +24,14 @@ from central.errors import StorageError
 from wire.ids import SubjectId
 
 _REVISION = "feeds"
-CHANGES_FLOOR = "feed changes floor"  # up to this revision, who changed is not kept any more
-_WHOLE = "stile"  # what a change locks that names nothing smaller
-ANYBODY = ""  # in the place of a changed subject: every row of every feed may be another
-_MIGRATING = threading.Lock()  # Alembic keeps what it migrates in its module, whichever thread asks
+CHANGES_FLOOR = "feed changes floor"
+"""Names the revision up to which the list of changed subjects is no longer kept."""
+_WHOLE = "stile"
+"""What a change locks that names nothing smaller."""
+ANYBODY = ""
+"""Stands for the changed subject when every row of every feed may differ."""
+_MIGRATING = threading.Lock()
+"""Alembic keeps its context in a module, whichever thread asks."""
 Value = TypeVar("Value")
 
 

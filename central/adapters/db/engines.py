@@ -31,7 +31,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from central.errors import StorageError
 
-BUSY_MS = 5000  # the command line may write beside a running central
+BUSY_MS = 5000
+"""How long a statement waits for a lock: the command line may write beside a running central."""
 POSTGRES = "postgresql"
 _WRITES = "stile_writes"
 _COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})

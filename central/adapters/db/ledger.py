@@ -33,7 +33,8 @@ from central.service.ledger import Moment, Postings
 from wire.ids import RecordId, SubjectId
 from wire.records import PassRecord
 
-RECORDS_AT_ONCE = 500  # of one commit are posted together, so that no statement has too many parameters
+RECORDS_AT_ONCE = 500
+"""Records of one commit that are posted together, so that no statement has too many parameters."""
 _LEDGER = "ledger"
 
 

@@ -19,8 +19,10 @@ from wire.ids import KioskId, PassageId
 from wire.records import ChainHead, RecordBody, SequencedRecord
 
 _Values = dict[str, str | int | bytes | None]
-LINKS_AT_ONCE = 2000  # rows of a chain in memory while it is walked: a few MB
-SEQUENCE_MAX = 2**62  # more than a column of 64 bits is ever given
+LINKS_AT_ONCE = 2000
+"""Rows of a chain in memory while it is walked: a few MB."""
+SEQUENCE_MAX = 2**62
+"""More than a column of 64 bits is ever given."""
 
 
 class RecordTables(LedgerTables):

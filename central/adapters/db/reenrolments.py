@@ -14,8 +14,10 @@ from central.rules.reenrolment import Enrolled, Plan
 from wire.ids import SubjectId
 from wire.values import SealedTemplate
 
-AT_ONCE = 500  # members moved in one statement; SQLite takes 32,766 parameters
-_NAME = "members"  # a site has one gallery, and so one change at a time
+AT_ONCE = 500
+"""Members moved in one statement; SQLite takes 32,766 parameters."""
+_NAME = "members"
+"""A site has one gallery, and so one change at a time."""
 
 
 class ReEnrolTables(Database):

@@ -15,7 +15,8 @@ from central.rules.review import Matter
 from wire.ids import KioskId, SubjectId
 from wire.values import Restriction
 
-ROWS_AT_ONCE = 2000  # changed in one transaction: a running central waits for no longer than that
+ROWS_AT_ONCE = 2000
+"""Rows changed in one transaction: the longest that a running central waits."""
 _OF_SUBJECTS = (
     t.TEMPLATES,
     t.SPARE_TEMPLATES,

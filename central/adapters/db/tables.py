@@ -23,14 +23,19 @@ from sqlalchemy import (
 from wire.fields import AMOUNT_MAX_MINOR, FIELD_MAX_BYTES, SETTING_MAX, TEXT_MAX
 from wire.ids import CODE_MAX
 
-ID_CHARS = 32  # slugs and 128-bit tokens alike
+ID_CHARS = 32
+"""Slugs and 128-bit tokens alike."""
 DIGEST_BYTES = 32
-SMALL_MAX = 64  # short codes, digests in hexadecimal
+SMALL_MAX = 64
+"""Short codes, and digests in hexadecimal."""
 SEALED_SMALL_MAX = 1024
-VERIFIER_MAX = 256  # an argon2id verifier in PHC form
-DAY_CHARS = 10  # 2026-11-23
+VERIFIER_MAX = 256
+"""An argon2id verifier in PHC form."""
+DAY_CHARS = 10
+"""A date, as in 2026-11-23."""
 CURRENCY_CHARS = 3
-ENTRY_MAX_MINOR = 2**53 - 1  # a settlement sums many charges
+ENTRY_MAX_MINOR = 2**53 - 1
+"""A settlement sums many charges."""
 
 METADATA = MetaData(
     naming_convention={

@@ -26,7 +26,8 @@ SlugText = Annotated[str, Field(pattern=SLUG_REGEX, max_length=ids.SLUG_MAX)]
 TokenText = Annotated[str, Field(pattern=TOKEN_REGEX, max_length=ids.TOKEN_CHARS)]
 InstantMs = Annotated[int, Field(ge=0, le=INSTANT_MAX_MS, strict=True)]
 SettingText = Annotated[str, Field(max_length=SETTING_MAX)]
-SEALED_BASE64_MAX = 5464  # 4,096 bytes in base64
+SEALED_BASE64_MAX = 5464
+"""4,096 bytes in base64."""
 
 
 class Body(BaseModel):

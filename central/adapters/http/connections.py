@@ -12,9 +12,12 @@ import h11
 import msgspec
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-REQUEST_S = 10.0  # for a whole request, head and body; the largest is some 24 KB
-HEAD_MAX_BYTES = 16 * 1024  # a browser sends less than 2 KB
-CONNECTIONS_MAX = 200  # beyond it a connection is refused at once
+REQUEST_S = 10.0
+"""Time for a whole request, head and body; the largest is some 24 KB."""
+HEAD_MAX_BYTES = 16 * 1024
+"""A browser sends less than 2 KB."""
+CONNECTIONS_MAX = 200
+"""Beyond so many a connection is refused at once."""
 
 _WAITING = (h11.IDLE, h11.SEND_BODY)
 

@@ -14,7 +14,8 @@ from central.rules.review import Ruling
 from wire.pairing import PairRequest
 from wire.values import Restriction
 
-TOKEN = HTTPBearer(auto_error=False, description="keys/api.token")  # the guard asks for it
+TOKEN = HTTPBearer(auto_error=False, description="keys/api.token")
+"""The scheme that the guard asks for."""
 _REFERENCE = "#/components/schemas/{name}"
 _READ_BY_MSGSPEC = (PairRequest, Restriction, Ruling)
 _PROBLEM = {

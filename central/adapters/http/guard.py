@@ -19,9 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
-BODY_MAX_BYTES = 8 * 1024  # the largest body, a sealed template in base64, is 5.5 KB
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they ask for nothing to be changed
-LOCAL_NAME = "localhost"  # browsers resolve it to this machine, whatever a name server says
+BODY_MAX_BYTES = 8 * 1024
+"""The largest body, a sealed template in base64, is 5.5 KB."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that ask for no change (RFC 9110, 9.2.1)."""
+LOCAL_NAME = "localhost"
+"""Browsers resolve it to this machine, whatever a name server says."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

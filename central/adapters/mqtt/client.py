@@ -28,15 +28,21 @@ from wire.topics import LARGEST_MESSAGE_BYTES, Address, parse_topic
 
 KEEPALIVE_S = 20
 CONNECT_S = 3.0
-CONNACK_S = 15.0  # a cluster that has just lost a node takes ten; who gives up earlier begins from the start
+CONNACK_S = 15.0
+"""A cluster that has just lost a node takes ten seconds; a client that gives up earlier begins from the
+start."""
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
-MISC_EVERY_S = 1.0  # paho's keep-alive and retries
+MISC_EVERY_S = 1.0
+"""paho's keep-alive and retries."""
 CLOSE_S = 1.0
 INFLIGHT_MAX = 50
-UNSUPPORTED_VERSION = 132  # reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too
-_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
-_NO_RETAINED = 2  # retain handling of MQTT 5: send none at subscribing
+UNSUPPORTED_VERSION = 132
+"""Reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too."""
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Only Linux has it."""
+_NO_RETAINED = 2
+"""MQTT 5's retain handling: send no retained message at subscribing."""
 # What subscriptions ask for in 3.1.1. Sessions are clean, so QoS 1 would keep nothing over a lost connection;
 # and NATS makes a replicated consumer of each, which takes seconds apiece when a node is gone.
 _QOS_311 = 0
@@ -252,7 +258,7 @@ class _Life:
                 self._loop.call_soon_threadsafe(call)
 
     def socket_opened(self, client: Client, _userdata: object, opened: Any) -> None:
-        # Without it Nagle and delayed acknowledgement make a round trip of 40 ms (FACTS 5).
+        # Without it Nagle and delayed acknowledgement make a round trip of 40 ms.
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._on_loop(lambda: self._watch(client, opened))
 

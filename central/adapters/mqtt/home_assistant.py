@@ -15,13 +15,16 @@ from central.rules.fleet import Kiosk
 from wire.fleet import Health, KioskState, Presence
 from wire.ids import KioskId, OperatorId, SiteId
 
-AGAIN_MS = 60_000  # an unchanged state is told again, so that it goes on counting
-EXPIRES_S = 180  # three times missed: central is silent, and nothing is known
+AGAIN_MS = 60_000
+"""How often an unchanged state is sent again, so that it does not expire."""
+EXPIRES_S = 180
+"""After three missed repeats central is silent, and the state is unknown."""
 STANDING = "standing"
 WAITING = "outbox_waiting_count"
-GONE = b""  # an empty retained message takes a device away
-# Said of every kiosk that is configured so: a choice, not a fault.
+GONE = b""
+"""An empty retained message removes a device."""
 CHOSEN = frozenset({"photo_risk", "photo_risk_first_use", "non_commercial", "lane_closed"})
+"""Said of every kiosk that is configured so: a choice, not a fault."""
 
 PublishRetained = Callable[[str, bytes], bool]
 

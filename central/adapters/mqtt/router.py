@@ -75,12 +75,18 @@ from wire.requests import (
 )
 from wire.topics import Address, TopicKind
 
-PIN_NONCES_KEPT = 10_000  # more PINs than are looked at in the longest life of a request
-PROVIDER_LOOK_S = 0.2  # how soon a payment provider's late answer reaches the kiosk that waits for it
-PINS_AT_ONCE = 2  # argon2id takes 64 MiB and tens of milliseconds each
-STATES_TOGETHER = 256  # of a query's values, and of a fleet that answers a roll-call
-BATCHES_TOGETHER = 32  # a thousand records of an ordinary day, 4,000 and 8 MiB of a backlog
-INGESTS_AT_ONCE = 2  # one group is looked at while the database commits another
+PIN_NONCES_KEPT = 10_000
+"""More than the PINs that can be checked in the longest life of a request."""
+PROVIDER_LOOK_S = 0.2
+"""How soon a payment provider's late answer reaches the kiosk that waits for it."""
+PINS_AT_ONCE = 2
+"""argon2id takes 64 MiB and tens of milliseconds each."""
+STATES_TOGETHER = 256
+"""A bound of a query's values, reached when a fleet answers a roll-call."""
+BATCHES_TOGETHER = 32
+"""A thousand records of an ordinary day; 4,000 records and 8 MiB of a backlog."""
+INGESTS_AT_ONCE = 2
+"""Two, so that one group is checked while the database commits another."""
 LISTENS_TO = (
     TopicKind.STATE,
     TopicKind.HEALTH,

@@ -11,7 +11,8 @@ import typer
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.output import AsJson, tell_json
 
-TLS_PORT = 8883  # IANA: secure-mqtt
+TLS_PORT = 8883
+"""IANA: secure-mqtt."""
 
 _NEXT = """\
 {folder}/mosquitto.conf: start it as central's own user: mosquitto -c {folder}/mosquitto.conf

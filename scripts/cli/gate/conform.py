@@ -34,14 +34,14 @@ from firmware_bridge.errors import GateKeyError
 from firmware_bridge.messages import EVENT_REPEAT_MS, HOST_SILENCE_MS, OPEN_MAX_MS, Acknowledge, Mode
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, tell_json
 
-# simavr waits for real time most of the while: so many run side by side on two cores.
 SIMAVR_LANES: Final = 8
+"""The simulator simavr waits for real time most of the while: so many run side by side on two cores."""
 
-# Noise, challenges and nonces are drawn from this, so that a failure can be seen again.
 SEED: Final = 20_251_123
+"""Noise, challenges and nonces are drawn from this, so that a failure can be seen again."""
 
-# "Key provisioning" is itself a scenario; the suite provisions once and copies the memory.
 _SUITE_KEYS: Final = 1
+"""Key provisioning is itself a scenario; the suite provisions once and copies the memory."""
 
 _PROVISIONED: Final = "memory-provisioned"
 

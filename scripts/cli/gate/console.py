@@ -19,17 +19,17 @@ from rich.table import Table
 from firmware_bridge.gate import Gate, GateEvent, GateInputs, GateState, LinkLost, LinkStatus, LinkUp
 from scripts.cli.gate.inject import InjectionError, can_inject, inject
 
-# Redrawing faster than this tells a technician nothing more.
 REDRAW_S: Final = 0.25
+"""Redrawing faster than this tells a technician nothing more."""
 EVENTS_SHOWN: Final = 12
 
-# Key -> what it orders; of an input it changes to what it is not.
 ORDERS: Final = {
     "w": "walk entry",
     "x": "walk exit",
     "g": "tailgate entry",
     "r": "restart",
 }
+"""What each key orders; an input is changed to its opposite."""
 INPUTS: Final = {"f": "fire", "e": "emergency", "q": "request_to_exit", "t": "tamper", "d": "door_open"}
 
 

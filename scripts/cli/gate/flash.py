@@ -17,12 +17,12 @@ NEVER_RUN: Final = "never run on hardware: see that the gate conforms before any
 
 PART: Final = "m328p"
 
-# ATmega328P data sheet, 27.2: a 16 MHz crystal with the longest start-up; no bootloader, SPI programming on,
-# EEPROM (boot id, keys) kept at chip erase; brown-out detector at 4.3 V.
 FUSES: Final = (("lfuse", 0xFF), ("hfuse", 0xD1), ("efuse", 0xFC))
+"""ATmega328P data sheet, 27.2: a 16 MHz crystal with the longest start-up; no bootloader, SPI programming
+on, EEPROM (boot id, keys) kept at chip erase; brown-out detector at 4.3 V."""
 
-# Writing and reading back 32 KB takes half a minute with the slowest of programmers.
 FLASH_MAX_S: Final = 120
+"""Writing and reading back 32 KB takes half a minute with the slowest of programmers."""
 
 
 def flash(programmer: str, port: str | None, *, fuses: bool, as_json: bool) -> None:

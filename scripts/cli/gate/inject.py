@@ -18,11 +18,11 @@ from scripts.cli.gate.stand import Stand
 
 SUFFIX: Final = ".control"
 
-# An order is two or three words; an answer a sentence.
 ORDER_MAX: Final = 200
+"""An order is two or three words; an answer a sentence."""
 
-# The stand answers within a round of its loop, some milliseconds.
 ANSWER_MAX_S: Final = 5.0
+"""The stand answers within a round of its loop, some milliseconds."""
 
 OBEYED: Final = "done"
 

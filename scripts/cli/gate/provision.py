@@ -16,8 +16,8 @@ from firmware_bridge.messages import Provisioning
 from firmware_bridge.port import open_line
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, tell_json
 
-# Opening the port resets an Arduino, whose bootloader then waits for a second or two.
 ANSWER_MAX_S: Final = 6.0
+"""Opening the port resets an Arduino, whose bootloader then waits for a second or two."""
 REPEAT_S: Final = 1.0
 READ_WAIT_S: Final = 0.05
 

@@ -14,8 +14,8 @@ from firmware_bridge.frame import BODY_MAX, Heading, Ignored, IgnoredBecause
 from firmware_bridge.messages import TABLE, decode_body, encode_body, uptime_after, uptime_difference
 from firmware_bridge.simulator import transport
 
-HOUSE = Path(firmware_bridge.__file__).parent
-PROTOCOL = (HOUSE / "PROTOCOL.md").read_text()
+BRIDGE = Path(firmware_bridge.__file__).parent
+PROTOCOL = (BRIDGE / "PROTOCOL.md").read_text()
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "gate_frames.json").read_text())
 LETTERS = {"B": "u8", "H": "u16", "I": "u32", "8s": "bytes 8", "16s": "bytes 16"}
 

@@ -7,9 +7,12 @@ import threading
 from collections import Counter
 
 SPAN_MS = 600_000
-EACH_MAX = 20  # tries of one address in a span; right ones are given back
-TOTAL_MAX = 1200  # of all in a span: two a second, each up to one argon2id
-PREFIX_V6 = 64  # one household or server holds a whole network of these
+EACH_MAX = 20
+"""Tries of one address in a span; right ones are given back."""
+TOTAL_MAX = 1200
+"""Tries of all addresses in a span: two a second, each up to one argon2id."""
+PREFIX_V6 = 64
+"""One household or server holds a whole network of this length."""
 
 
 class Attempts:

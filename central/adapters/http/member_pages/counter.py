@@ -29,7 +29,8 @@ from central.service.withdrawals import Reach
 from wire.claims import ClaimKind, claim_digest
 from wire.ids import ContestCode, SubjectId
 
-WAITING_MAX = 8  # PINs that wait to be looked at: argon2id takes 64 MiB and tens of milliseconds each
+WAITING_MAX = 8
+"""PINs that wait to be checked: argon2id takes 64 MiB and tens of milliseconds each."""
 
 
 class Counter:

@@ -15,9 +15,8 @@ from wire.pins import PIN_MAX_DIGITS, PIN_MIN_DIGITS
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 FIELDS_MAX = 4
-_SEPARATORS = re.compile(
-    r"[\s\-\u2010-\u2015\u200e\u200f]"
-)  # dashes, and marks of writing direction, as copied
+_SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u200e\u200f]")
+"""Spaces, dashes, and marks of writing direction, as copied."""
 _QR_SCHEME = "stile:"
 
 

@@ -33,8 +33,10 @@ from central.errors import CentralError
 
 _FILES = {"/page.css": ("page.css", "text/css; charset=utf-8"), "/icon.svg": ("icon.svg", "image/svg+xml")}
 _KEPT = {"Cache-Control": "public, max-age=300"}
-_NAMED = {404: "wrong_method", 405: "wrong_method"}  # problems by status, where the code has no text
-_STATUS = {"too_many": 429, "unknown_contest": 404, "conflict": 409}  # of problems; others are 422
+_NAMED = {404: "wrong_method", 405: "wrong_method"}
+"""Problems by status, where the code has no text of its own."""
+_STATUS = {"too_many": 429, "unknown_contest": 404, "conflict": 409}
+"""The status of a problem; all others are 422."""
 
 Page = Callable[[Visit], Response]
 

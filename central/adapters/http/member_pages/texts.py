@@ -15,7 +15,8 @@ from wire.values import Tier
 
 MESSAGES = Path(__file__).parent / "messages"
 FALLBACK = "en"
-ACCEPTED_MAX_CHARS = 200  # of Accept-Language; browsers send less than 60
+ACCEPTED_MAX_CHARS = 200
+"""The part of Accept-Language that is read; browsers send less than 60 characters."""
 
 VERDICTS = ("grant", "step_up", "refer", "deny")
 """What a pass record calls them (`wire.records`)."""

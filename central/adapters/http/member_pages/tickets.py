@@ -10,8 +10,10 @@ from enum import StrEnum
 
 from wire.ids import SubjectId
 
-LIFE_MS = 600_000  # long enough to read what a withdrawal means, twice
-KEPT_MAX = 1000  # then the oldest go
+LIFE_MS = 600_000
+"""Long enough to read twice what a withdrawal means."""
+KEPT_MAX = 1000
+"""Tickets kept; beyond it the oldest go."""
 TICKET_BYTES = 16
 TICKET_CHARS = 2 * TICKET_BYTES
 

@@ -16,7 +16,8 @@ from central.adapters.http.member_pages.render import NOTHING, Look, Templates
 from central.adapters.http.member_pages.texts import Entry, chosen
 
 PIN_CHARS_MAX = 16
-CODE_CHARS_MAX = 80  # with a scheme, and a space after each pair
+CODE_CHARS_MAX = 80
+"""A code with its scheme, and a space after each pair."""
 CONTEST_CHARS_MAX = 16
 
 
