@@ -134,3 +134,8 @@ def test_every_relative_link_of_the_documents_leads_somewhere() -> None:
         missing = (target for target in targets if not (path.parent / target).exists())
         broken += [f"{path.relative_to(ROOT)}: {target}" for target in missing]
     assert broken == []
+
+
+def test_no_test_module_imports_another() -> None:
+    importing = re.compile(r"^\s*(?:from|import) (?:.*\.)?test_\w+", re.MULTILINE)
+    assert {str(path) for path in tracked("tests/*.py") if importing.search(path.read_text())} == set()

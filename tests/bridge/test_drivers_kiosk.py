@@ -12,9 +12,9 @@ from edge.decide.verdict import GateState
 from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
 from edge.shell.kiosk import Devices, Kiosk
+from tests.doubles.attempt import RULES
 from tests.doubles.driver_rigs import OPEN_MS, rig, until
 from tests.doubles.wire_samples import pass_record
-from tests.unit.edge.passage.test_passage import RULES
 from wire.ids import GateId, KioskId, PassageId, Purpose
 from wire.records import GateOutcome
 

@@ -22,8 +22,8 @@ from edge.shell.kiosk import Devices, Kiosk
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.messages import Outputs
 from firmware_bridge.simulator import ServedGate, SimulatedGate
+from tests.doubles.attempt import RULES
 from tests.doubles.bridge_pair import KEYS
-from tests.unit.edge.passage.test_passage import RULES
 from wire.ids import GateId, KioskId, Purpose
 from wire.records import GateOutcome, IdentifiedBy
 

@@ -8,10 +8,10 @@ from central.app import add_reviewer, issue_restriction, load_config, utc_ms
 from central.rules.restriction import DAY_MS, Terms
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.service.feeds import LEASE_MS
-from tests.doubles.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, until
+from tests.doubles.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, kiosk_state, until
 from wire.canonical import canonical
-from wire.fleet import Head, KioskState, Presence
-from wire.ids import BootId, GalleryName, ReasonCode, ReviewerId, SubjectId
+from wire.fleet import Head, Presence
+from wire.ids import GalleryName, ReasonCode, ReviewerId, SubjectId
 from wire.packing import row_number, rows_digest, unpack_gallery, unpack_standings
 from wire.requests import (
     ClaimRequest,
@@ -224,26 +224,13 @@ async def test_a_late_request_is_told_so_except_for_a_head(rig: Rig):
         assert (await end.ask(HeadRequest, late=True)).head.name == RIDE
 
 
-def state(end: KioskEnd, presence: Presence, boot: str) -> KioskState:
-    return KioskState(
-        kiosk=end.grant.kiosk,
-        presence=presence,
-        boot_id=BootId(boot * 32),
-        issued_at_ms=end.clock.ms,
-        clock_sure=True,
-        software="0.1.0",
-        pack_digest=None,
-        recipe_digest=None,
-    )
-
-
 async def test_a_kiosks_state_is_known_and_a_will_of_an_earlier_life_is_not_believed(rig: Rig):
     async with rig.kiosk() as end:
         sightings = rig.central.desk.kiosks.sightings
-        end.send(TopicKind.STATE, state(end, Presence.READY, "2"))
+        end.send(TopicKind.STATE, kiosk_state(end, Presence.READY, "2"))
         await until(lambda: sightings().get("gate-1"))
-        end.send(TopicKind.STATE, state(end, Presence.LOST, "1"))
+        end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "1"))
         await until(lambda: rig.central.switchboard.ignored["late_will"] == 1)
         assert sightings()["gate-1"].presence == "ready"
-        end.send(TopicKind.STATE, state(end, Presence.LOST, "2"))
+        end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "2"))
         await until(lambda: sightings()["gate-1"].presence == "lost")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.doubles.central_rig import LOAN, RECIPE, KioskEnd, Rig, until
+from tests.doubles.central_rig import LOAN, RECIPE, KioskEnd, Rig, held, kiosk_state, until
 from wire.canonical import canonical
 from wire.enrolment import (
     EnrolReply,
@@ -17,8 +17,8 @@ from wire.enrolment import (
     WithdrawReply,
     WithdrawRequest,
 )
-from wire.fleet import CacheAge, KioskState, Presence
-from wire.ids import BootId, ClaimId, KioskId, SubjectId
+from wire.fleet import Presence
+from wire.ids import ClaimId, KioskId, SubjectId
 from wire.requests import ClaimRequest, HeadRequest, PinOutcome, Refusal, Refused
 from wire.sealing import enrol_binding, seal, seal_box, template_binding, withdraw_binding
 from wire.topics import TopicKind
@@ -287,21 +287,6 @@ async def test_a_withdrawal_that_a_broker_sends_again_uses_up_one_try(rig: Rig):
         assert (await withdraws(end, subject, "2749")).tries_left == 3
 
 
-def says(end: KioskEnd, presence: Presence, gallery: int, standings: int) -> KioskState:
-    held = {"standing": standings, "gallery": gallery}
-    return KioskState(
-        kiosk=end.grant.kiosk,
-        presence=presence,
-        boot_id=BootId("b" * 32),
-        issued_at_ms=end.clock.ms,
-        clock_sure=True,
-        software="1",
-        pack_digest=None,
-        recipe_digest=None,
-        caches=tuple(CacheAge(name, 1, version, 0, "fresh") for name, version in held.items()),
-    )
-
-
 async def test_a_withdrawal_is_counted_at_each_kiosk_by_the_versions_it_says_it_has(rig: Rig):
     desk = rig.central.desk
     async with rig.kiosk("gate-1") as near, rig.kiosk("gate-2") as slow, rig.kiosk("gate-3") as lost:
@@ -318,16 +303,23 @@ async def test_a_withdrawal_is_counted_at_each_kiosk_by_the_versions_it_says_it_
             return {each.kiosk: each.reach.value for each in desk.withdrawals.progress(subject).kiosks}
 
         assert set(reaches().values()) == {"unreachable"}  # nobody has said anything yet
-        near.send(TopicKind.STATE, says(near, Presence.READY, gallery, standings))
-        slow.send(TopicKind.STATE, says(slow, Presence.READY, gallery - 1, standings))
-        lost.send(TopicKind.STATE, says(lost, Presence.DISCONNECTED, gallery - 1, standings))
+        near.send(TopicKind.STATE, kiosk_state(near, Presence.READY, "b", caches=held(gallery, standings)))
+        slow.send(
+            TopicKind.STATE, kiosk_state(slow, Presence.READY, "b", caches=held(gallery - 1, standings))
+        )
+        lost.send(
+            TopicKind.STATE,
+            kiosk_state(lost, Presence.DISCONNECTED, "b", caches=held(gallery - 1, standings)),
+        )
         expected = {"gate-1": "reached", "gate-2": "not_yet", "gate-3": "unreachable"}
         await until(lambda: reaches() == expected)
         # The will was made when the kiosk connected: it takes nothing back.
-        near.send(TopicKind.STATE, says(near, Presence.LOST, 0, 0))
+        near.send(TopicKind.STATE, kiosk_state(near, Presence.LOST, "b", caches=held(0, 0)))
         await until(lambda: desk.kiosks.sightings()[KioskId("gate-1")].presence == "lost")
         assert reaches() == expected
-        slow.send(TopicKind.STATE, says(slow, Presence.READY, gallery, standings - 1))
+        slow.send(
+            TopicKind.STATE, kiosk_state(slow, Presence.READY, "b", caches=held(gallery, standings - 1))
+        )
         await until(lambda: desk.kiosks.sightings()[KioskId("gate-2")].gallery.version == gallery)
         assert reaches() == expected
         async with rig.http() as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import sqlite3
 from pathlib import Path
@@ -16,32 +15,15 @@ from central.adapters.keyfiles import load_reviewer
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
 from central.rules.restriction import CONTEST_DAYS, DAY_MS, Terms
 from central.rules.review import Outcome, rule
-from tests.doubles.central_rig import RECIPE, RIDE, Rig
-from wire.ids import ReasonCode, ReviewerId, SubjectId
-from wire.sealing import seal, template_binding
+from tests.doubles.central_rig import CONSENT, RIDE, Rig, member_body
+from wire.ids import ReasonCode, ReviewerId
 from wire.signing import Signer
-
-CONSENT = {"text_version": "2026-11", "language": "en", "at_ms": 1}
-
-
-def body(rig: Rig, subject: str, sealed_for: str | None = None) -> dict[str, object]:
-    context = rig.central.desk.context
-    key = context.secrets.gallery_keys[-1]
-    binding = template_binding(context.operator, context.site, SubjectId(sealed_for or subject), RECIPE)
-    sealed = seal(key.key, key.version, b"n" * 12, bytes(512), binding)
-    template = {
-        "sealed": base64.b64encode(sealed).decode(),
-        "key_version": key.version,
-        "recipe_digest": RECIPE,
-        "images": 3,
-    }
-    return {"subject": subject, "template": template, "consent": CONSENT}
 
 
 async def test_a_member_is_enrolled_given_a_claim_and_a_pin_and_explained(rig: Rig):
     subject = "1" * 32
     async with rig.http() as client:
-        assert (await client.post("/v1/subjects", json=body(rig, subject))).status_code == 201
+        assert (await client.post("/v1/subjects", json=member_body(rig, subject))).status_code == 201
         claim = await client.post(f"/v1/subjects/{subject}/claims", json={"kind": "qr"})
         assert len(claim.json()["claim_id"]) == 32
         card = await client.post(f"/v1/subjects/{subject}/claims", json={"kind": "card", "text": "12345678"})
@@ -131,7 +113,7 @@ async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles
 
 async def test_a_template_sealed_for_somebody_else_is_refused(rig: Rig):
     async with rig.http() as client:
-        answer = await client.post("/v1/subjects", json=body(rig, "1" * 32, sealed_for="2" * 32))
+        answer = await client.post("/v1/subjects", json=member_body(rig, "1" * 32, sealed_for="2" * 32))
         assert (answer.status_code, answer.json()["error"]) == (422, "refused")
         missing = await client.get(f"/v1/subjects/{'1' * 32}/standing/ride")
         assert missing.status_code == 404
@@ -171,7 +153,7 @@ async def test_central_goes_on_answering_while_another_program_holds_its_databas
     with contextlib.closing(held) as other:
         other.execute("BEGIN IMMEDIATE")
         async with rig.http() as client:
-            enrolling = asyncio.create_task(client.post("/v1/subjects", json=body(rig, "1" * 32)))
+            enrolling = asyncio.create_task(client.post("/v1/subjects", json=member_body(rig, "1" * 32)))
             for _ in range(10):  # the request is on its way, and waits for the database
                 assert (await client.get("/v1/restrictions")).status_code == 200
             assert not enrolling.done()

@@ -22,6 +22,7 @@ from central.adapters.http.answers import problem
 from central.adapters.http.guard import Guard, Rules, answers_to
 from central.adapters.http.server import HttpServer
 from tests.doubles.central_rig import Rig
+from tests.doubles.hostile_http import raw
 
 TOKEN = "t" * 32
 
@@ -39,21 +40,6 @@ async def served(route: Callable[[Request], object]) -> AsyncIterator[HttpServer
     server.open()
     yield server
     await server.close()
-
-
-async def raw(url: str, *parts: bytes, pause_s: float = 0) -> bytes:
-    """Send bytes as they are, and read until the other end closes."""
-    place = urlsplit(url)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    for part in parts:
-        writer.write(part)
-        await writer.drain()
-        await asyncio.sleep(pause_s)
-    async with asyncio.timeout(10):
-        answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return answer
 
 
 @pytest.mark.parametrize(

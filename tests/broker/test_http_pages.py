@@ -32,11 +32,9 @@ from central.rules.subjects import FIRST_WAIT_MS, PIN_TRIES
 from central.service import visits
 from edge.compare.claim import qr_text
 from edge.decide.verdict import Reason
-from tests.broker.test_enrolling_requests import says
-from tests.doubles.central_rig import RIDE, Rig, new_config, running
+from tests.doubles.central_rig import RIDE, Rig, held, kiosk_state, new_config, running
 from tests.doubles.wire_samples import SUBJECT
 from wire.claims import ClaimKind
-from wire.fleet import Presence
 from wire.ids import ClaimId, KioskId, ReasonCode, RecordId, ReviewerId, SubjectId
 from wire.requests import ChargeReason
 from wire.topics import TopicKind
@@ -119,12 +117,12 @@ async def test_who_withdrew_sees_kiosk_after_kiosk_confirm_it(rig: Rig) -> None:
         assert EN.withdraw.heard.format(heard=0, all=1) in said(done)
         rig.central.publish_heads()
         desk = rig.central.desk
-        held = {"gallery": desk.feeds.gallery_heads(), "standing": desk.feeds.standing_heads()}
+        heads = {"gallery": desk.feeds.gallery_heads(), "standing": desk.feeds.standing_heads()}
         versions = {
-            "gallery": held["gallery"]["members"].version,
-            "standings": held["standing"][RIDE].version,
+            "gallery": heads["gallery"]["members"].version,
+            "standings": heads["standing"][RIDE].version,
         }
-        kiosk.send(TopicKind.STATE, says(kiosk, Presence.READY, **versions))
+        kiosk.send(TopicKind.STATE, kiosk_state(kiosk, caches=held(**versions)))
         async with asyncio.timeout(10):
             while EN.withdraw.heard_all.format(all=1) not in said(done):
                 done = await member.post("/withdraw/heard", data={"ticket": ticket_in(done)})

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from scripts.cli.central.app import app
 from tests.doubles.central_rig import Rig
-from tests.unit.central.rules.test_ledger import asked, key, told
+from tests.doubles.ledger_samples import asked, key, told
 from wire import chain
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.records import ChargeOutcome

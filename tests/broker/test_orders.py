@@ -16,14 +16,13 @@ from central.config import HomeAssistantConfig, load_config
 from central.errors import RefusedError, UnknownError
 from central.rules.fleet import Order
 from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
-from tests.doubles.central_rig import Clock, KioskEnd, Rig, running, until
+from tests.doubles.central_rig import Clock, KioskEnd, Rig, kiosk_state, running, until
 from wire.fleet import (
     CacheAge,
     Command,
     CommandAction,
     Desired,
     Health,
-    KioskState,
     Metric,
     OrderAnswer,
     OrderOutcome,
@@ -37,21 +36,6 @@ from wire.ids import BootId, KioskId, PassageId, SiteId
 from wire.topics import TopicKind
 
 GATE_1 = KioskId("gate-1")
-
-
-def state(end: KioskEnd, *orders: OrderAnswer, **changes: object) -> KioskState:
-    fields = {"presence": Presence.READY, **changes}
-    return KioskState(
-        kiosk=end.grant.kiosk,
-        boot_id=BootId("2" * 32),
-        issued_at_ms=end.clock.ms,
-        clock_sure=True,
-        software="0.1.0",
-        pack_digest=None,
-        recipe_digest=None,
-        orders=orders,
-        **fields,
-    )
 
 
 async def commanded(end: KioskEnd, count: int = 1) -> list[Command]:
@@ -75,12 +59,17 @@ async def test_an_order_reaches_its_kiosk_signed_and_once_and_what_became_of_it_
         assert (heard.action, heard.staff, heard.gate) == (CommandAction.RELEASE_EXIT, "ada", None)
         assert (heard.nonce, heard.not_after_ms - heard.issued_at_ms) == (given.nonce, 10_000)
         passage = PassageId("7" * 32)
-        other.send(TopicKind.STATE, state(other, OrderAnswer(given.nonce, OrderOutcome.GATE_FAULT)))
+        other.send(
+            TopicKind.STATE, kiosk_state(other, orders=(OrderAnswer(given.nonce, OrderOutcome.GATE_FAULT),))
+        )
         await until(lambda: "gate-2" in rig.central.desk.kiosks.sightings())
         assert rig.central.desk.commands.of(given.nonce).outcome is None, "it is not the other one's to say"
-        end.send(TopicKind.STATE, state(end, OrderAnswer(given.nonce, OrderOutcome.OBEYED, passage)))
+        end.send(
+            TopicKind.STATE,
+            kiosk_state(end, orders=(OrderAnswer(given.nonce, OrderOutcome.OBEYED, passage),)),
+        )
         await until(lambda: rig.central.desk.commands.of(given.nonce).outcome)
-        end.send(TopicKind.STATE, state(end, OrderAnswer(given.nonce, OrderOutcome.LATE)))
+        end.send(TopicKind.STATE, kiosk_state(end, orders=(OrderAnswer(given.nonce, OrderOutcome.LATE),)))
         order(rig)
         await commanded(end, 2)
         known = rig.central.desk.commands.of(given.nonce)
@@ -261,7 +250,7 @@ async def test_each_kiosk_is_a_device_in_home_assistant_until_it_is_revoked(show
             return json.loads(found[-1]) if found and found[-1] else None
 
         caches = (CacheAge("standing", 1, 1, 12_700, "fresh"),)
-        end.send(TopicKind.STATE, state(end, caches=caches, notes=("photo_risk",)))
+        end.send(TopicKind.STATE, kiosk_state(end, caches=caches, notes=("photo_risk",)))
         end.send(
             TopicKind.HEALTH,
             Health(GATE_1, BootId("2" * 32), end.clock.ms, (Metric("outbox_waiting_count", 3.0),)),
@@ -290,7 +279,9 @@ async def test_each_kiosk_is_a_device_in_home_assistant_until_it_is_revoked(show
             assert entity["platform"] in {"sensor", "binary_sensor"}
         assert told["presence"] in device["components"]["presence"]["options"]
 
-        end.send(TopicKind.STATE, state(end, notes=("camera_black", "lane_closed"), presence=Presence.ALERT))
+        end.send(
+            TopicKind.STATE, kiosk_state(end, notes=("camera_black", "lane_closed"), presence=Presence.ALERT)
+        )
         await until(lambda: newest("/state")["fault"] == "on")
         assert (newest("/state")["faults"], newest("/state")["lane"]) == (["camera_black"], "closed")
 
@@ -316,7 +307,7 @@ async def test_home_assistant_is_told_nothing_unless_it_is_asked_for(rig: Rig):
         rig.kiosk() as end,
         reading(rig, "homeassistant/#", end.address(TopicKind.DESIRED).topic) as heard,
     ):
-        end.send(TopicKind.STATE, state(end))
+        end.send(TopicKind.STATE, kiosk_state(end))
         await until(lambda: "gate-1" in rig.central.desk.kiosks.sightings())
         rig.central.desk.shadows.set(GATE_1, {"screen.language": "de"})
         await until(lambda: heard)

@@ -6,8 +6,7 @@ import base64
 
 import msgspec
 
-from tests.broker.test_cache import state
-from tests.doubles.central_rig import RECIPE, Rig, until
+from tests.doubles.central_rig import RECIPE, Rig, kiosk_state, until
 from wire.fleet import Presence
 from wire.ids import SubjectId
 from wire.sealing import seal, template_binding
@@ -53,10 +52,12 @@ async def test_what_a_kiosk_says_of_its_pack_is_counted_and_outlives_its_will(ri
     rig.add_member()
     async with rig.kiosk() as end:
         desk = rig.central.desk
-        ready = msgspec.structs.replace(state(end, Presence.READY, "2"), pack_digest=PACK, recipe_digest=NEXT)
+        ready = msgspec.structs.replace(
+            kiosk_state(end, Presence.READY, "2"), pack_digest=PACK, recipe_digest=NEXT
+        )
         assert desk.reenrolments.progress(NEXT).kiosks_there == 0
         end.send(TopicKind.STATE, ready)
         await until(lambda: desk.reenrolments.progress(NEXT).kiosks_there == 1)
-        end.send(TopicKind.STATE, state(end, Presence.LOST, "2"))
+        end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "2"))
         await until(lambda: desk.kiosks.sightings()["gate-1"].presence == "lost")
         assert desk.reenrolments.progress(NEXT).kiosks_there == 1

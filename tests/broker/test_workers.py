@@ -31,7 +31,7 @@ from scripts.cli.main import build
 from tests.doubles.brokers import mosquitto_program
 from tests.doubles.central_rig import RIDE
 from tests.doubles.kiosk_rig import Kiosk
-from tests.doubles.postgres import USER, Postgres, find_programs, running_postgres
+from tests.doubles.postgres import NO_POSTGRES, USER, Postgres, running_postgres
 from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId, PassageId, RecordId
 
@@ -40,8 +40,6 @@ SITES = ("north", "south", "west")
 WAIT_S = 60.0
 EVERY_S = 0.02
 RECEIPT_S = 0.5  # doubled each time a kiosk waits for a receipt in vain
-
-needs_postgres = pytest.mark.skipif(find_programs() is None, reason="needs Debian's postgresql")
 
 
 async def until(holds: Callable[[], object], what: str) -> None:
@@ -233,7 +231,7 @@ async def traffic(city: City, folder: Path, name: str) -> AsyncIterator[Traffic]
             assert {len(desk.records.of_passage(each)) for each in people.passages[site]} == {1}
 
 
-@needs_postgres
+@NO_POSTGRES
 async def test_a_worker_killed_or_told_to_end_under_load_is_replaced_and_no_record_is_lost_or_counted_twice(
     city: City, tmp_path: Path
 ) -> None:
@@ -254,7 +252,7 @@ async def test_a_worker_killed_or_told_to_end_under_load_is_replaced_and_no_reco
             await people.more(10)
 
 
-@needs_postgres
+@NO_POSTGRES
 @pytest.mark.long
 async def test_after_the_database_was_restarted_a_worker_serves_its_sites_again(
     city: City, tmp_path: Path
@@ -274,7 +272,7 @@ async def test_after_the_database_was_restarted_a_worker_serves_its_sites_again(
             assert worker.trouble == {}
 
 
-@needs_postgres
+@NO_POSTGRES
 async def test_a_site_that_cannot_be_opened_is_named_with_the_reason_and_the_others_are_served(
     city: City, tmp_path: Path
 ) -> None:
@@ -293,7 +291,7 @@ async def test_a_site_that_cannot_be_opened_is_named_with_the_reason_and_the_oth
         await until(lambda: worker.held == {"north", "south"}, "the mended one is served too")
 
 
-@needs_postgres
+@NO_POSTGRES
 async def test_sites_that_take_long_to_open_keep_no_other_waiting(city: City, tmp_path: Path) -> None:
     worker = city.worker(tmp_path, "only")
     databases = [load_config(city.configs[site]).database for site in ("north", "south")]
@@ -310,7 +308,7 @@ async def test_sites_that_take_long_to_open_keep_no_other_waiting(city: City, tm
             assert worker.trouble == {}
 
 
-@needs_postgres
+@NO_POSTGRES
 @pytest.mark.long
 async def test_a_frozen_worker_loses_its_sites_and_stops_serving_them_once_it_goes_on(
     city: City, tmp_path: Path
@@ -331,7 +329,7 @@ async def test_a_frozen_worker_loses_its_sites_and_stops_serving_them_once_it_go
                 await people.more(10)
 
 
-@needs_postgres
+@NO_POSTGRES
 async def test_a_lease_is_had_by_one_until_that_one_gives_it_back(city: City) -> None:
     where = str(load_config(city.configs["north"]).database)
     one, two = SiteLease(where, None, "metro/north"), SiteLease(where, None, "metro/north")
@@ -344,7 +342,7 @@ async def test_a_lease_is_had_by_one_until_that_one_gives_it_back(city: City) ->
         two.close()
 
 
-@needs_postgres
+@NO_POSTGRES
 @pytest.mark.long
 def test_the_lease_of_one_who_says_nothing_for_ten_seconds_ends(city: City) -> None:
     where = str(load_config(city.configs["north"]).database)

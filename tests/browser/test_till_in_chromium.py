@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.doubles.axe import violations
-from tests.unit.edge.adapters.till.test_till import TOKEN, Till, open_till_at
+from tests.doubles.till_api import TOKEN, Till, open_till_at
 from wire.records import ChargeOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

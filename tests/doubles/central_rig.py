@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
@@ -18,13 +19,20 @@ import msgspec
 from argon2 import PasswordHasher
 
 from central.adapters.mqtt.client import MqttLink
-from central.app import Central, Dice, init_central, load_config, open_central
+from central.app import (
+    Central,
+    Dice,
+    init_central,
+    load_config,
+    open_central,
+)
 from central.rules.enrolment import Consent
 from tests.doubles.wire_samples import pass_record
 from wire import chain, topics
 from wire.claims import ClaimKind, claim_digest
 from wire.codec import Received, encode, receive
-from wire.ids import ClaimId, KioskId, Nonce, Purpose, SubjectId
+from wire.fleet import CacheAge, KioskState, Presence
+from wire.ids import BootId, ClaimId, KioskId, Nonce, Purpose, SubjectId
 from wire.messages import Message
 from wire.pairing import PairGrant, PairReply, SiteSecrets, make_request, parse_code, reply_holds
 from wire.records import Receipt, RecordBatch, SequencedRecord
@@ -266,3 +274,43 @@ class KioskEnd:
         before = len(self.receipts())
         self.send(TopicKind.RECORD, batch)
         return await self.wait_for(lambda: self.receipts()[before] if len(self.receipts()) > before else None)
+
+
+CONSENT = {"text_version": "2026-11", "language": "en", "at_ms": 1}
+
+
+def kiosk_state(
+    end: KioskEnd, presence: Presence = Presence.READY, boot: str = "2", **changes: Any
+) -> KioskState:
+    """What a kiosk says of itself in one of its lives."""
+    fields: dict[str, Any] = {
+        "kiosk": end.grant.kiosk,
+        "presence": presence,
+        "boot_id": BootId(boot * 32),
+        "issued_at_ms": end.clock.ms,
+        "clock_sure": True,
+        "software": "0.1.0",
+        "pack_digest": None,
+        "recipe_digest": None,
+    }
+    return KioskState(**{**fields, **changes})
+
+
+def held(gallery: int, standings: int) -> tuple[CacheAge, ...]:
+    """The versions of a kiosk's caches."""
+    versions = {"standing": standings, "gallery": gallery}
+    return tuple(CacheAge(name, 1, version, 0, "fresh") for name, version in versions.items())
+
+
+def member_body(rig: Rig, subject: str, sealed_for: str | None = None) -> dict[str, object]:
+    context = rig.central.desk.context
+    key = context.secrets.gallery_keys[-1]
+    binding = template_binding(context.operator, context.site, SubjectId(sealed_for or subject), RECIPE)
+    sealed = seal(key.key, key.version, b"n" * 12, bytes(512), binding)
+    template = {
+        "sealed": base64.b64encode(sealed).decode(),
+        "key_version": key.version,
+        "recipe_digest": RECIPE,
+        "images": 3,
+    }
+    return {"subject": subject, "template": template, "consent": CONSENT}

@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from sqlalchemy import create_engine, text
+
 from central.adapters.broker.embedded import free_port
+from central.adapters.db.engines import database_url
 
 READY_S = 60.0
 USER = "stile"
@@ -27,6 +31,9 @@ def find_programs() -> Path | None:
         return found[0].parent
     where = shutil.which("initdb")
     return None if where is None else Path(where).resolve().parent
+
+
+NO_POSTGRES = pytest.mark.skipif(find_programs() is None, reason="needs Debian's postgresql")
 
 
 def as_somebody() -> dict[str, int]:
@@ -79,6 +86,15 @@ class Postgres:
     def crash(self) -> None:
         """End it without a checkpoint, as a power cut would."""
         self._end(signal.SIGQUIT)
+
+    def empty(self) -> str:
+        """Drop whatever tests left in the database; returns its address."""
+        engine = create_engine(database_url(self.url), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        engine.dispose()
+        return self.url
 
     def _end(self, how: signal.Signals) -> None:
         if self._child is not None:

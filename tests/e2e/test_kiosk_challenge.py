@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 import pytest_asyncio
 
 from edge.capture.sample import Image
-from edge.confirm.challenge import Gesture
 from edge.confirm.liveness import CHALLENGE_TRIES
 from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.passage.state import Phase
-from scripts.evaluate.attacks.rendered_head import RenderedHead
-from scripts.evaluate.attacks.suite import DIRECTIONS
+from tests.doubles.actors import ASKING, actor
 from tests.doubles.lane import CONFIRM, FACES, Lane, eventually, open_lane, staged
 from wire.records import GateOutcome, PassRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ASKING = {Prompt(gesture.value): gesture for gesture in Gesture}
-GESTURE_S = 2.0
 GESTURE_MIN_MS, PIN_MIN_MS = 2_000, 5_000
 """The least that may be configured."""
-DEGREES, STEP_DEGREES = 28.0, 4
-NOISES = 16
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,45 +35,6 @@ async def lane(challenged_lane: Lane) -> AsyncIterator[Lane]:
     await challenged_lane.calm()
     yield challenged_lane
     await challenged_lane.calm()
-
-
-class Actor:
-    """A head before the camera that reads the screen and does what it says, again and again if it must."""
-
-    def __init__(self, lane: Lane, name: str) -> None:
-        lane.floor.person(FACES[name])
-        self._head = RenderedHead(lane.stage.kiosk.pipeline, lane.floor[0])
-        lane.floor.nobody()
-        self._lane = lane
-        dice = np.random.default_rng(3)
-        shape = self._head.portrait.shape
-        self._noises = [dice.normal(0, 2, shape).astype(np.int16) for _ in range(NOISES)]
-        self._gesture: Gesture | None = None
-        self._began_s = 0.0
-        for gesture in Gesture:
-            for degrees in range(STEP_DEGREES, int(DEGREES) + 1, STEP_DEGREES):
-                self._turned(gesture, degrees)
-
-    def __call__(self, index: int) -> Image:
-        asked = ASKING.get(self._lane.prompts[-1]) if self._lane.prompts else None
-        since_s = time.monotonic() - self._began_s
-        # Once begun, a gesture is carried through, whatever the screen says by then.
-        if since_s >= GESTURE_S and asked is not None:
-            self._gesture, self._began_s, since_s = asked, time.monotonic(), 0.0
-        degrees = DEGREES * max(0.0, math.sin(math.pi * since_s / GESTURE_S)) if since_s < GESTURE_S else 0.0
-        image = self._turned(self._gesture, round(degrees / STEP_DEGREES) * STEP_DEGREES)
-        return np.clip(image + self._noises[index % NOISES], 0, 255).astype(np.uint8)
-
-    def _turned(self, gesture: Gesture | None, degrees: int) -> Image:
-        left, up = DIRECTIONS[gesture] if gesture else (0, 0)
-        return self._head.turned(left * degrees, up * degrees)
-
-
-async def actor(lane: Lane, name: str) -> Actor:
-    """Rendered beside the event loop: a gate that hears nothing for two seconds goes to its safe state."""
-    made = await asyncio.to_thread(Actor, lane, name)
-    await lane.calm()
-    return made
 
 
 async def record_of(lane: Lane, name: str, paint: Callable[[int], Image]) -> PassRecord:

@@ -10,6 +10,7 @@ from edge.compare.member import KnownMember
 from edge.decide.verdict import Age
 from edge.errors import StoreError
 from tests.doubles.central_rig import Rig
+from tests.doubles.full_disk import fill_disk, free_disk
 from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled
 from tests.doubles.wire_samples import pass_record
 from wire.fleet import Presence
@@ -17,16 +18,6 @@ from wire.ids import KioskId
 from wire.topics import TopicKind
 
 KIOSK = KioskId("gate-1")
-
-
-def fill_disk(database) -> None:
-    """Let a database grow no further, as on a full disk."""
-    pages = database.write_now(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
-    database._writer.execute(f"PRAGMA max_page_count = {pages}")
-
-
-def free_disk(database) -> None:
-    database._writer.execute("PRAGMA max_page_count = 1000000")
 
 
 async def test_with_a_full_disk_the_last_snapshot_stays_in_use_and_the_next_one_comes_when_there_is_space(

@@ -14,8 +14,8 @@ from edge.enact.display import AgreeByChosen, Agreed, Prompt
 from edge.passage.state import Phase
 from scripts.people.cast import MEMBERS, Cast
 from scripts.people.clip import ClipFormat, Studio
+from tests.doubles.counter import TEA, open_counter
 from tests.doubles.lane import FACES, PATIENT, Floor, eventually
-from tests.e2e.test_kiosk_pays import TEA, open_counter
 from wire.values import AgreeBy
 
 

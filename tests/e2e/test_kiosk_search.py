@@ -18,9 +18,9 @@ from edge.modes.lane import open_kiosk
 from edge.passage.state import Phase
 from scripts.people.cast import MEMBERS
 from scripts.stage.stage import Enrolled, enrol_member
+from tests.doubles.actors import ASKING, actor
 from tests.doubles.central_rig import WAIT_S
 from tests.doubles.lane import CONFIRM, FACES, STRANGER, Lane, eventually, open_lane, staged
-from tests.e2e.test_kiosk_challenge import ASKING, actor
 from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

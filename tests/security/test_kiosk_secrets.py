@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 from edge.adapters.screen import WebScreen
 from edge.enact.display import Display, Notice, Prompt
-from tests.unit.edge.adapters.till.test_till import ASKED, TOKEN, open_till_at
+from tests.doubles.till_api import ASKED, TOKEN, open_till_at
 
 PIN, BAD_PIN, CLAIM, WRONG_TOKEN = (
     "48151623",

@@ -16,37 +16,8 @@ from central.adapters.http.guard import BODY_MAX_BYTES
 from central.app import load_config
 from edge.adapters.screen import WebScreen
 from tests.doubles.central_rig import Rig
+from tests.doubles.hostile_http import HOSTILE, JSON, is_told
 from tests.doubles.route_table import CENTRAL, SCREEN, Caller, routes_of, targets
-
-FORM = "application/x-www-form-urlencoded"
-JSON = "application/json"
-HOSTILE: tuple[tuple[str, bytes], ...] = (
-    (JSON, b""),
-    (JSON, b"null"),
-    (JSON, b"[]"),
-    (JSON, b'"text"'),
-    (JSON, b"{}"),
-    (JSON, b'{"note": 7, "pin": [], "subject": {}, "kiosk": null, "kind": true, "settings": 1}'),
-    (JSON, b'{"note": "\\u0000\\ud800", "pin": "\\u0660\\u0661\\u0662\\u0663", "kiosk": "\\u0000"}'),
-    (JSON, b'{"note": "a", "note": "b", "pin": "4711", "__proto__": {}}'),
-    (JSON, b'{"note": 1e999, "for_s": 1e308, "at_ms": -1}'),
-    (JSON, b'{"note": "cut o'),
-    (JSON, b"\xff\xfe\x00\xd8"),
-    (JSON, b"[" * 4000),
-    (JSON, b"9" * 5000),
-    (JSON, b'{"a":' * 1000),
-    (FORM, b"code=%ff&pin=%00&contest=%ed%a0%80&note=%00&ticket=" + b"0" * 32),
-    (FORM, b"&".join(b"a=b" for _ in range(2000))),
-    (FORM, b"contest=K7PD-2MXW&note=%00"),
-    (
-        "multipart/form-data; boundary=b",
-        b'--b\r\ncontent-disposition: form-data; name="note"\r\n\r\nx\r\n--b--',
-    ),
-    ("text/plain", b"note=x"),
-    ("application/xml", b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>"),
-    ("application/json; charset=utf-16", '{"note": "x"}'.encode("utf-16")),
-    ("nonsense", b"\x00"),
-)
 
 
 def test_every_route_of_central_is_in_the_table_and_every_line_is_a_route(rig: Rig) -> None:
@@ -104,16 +75,6 @@ async def test_no_path_leads_round_the_token(rig: Rig) -> None:
             answer = await client.get(raw)
             assert answer.status_code in (401, 404, 422), path
             assert "ignored" not in answer.text, path
-
-
-def is_told(answer: httpx.Response) -> bool:
-    """Whether a refusal is a sentence and a code for programs, or a page; and shows nothing of the inside."""
-    assert "Traceback" not in answer.text
-    assert ".py" not in answer.text
-    if answer.headers["content-type"].startswith("text/html"):
-        return "<h1>" in answer.text
-    told = answer.json()
-    return set(told) == {"error", "detail"} and all(isinstance(each, str) and each for each in told.values())
 
 
 async def test_no_body_whatever_it_is_breaks_a_route(rig: Rig) -> None:

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from central.app import load_config
-from tests.broker.test_http import body
-from tests.doubles.central_rig import Clock, new_config, running
+from tests.doubles.central_rig import Clock, member_body, new_config, running
 from tests.doubles.route_table import CENTRAL, SUBJECT, targets
 
 PIN, WRONG_PIN, CARD = "48151623", "42108642", "MARKED0CARD0NUMBER"
@@ -35,7 +34,7 @@ async def test_no_log_line_output_or_repr_holds_a_secret(
         desk, told = rig.central.desk, []
         wrong = {"authorization": f"Bearer {WRONG_TOKEN}"}
         async with rig.http() as operator, httpx.AsyncClient(base_url=rig.central.http_url) as stranger:
-            enrolled = await operator.post("/v1/subjects", json=body(rig, SUBJECT))
+            enrolled = await operator.post("/v1/subjects", json=member_body(rig, SUBJECT))
             assert enrolled.status_code == 201
             claim = (await operator.post(f"/v1/subjects/{SUBJECT}/claims", json={"kind": "qr"})).json()
             card = {"kind": "card", "text": CARD}

@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 from edge.adapters import connections
 from edge.adapters.screen import WebScreen, web
 from edge.adapters.till import server
-from tests.broker.test_http_guard import raw
-from tests.unit.edge.adapters.till.test_till import TOKEN, open_till_at
+from tests.doubles.hostile_http import raw
+from tests.doubles.till_api import TOKEN, open_till_at
 
 BEGUN = (
     b"POST /checkouts HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nauthorization: Bearer %b\r\ncontent-length: 8\r\n\r\n"

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from edge.adapters.till.app import BODY_MAX_BYTES, till_app
+from tests.doubles.hostile_http import HOSTILE, JSON, is_told
 from tests.doubles.route_table import TILLS, Caller, routes_of, targets
-from tests.security.test_documents import try_out
-from tests.security.test_routes import HOSTILE, JSON, is_told
-from tests.unit.edge.adapters.till.test_till import ASKED, TOKEN, Till, open_till_at
+from tests.doubles.schema_fuzz import try_out
+from tests.doubles.till_api import ASKED, TOKEN, Till, open_till_at
 
 SECONDS, EXAMPLES = 3.0, 10
 OF_CENTRAL = "c" * len(TOKEN)

@@ -10,15 +10,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import create_engine, text
 
 from central.adapters.db import engines
-from central.adapters.db.engines import database_url
 from central.adapters.db.store import Store
 from central.adapters.mqtt.batcher import Together
 from central.app import Desk, Switchboard, init_central, load_config, open_desk
 from central.service.kiosks import BrokerAddress
-from tests.doubles.postgres import Postgres, find_programs, running_postgres
 from tests.doubles.wire_samples import pass_record
 from wire import chain, topics
 from wire.codec import decode, encode
@@ -31,28 +28,15 @@ from wire.signing import Signer, sign_chain_head
 from wire.topics import TopicKind
 
 RIDE = Purpose("ride")
-NO_POSTGRES = pytest.mark.skipif(find_programs() is None, reason="needs Debian's postgresql")
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=NO_POSTGRES)])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+@pytest.fixture
+def desk(database: str | None, tmp_path: Path) -> Iterator[Desk]:
     """Central over each kind of database."""
     config = load_config(init_central(tmp_path, "metro", "north", "ride"))
-    if request.param == "postgres":
-        server: Postgres = request.getfixturevalue("postgres")
-        engine = create_engine(database_url(server.url), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
-        engine.dispose()
+    if database is not None:
         config = msgspec.structs.replace(
-            config, settings=msgspec.structs.replace(config.settings, database=server.url)
+            config, settings=msgspec.structs.replace(config.settings, database=database)
         )
     with open_desk(config) as opened:
         yield opened

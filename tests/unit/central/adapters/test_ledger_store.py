@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
-from central.adapters.db.engines import database_url
 from central.adapters.db.store import Store
 from central.adapters.payments import Fault, SandboxProvider
 from central.app import Dice, init_central, load_config, open_desk
@@ -21,8 +18,7 @@ from central.rules.enrolment import Consent
 from central.rules.ledger import Action, Day, OrderState, State, payable
 from central.rules.posting import Asked
 from tests.doubles.central_rig import CHEAP_HASHER, Clock
-from tests.doubles.postgres import Postgres, find_programs, running_postgres
-from tests.unit.central.rules.test_ledger import asked, key, passage, told
+from tests.doubles.ledger_samples import asked, key, passage, told
 from wire import chain
 from wire.claims import ClaimKind, claim_digest
 from wire.ids import KioskId, Purpose, SubjectId
@@ -30,7 +26,6 @@ from wire.records import ChargeOutcome, PassRecord, RecordBatch
 from wire.requests import ChargeReason, RefundReason
 from wire.signing import Signer, sign_chain_head
 
-NO_POSTGRES = pytest.mark.skipif(find_programs() is None, reason="needs Debian's postgresql")
 DAY_MS = 86_400_000
 MONEY = """
 [payments]
@@ -44,25 +39,6 @@ currency = "EUR"
 day_cap_minor = 600
 exit_kiosks = ["gate-2"]
 """
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=NO_POSTGRES)])
-def database(request: pytest.FixtureRequest) -> str | None:
-    if request.param == "sqlite":
-        return None
-    server: Postgres = request.getfixturevalue("postgres")
-    engine = create_engine(database_url(server.url), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return server.url
 
 
 class Desk:

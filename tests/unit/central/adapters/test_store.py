@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import LargeBinary, String, create_engine, text
+from sqlalchemy import LargeBinary, String, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from central.adapters.db.engines import database_url
@@ -25,7 +24,7 @@ from central.rules.fleet import Kiosk, Order, PairingCode, Shadow, certify
 from central.rules.restriction import Terms, issue
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.rules.subjects import PinState, StoredClaim, Subject
-from tests.doubles.postgres import Postgres, find_programs, running_postgres
+from tests.doubles.postgres import NO_POSTGRES, Postgres
 from wire.claims import ClaimKind
 from wire.fields import FIELD_MAX_BYTES
 from wire.fleet import CommandAction, OrderOutcome
@@ -45,28 +44,6 @@ from wire.signing import Signer
 from wire.values import Limits, Restriction, Role, SealedTemplate, Standing
 
 ADA, BOB = SubjectId("a" * 32), SubjectId("b" * 32)
-
-NO_POSTGRES = pytest.mark.skipif(find_programs() is None, reason="needs Debian's postgresql")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=NO_POSTGRES)])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return tmp_path / "central.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    engine = create_engine(database_url(server.url), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return server.url
 
 
 def test_every_text_and_bytes_column_has_a_maximum_of_at_most_4_kib():

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import central.app
 from central.errors import ConfigError, RefusedError
 from central.rules.scorecard import (
     DAY_MS,
@@ -18,39 +15,14 @@ from central.rules.scorecard import (
     Event,
     EventKind,
     EventOutcome,
-    Scorecard,
     check_event,
     parse_scorecard,
     score,
     sentences,
 )
 from central.rules.standing import compute, due, restricted
-from wire.ids import OperatorId, Purpose, SubjectId
-
-METRO, RIDE, ADA = OperatorId("metro"), Purpose("ride"), SubjectId("a" * 32)
-NOW_MS = 2_000_000_000_000
-EXAMPLE = Path(central.app.__file__).parent / "scorecard.example.toml"
-
-
-def tree(**changes: Any) -> dict[str, Any]:
-    read = tomllib.loads(EXAMPLE.read_text())
-    return {**read, "operator": "metro", "purpose": "ride", **changes}
-
-
-def card(**changes: Any) -> Scorecard:
-    return parse_scorecard(tree(**changes), "test.toml", METRO, RIDE)
-
-
-def event(number: int = 1, **changes: Any) -> Event:
-    fields: dict[str, Any] = {
-        "event_id": f"e{number}",
-        "subject": ADA,
-        "purpose": RIDE,
-        "kind": EventKind.FARE,
-        "outcome": EventOutcome.KEPT,
-        "at_ms": NOW_MS,
-    }
-    return Event(**{**fields, **changes})
+from tests.doubles.scorecards import ADA, METRO, NOW_MS, RIDE, card, event, events_drawn, tree
+from wire.ids import Purpose, SubjectId
 
 
 def test_without_events_the_score_is_the_published_base_and_the_tier_standard():
@@ -90,18 +62,6 @@ def test_factors_come_in_order_of_weight_with_their_published_texts():
 )
 def test_what_belongs_to_another_or_is_disputed_or_unnamed_does_not_count(other: Event):
     assert score(card(), ADA, [other], NOW_MS) == score(card(), ADA, [], NOW_MS)
-
-
-events_drawn = st.lists(
-    st.builds(
-        event,
-        st.integers(0, 10**6),
-        kind=st.sampled_from(EventKind),
-        outcome=st.sampled_from(EventOutcome),
-        at_ms=st.integers(NOW_MS - 400 * DAY_MS, NOW_MS),
-    ),
-    max_size=30,
-)
 
 
 @given(events_drawn, st.randoms(use_true_random=False))

@@ -22,7 +22,6 @@ from central.rules.subjects import Subject
 from models.registry import open_pack
 from scripts.cli.central.reenrol import app
 from tests.doubles import pack_standins as standins
-from tests.unit.central.adapters.test_store import postgres, where  # noqa: F401 - fixtures
 from wire.ids import KioskId, SubjectId
 from wire.sealing import seal, template_binding
 from wire.signing import Signer
@@ -230,7 +229,7 @@ def test_a_new_member_of_the_next_recipe_takes_nothing_from_anybody_and_does_not
 
 
 def test_both_databases_exchange_every_waiting_template_and_no_other(
-    where: Path | str,  # noqa: F811
+    where: Path | str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reenrol_tables, "AT_ONCE", 4)

@@ -34,9 +34,8 @@ from central.rules.retention import Purged, RetentionConfig, due
 from central.rules.review import Matter, Outcome
 from central.rules.scorecard import Event, EventKind, EventOutcome, score
 from scripts.cli.central.app import app
+from tests.doubles.scorecards import ADA, NOW_MS, RIDE, card, events_drawn
 from tests.doubles.wire_samples import pass_record
-from tests.unit.central.adapters.test_store import postgres, where  # noqa: F401 - fixtures
-from tests.unit.central.rules.test_scorecard import ADA, NOW_MS, RIDE, card, events_drawn
 from wire import chain
 from wire.canonical import canonical
 from wire.ids import GalleryName, KioskId, OperatorId, PassageId, ReasonCode, ReviewerId, SiteId, SubjectId
@@ -94,7 +93,7 @@ class Archive:
 
 
 @pytest.fixture
-def archive(tmp_path: Path, where: Path | str) -> Iterator[Archive]:  # noqa: F811 - a fixture
+def archive(tmp_path: Path, where: Path | str) -> Iterator[Archive]:
     config = init_central(tmp_path / "central", "metro", "north", "ride")
     text = config.read_text().replace('database = "central.db"', f'database = "{where}"')
     config.write_text(
@@ -133,7 +132,7 @@ def test_a_kiosks_chain_goes_on_after_a_purge(archive: Archive):
     assert archive.verified() == (3, 1, None)
 
 
-SQLITE = pytest.mark.parametrize("where", ["sqlite"], indirect=True)
+SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """PostgreSQL vacuums by itself, in its own time."""
 
 

@@ -46,8 +46,7 @@ from edge.passage.observations import (
     Tick,
 )
 from edge.passage.state import Passage, Phase, Rules, new_passage, wants_face, wants_gestures
-from tests.doubles.turning_head import head, picture
-from tests.unit.edge.passage.test_passage import (
+from tests.doubles.attempt import (
     CLAIM,
     FRESH,
     KIOSK,
@@ -61,6 +60,7 @@ from tests.unit.edge.passage.test_passage import (
     face,
     judged,
 )
+from tests.doubles.turning_head import head, picture
 from wire.ids import PassageId
 from wire.records import GateOutcome
 

@@ -11,7 +11,7 @@ from edge.enact.record import circumstances_of
 from edge.errors import ConfigError
 from edge.passage.observations import ClaimResolved, ClaimSeen, GateAnswered, StandingSeen
 from edge.passage.state import Phase
-from tests.unit.edge.passage.test_passage import CLAIM, FRESH, SUBJECT, TEMPLATE, Attempt, face
+from tests.doubles.attempt import CLAIM, FRESH, SUBJECT, TEMPLATE, Attempt, face
 from wire.records import GateOutcome
 
 

@@ -19,18 +19,7 @@ from edge.passage.effects import CheckPin, OpenGate, Settle
 from edge.passage.observations import ClaimResolved, ClaimSeen, StandingSeen
 from edge.passage.state import Phase, Rules
 from scripts.cli.central.explain import lines, replays
-from tests.unit.edge.passage.test_passage import (
-    CLAIM,
-    FRESH,
-    OTHER,
-    OWN,
-    POINT,
-    SUBJECT,
-    TEMPLATE,
-    Attempt,
-    face,
-    judged,
-)
+from tests.doubles.attempt import CLAIM, FRESH, OTHER, OWN, POINT, SUBJECT, TEMPLATE, Attempt, face, judged
 
 PASSIVE = Rules(ConfirmConfig(), ReleaseConfig(), {3: POINT}, live_min=0.5)
 CHALLENGING = Rules(ConfirmConfig(challenge="always"), ReleaseConfig(), {3: POINT}, 0.8, live_min=0.5)

@@ -54,19 +54,9 @@ from edge.passage.observations import (
     Tick,
 )
 from edge.passage.state import Phase, new_passage, wants_claim, wants_gestures
+from tests.doubles.attempt import CLAIM, OTHER, OWN, RECIPE, RULES, SUBJECT, TEMPLATE, Attempt, face
 from tests.doubles.turning_head import head
 from tests.doubles.wire_samples import standing
-from tests.unit.edge.passage.test_passage import (
-    CLAIM,
-    OTHER,
-    OWN,
-    RECIPE,
-    RULES,
-    SUBJECT,
-    TEMPLATE,
-    Attempt,
-    face,
-)
 from wire.ids import PassageId, RecordId
 from wire.records import ChargeOutcome
 from wire.values import AgreeBy, Limits

@@ -11,16 +11,7 @@ from edge.passage.display import display
 from edge.passage.effects import CheckPin, FetchStanding
 from edge.passage.observations import ClaimResolved, ClaimSeen, GateAnswered, StandingSeen
 from edge.passage.state import wants_face
-from tests.unit.edge.passage.test_passage import (
-    CLAIM,
-    FRESH,
-    KNOWN,
-    KNOWN_BY_NAME_ONLY,
-    SUBJECT,
-    Attempt,
-    face,
-    judged,
-)
+from tests.doubles.attempt import CLAIM, FRESH, KNOWN, KNOWN_BY_NAME_ONLY, SUBJECT, Attempt, face, judged
 from wire.records import GateOutcome, IdentifiedBy
 
 OUTDATED = ClaimResolved(KnownMember(SUBJECT, None, enrol_again=True))

@@ -44,18 +44,7 @@ from edge.passage.state import (
     wants_gestures,
     wants_zone,
 )
-from tests.unit.edge.passage.test_passage import (
-    CLAIM,
-    FRESH,
-    KNOWN,
-    OTHER,
-    OWN,
-    POINT,
-    SUBJECT,
-    TEMPLATE,
-    Attempt,
-    face,
-)
+from tests.doubles.attempt import CLAIM, FRESH, KNOWN, OTHER, OWN, POINT, SUBJECT, TEMPLATE, Attempt, face
 from wire.ids import PassageId
 from wire.records import GateOutcome, IdentifiedBy
 

@@ -12,7 +12,7 @@ from edge.passage.effects import OpenGate
 from edge.passage.observations import ClaimSeen, GateAnswered, StaffReleases, Surroundings
 from edge.passage.state import Phase
 from firmware_bridge.gate import Direction, GateRelease
-from tests.unit.edge.passage.test_passage import CLAIM, RULES, Attempt, claimed
+from tests.doubles.attempt import CLAIM, RULES, Attempt, claimed
 from wire.records import GateOutcome, IdentifiedBy
 
 CLOSED = Surroundings(gate=GateState.CLOSED)

@@ -5,18 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from edge.confirm.pin import PinOutcome
+from edge.decide.standing import ABSENT
+from edge.enact.display import PinEntered
+from edge.passage.observations import GateAnswered, StandingSeen
 from scripts.cli.central.explain import as_json, lines, replays, sentences
-from tests.unit.edge.passage.test_passage import (
-    ABSENT,
-    GateAnswered,
-    GateOutcome,
-    PinEntered,
-    StandingSeen,
-    claimed,
-    face,
-    judged,
-)
-from wire.records import PassRecord
+from tests.doubles.attempt import claimed, face, judged
+from wire.records import GateOutcome, PassRecord
 
 
 def stepped_up() -> PassRecord:

@@ -26,7 +26,7 @@ from scripts.evaluate.attacks.suite import run_attacks
 from scripts.evaluate.attacks.trial import Tried
 from tests.doubles import pack_standins as standins
 from tests.doubles.capture_people import pipeline
-from tests.unit.scripts.evaluate.test_attacks import SEED, rendered
+from tests.doubles.rendered_heads import SEED, rendered
 
 APP = typer.Typer()
 APP.command()(evaluate.main)

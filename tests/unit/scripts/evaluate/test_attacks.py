@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 
@@ -14,15 +12,8 @@ from edge.errors import FixtureError
 from scripts.evaluate.attacks.recordings import BONA_FIDE
 from scripts.evaluate.attacks.rendered_head import RenderedHead, held_up
 from scripts.evaluate.attacks.suite import PEOPLE, SPECIES, person, present, presentations, run_attacks
-from scripts.people.cast import Cast, rendition
 from tests.doubles.capture_people import frame, pipeline
-
-SEED = 11
-
-
-@cache
-def rendered(file: str) -> RenderedHead:
-    return RenderedHead(pipeline(), rendition(Cast().portrait(file), np.random.default_rng(SEED)))
+from tests.doubles.rendered_heads import SEED, rendered
 
 
 def mesh(image: Image) -> Points:

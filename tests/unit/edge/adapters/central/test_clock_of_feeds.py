@@ -13,7 +13,7 @@ from edge.adapters.central.feeds import RETURN_WITHIN_S, Feed
 from edge.adapters.central.snapshot import standing_feed
 from edge.adapters.storage.cache import Cache, FeedName, Held
 from edge.adapters.storage.keyfile import RowSealer
-from tests.unit.edge.adapters.central.test_clock import DAY, HOUR, NOON, Host
+from tests.doubles.host_clocks import DAY, HOUR, NOON, Host
 from wire import topics
 from wire.codec import Received
 from wire.fleet import Head

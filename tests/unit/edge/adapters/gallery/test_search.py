@@ -19,7 +19,7 @@ from edge.compare.directory import open_directory, oversized_directory, strictes
 from edge.compare.gallery import Gallery, Template
 from edge.compare.search import Ambiguous, Match, NoMatch
 from edge.errors import StoreError
-from tests.unit.edge.compare.test_bound import OTHER_TWIN, POINT, POINTS, RECIPE, TWIN, at, probe, strangers
+from tests.doubles.likenesses import OTHER_TWIN, POINT, POINTS, RECIPE, TWIN, at, probe, strangers
 from wire.ids import SubjectId
 
 LIMITS = SearchLimits(attempts=3, max_fpir=0.01)

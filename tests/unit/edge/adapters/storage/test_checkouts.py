@@ -16,37 +16,17 @@ from edge.adapters.storage.outbox import Outbox
 from edge.enact.charge import CheckoutState, Due
 from edge.errors import CheckoutError
 from edge.shell.settling import PassReport, Settling
+from tests.doubles.outboxes import KIOSK, LIFE_MS, NOW_MS, attempt, opened, receipt, sent
 from tests.doubles.wire_samples import SUBJECT, pass_record
-from tests.unit.edge.adapters.storage.test_outbox import KIOSK, opened, receipt, sent
 from wire.ids import RecordId
-from wire.records import Charge, ChargeOutcome, PassRecord, StandingUsed
-from wire.values import AgreeBy
+from wire.records import ChargeOutcome
 
 DUE = Due(RecordId(""), "bistro", "Bistro", 250, "EUR", "tea")
-NOW_MS, LIFE_MS = 1_000_000, 300_000
 DICE = random.Random(3)
 
 
 def desk(outbox: Outbox) -> Checkouts:
     return Checkouts(outbox.database, DICE.randbytes)
-
-
-def attempt(checkout: RecordId, number: int, outcome: ChargeOutcome, **changes: object) -> PassRecord:
-    agreed = None if changes.pop("agreed", True) is None else AgreeBy.BUTTON
-    reason = changes.pop("reason", None)
-    charge = Charge(checkout, "bistro", "tea", outcome, agreed, reason)
-    at_ms = changes.pop("at_ms", NOW_MS)
-    return pass_record(
-        KIOSK,
-        number,
-        amount_minor=250,
-        currency="EUR",
-        charge=charge,
-        gate_outcome="not_released",
-        settled_at_ms=at_ms,
-        standing=StandingUsed(1, 1, changes.pop("issued_at_ms", 900_000), 9_000_000, 100, 500, 5000, 2000, 0),
-        **changes,
-    )
 
 
 class Uptime:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge.adapters.storage import outbox as outbox_module
-from edge.adapters.storage.keyfile import RowSealer
 from edge.adapters.storage.outbox import Outbox, Standstill
 from edge.errors import StoreError
-from tests.doubles.wire_samples import pass_record
+from tests.doubles.outboxes import KIOSK, SIGNER, opened, receipt, record, sent
 from wire.chain import genesis, joins
 from wire.codec import encode
 from wire.ids import KioskId, OperatorId, RecordId, SiteId
@@ -21,26 +19,12 @@ from wire.records import (
     ChargeOutcome,
     DroppedRecord,
     GateOutcome,
-    PassRecord,
     Receipt,
-    RecordBatch,
     RecordFault,
 )
-from wire.signing import Signer, chain_head_holds
+from wire.signing import chain_head_holds
 from wire.topics import TopicKind, kiosk_topic
 from wire.values import AgreeBy
-
-KIOSK = KioskId("gate-1")
-SIGNER = Signer.from_seed(b"s" * 32)
-DEVICE_KEY = b"d" * 32
-
-
-def opened(
-    folder: Path, kiosk: KioskId = KIOSK, device_key: bytes = DEVICE_KEY, max_bytes: int = 10**9
-) -> Outbox:
-    dice = random.Random(7)
-    sealer = RowSealer(device_key, dice.randbytes)
-    return Outbox(folder / "outbox.sqlite3", kiosk, SIGNER, sealer, dice.randbytes, max_bytes)
 
 
 @pytest.fixture
@@ -50,14 +34,6 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     box.close()
 
 
-def record(number: int, **changes: object) -> PassRecord:
-    return pass_record(KIOSK, number, **changes)
-
-
-def receipt(batch: RecordBatch, fault: RecordFault | None = None) -> Receipt:
-    return Receipt(KIOSK, batch.head.sequence, batch.head.link, 1, fault)
-
-
 def on_disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("outbox*"))
 
@@ -65,13 +41,6 @@ def on_disk(folder: Path) -> bytes:
 async def fill(outbox: Outbox, count: int, first: int = 1) -> None:
     for number in range(first, first + count):
         await outbox.settle(record(number))
-
-
-def sent(outbox: Outbox) -> RecordBatch:
-    batch = outbox.next_batch()
-    assert batch is not None
-    outbox.mark_sent(batch)
-    return batch
 
 
 async def test_settled_records_form_a_signed_chain_from_the_kiosks_genesis(outbox: Outbox):
