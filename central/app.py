@@ -30,12 +30,12 @@ from central.adapters.keyfiles import (
     load_token,
 )
 from central.adapters.mqtt.announcer import Telling
-from central.adapters.mqtt.client import MqttLink
 from central.adapters.mqtt.home_assistant import HomeAssistant
+from central.adapters.mqtt.link import MqttLink
 from central.adapters.mqtt.router import LISTENS_TO, Desk, Outgoing, Switchboard
-from central.adapters.mqtt.tls import look_at_files, open_context
 from central.adapters.payments import PROVIDERS
 from central.config import LoadedConfig, days_in, load_config
+from central.errors import SecretsError
 from central.rules.fares import Tariff
 from central.rules.posting import Rules
 from central.rules.restriction import Terms, issue
@@ -57,10 +57,12 @@ from central.service.standings import Standings
 from central.service.visits import Visits
 from central.service.withdrawals import Withdrawals
 from wire import topics
+from wire.errors import TlsFileError
 from wire.ids import OperatorId, Purpose, ReviewerId, parse_operator_id, parse_purpose, parse_site_id
 from wire.signing import Signer
 from wire.tls import TlsFiles
 from wire.topics import Address
+from wire.transport.tls import look_at_files, open_context
 from wire.values import Restriction
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ CONNECT_S = 10.0
 """How long start-up waits for the embedded broker, which is up already."""
 EXTERNAL_BROKER_WAIT_S = 2.0
 """How long start-up waits for a broker that is not ours before serving without it."""
+TLS_REMEDY = "`stile central broker-config` makes it"
 _CONFIG_FILE = "central.toml"
 _EXAMPLE_SCORECARD = Path(__file__).parent / "scorecard.example.toml"
 
@@ -303,6 +306,14 @@ def tls_files(config: LoadedConfig) -> TlsFiles | None:
     )
 
 
+def _check(files: TlsFiles) -> None:
+    """Raise SecretsError for a file that cannot be used, naming it and what to do."""
+    try:
+        look_at_files(files, utc_ms(), TLS_REMEDY)
+    except TlsFileError as error:
+        raise SecretsError(str(error.path), error.why) from None
+
+
 def _open_admission(config: LoadedConfig) -> BrokerAccess | None:
     """What lets kiosks in at a broker with TLS; None when another CA than central's own does."""
     if tls_files(config) is None or not BrokerAuthority.exists(config.keys_path):
@@ -359,11 +370,11 @@ async def open_central(config: LoadedConfig, dice: Dice | None = None) -> AsyncI
         stack.push_async_callback(link.close)
         tls = tls_files(config)
         if tls is not None:
-            look_at_files(tls, utc_ms())
+            _check(tls)
         link.open(
             broker.host,
             broker.port,
-            None if tls is None else lambda: open_context(tls, utc_ms()),
+            None if tls is None else lambda: open_context(tls, utc_ms(), TLS_REMEDY),
             settings.mqtt.server_name,
         )
         http.open()

@@ -4,10 +4,15 @@ WireError
 ├── MalformedIdError      a text is not an id of the named kind
 ├── MalformedKeyError     key bytes of the wrong length or form
 ├── TooLargeError         a message does not fit its topic
-└── SealBrokenError       a sealed value does not open with the keys at hand
+├── SealBrokenError       a sealed value does not open with the keys at hand
+└── TransportError        a connection or a server cannot be made
+    ├── TlsFileError      a file of TLS cannot be used
+    └── ListenError       an address cannot be listened at
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class WireError(Exception):
@@ -52,3 +57,26 @@ class SealBrokenError(WireError):
             f"{what} does not open: the key is not the one it was sealed with, or it was changed"
         )
         self.what = what
+
+
+class TransportError(WireError):
+    """Root of what `wire.transport` raises."""
+
+
+class TlsFileError(TransportError):
+    """A CA, certificate or key that cannot be used: which file, why, and what to do."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} {why}")
+        self.path = path
+        self.why = why
+
+
+class ListenError(TransportError):
+    """An address that a server cannot have."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(f"{host}:{port} cannot be listened at: {why}")
+        self.host = host
+        self.port = port
+        self.why = why

@@ -17,6 +17,8 @@ TOPIC_MAX_CHARS = 160
 _KIB = 1024
 LARGEST_MESSAGE_BYTES = 320 * _KIB
 """What a broker must be set to carry: the largest `max_bytes` below."""
+PACKET_MAX_BYTES = LARGEST_MESSAGE_BYTES + TOPIC_MAX_CHARS + 512
+"""The largest MQTT packet: message, topic and properties."""
 
 
 class TopicKind(StrEnum):

@@ -18,7 +18,6 @@ from central.adapters.broker.embedded import LOOPBACK
 from central.app import utc_ms
 from edge.adapters.central.renewal import LEFT, Renewal, due
 from edge.adapters.central.tls import files_in, look_at_files, open_context, probe
-from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from tests.doubles.brokers import TLS_HOST, Mosquitto
 from tests.doubles.contract_lane import Lane, open_lane
 from tests.doubles.kiosk_rig import enrol, eventually
@@ -26,6 +25,7 @@ from wire import topics
 from wire.ids import KioskId, Purpose
 from wire.tls import BrokerContext, TlsFiles
 from wire.topics import RULES, TopicKind, kiosk_topic
+from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
 from wire.values import Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -64,7 +64,7 @@ async def test_a_stranger_and_another_operators_kiosk_are_ignored(rig: Rig):
 async def test_a_retained_request_is_ignored(rig: Rig):
     async with rig.kiosk() as end:
         payload = encode(end.address(TopicKind.REQUEST), asking(end), end.signer, "metro", RIDE)
-        end.link._client.publish(end.address(TopicKind.REQUEST).topic, payload, qos=1, retain=True)
+        assert end.link.publish_retained(end.address(TopicKind.REQUEST).topic, payload)
         await end.ask(HeadRequest)
         again = rig.central.link
         await again.close()

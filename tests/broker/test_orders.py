@@ -15,7 +15,6 @@ from central.adapters.broker.access import acl
 from central.config import HomeAssistantConfig, load_config
 from central.errors import RefusedError, UnknownError
 from central.rules.fleet import Order
-from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from tests.doubles.central_rig import Clock, KioskEnd, Rig, kiosk_state, running, until
 from wire.fleet import (
     CacheAge,
@@ -34,6 +33,7 @@ from wire.fleet import (
 )
 from wire.ids import BootId, KioskId, PassageId, SiteId
 from wire.topics import TopicKind
+from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
 
 GATE_1 = KioskId("gate-1")
 

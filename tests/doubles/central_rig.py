@@ -18,7 +18,7 @@ import httpx
 import msgspec
 from argon2 import PasswordHasher
 
-from central.adapters.mqtt.client import MqttLink
+from central.adapters.mqtt.link import MqttLink
 from central.app import (
     Central,
     Dice,

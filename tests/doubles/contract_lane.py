@@ -18,7 +18,6 @@ from edge.adapters.central.link import Link
 from edge.adapters.central.pairing import Identity, load_identity
 from edge.adapters.central.tls import files_in, open_context
 from edge.adapters.central.uplink import Uplink
-from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from tests.doubles.brokers import RunningBroker, running_broker
 from tests.doubles.central_rig import Clock, Rig, new_config, running
 from tests.doubles.kiosk_rig import Host, Kiosk, eventually, filled, paired
@@ -26,6 +25,7 @@ from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId, PassageId, RecordId
 from wire.tls import TlsFiles
 from wire.topics import TopicKind, kiosk_topic
+from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
 
 Heard = tuple[str, bytes, bool]
 

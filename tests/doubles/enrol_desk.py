@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import zxingcpp
 
-from central.adapters.mqtt.client import MqttLink
+from central.adapters.mqtt.link import MqttLink
 from edge.compare.claim import QrClaim, parse_qr
 from edge.config import BrokerSection, KioskConfig, KioskSection, ScreenSection
 from edge.enact.display import (

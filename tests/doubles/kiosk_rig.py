@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from central.adapters.mqtt.client import MqttLink
+from central.adapters.mqtt.link import MqttLink
 from central.rules.enrolment import Consent
 from edge.adapters.central.pairing import pair
 from edge.adapters.central.uplink import Uplink, UplinkConfig, World, open_uplink

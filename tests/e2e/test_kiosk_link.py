@@ -394,7 +394,7 @@ async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_forei
         await send(rig, to, forge(to, order(b"d", life_ms=60_001), central))
         await send(rig, to, forge(to, order(b"g", issued_ms=100_000, life_ms=60_000), central))
         await send(rig, to, forge(to, order(b"e"), STRANGER))
-        rig.central.link._client.publish(to.topic, forge(to, order(b"f"), central), qos=1, retain=True)
+        assert rig.central.link.publish_retained(to.topic, forge(to, order(b"f"), central))
         refused = {
             "replayed_command": 1,
             "late_command": 1,

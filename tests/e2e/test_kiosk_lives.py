@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from edge.adapters.central.pairing import load_identity
-from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from tests.doubles.central_rig import WAIT_S, Rig
 from tests.doubles.kiosk_rig import Kiosk, Watcher, eventually, filled, forge
 from wire import topics
@@ -20,6 +19,7 @@ from wire.codec import Decoded, decode
 from wire.fleet import KioskState, Presence
 from wire.ids import BootId, KioskId
 from wire.topics import TopicKind
+from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
 
 EARLIER = BootId("e" * 32)
 KIOSK = KioskId("gate-1")

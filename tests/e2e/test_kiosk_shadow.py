@@ -125,9 +125,8 @@ async def test_older_equal_foreign_and_forbidden_wishes_are_ignored_and_counted(
         await eventually(lambda: uplink.link.ignored == expected)
         assert (shadow.reported().version, shadow.running.release.linger_ms) == (5, 100)
         assert len(taken.configs) == 1
-        rig.central.link._client.publish(
-            to.topic, forge(to, desired(6, release__linger_ms="300"), central), qos=1, retain=True
-        )
+        retained = forge(to, desired(6, release__linger_ms="300"), central)
+        assert rig.central.link.publish_retained(to.topic, retained)
         await eventually(lambda: shadow.running.release.linger_ms == 300)
     async with kiosk.running() as uplink:
         shadow = taken.shadow(uplink, kiosk.folder)

@@ -18,15 +18,13 @@ from central.rules.fleet import Kiosk
 from wire import topics
 from wire.ids import KioskId, SiteId
 from wire.tls import central_identity, kiosk_identity
-from wire.topics import LARGEST_MESSAGE_BYTES, RULES, TOPIC_MAX_CHARS, TopicKind
+from wire.topics import PACKET_MAX_BYTES, RULES, TopicKind
 from wire.values import Role
 
 log = logging.getLogger(__name__)
 
 CONF_FILE, ACL_FILE, PID_FILE, DATA_FOLDER = "mosquitto.conf", "acl", "mosquitto.pid", "data"
 CA_FILE, SERVER_CERTIFICATE_FILE, SERVER_KEY_FILE = "ca.crt", "server.crt", "server.key"
-PACKET_MAX_BYTES = LARGEST_MESSAGE_BYTES + TOPIC_MAX_CHARS + 512
-"""The largest message, its topic, and properties of MQTT 5."""
 QUEUED_MAX = 1000
 """Messages waiting for one client."""
 QUEUED_MAX_BYTES = 16 * 2**20

@@ -11,7 +11,7 @@ from pathlib import Path
 from iotcore import Broker
 
 from central.service.kiosks import BrokerAddress
-from wire.topics import LARGEST_MESSAGE_BYTES
+from wire.topics import PACKET_MAX_BYTES
 
 LOOPBACK = "127.0.0.1"
 START_S = 10.0
@@ -25,8 +25,6 @@ PORT_TRIES_MAX = 100
 CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST_OF_CLIENTS = 32_768
 """The lowest ephemeral port of Linux, unless configured otherwise."""
-_OVERHEAD_BYTES = 4096
-"""Topic and properties beside the payload."""
 
 _SETTINGS = """\
 id = 0
@@ -107,7 +105,7 @@ class EmbeddedBroker:
                     host=LOOPBACK,
                     port=port,
                     connections=CONNECTIONS_MAX,
-                    payload=LARGEST_MESSAGE_BYTES + _OVERHEAD_BYTES,
+                    payload=PACKET_MAX_BYTES,
                     inflight=INFLIGHT_MAX,
                 )
             )

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from edge.adapters.central.clock import Clock
 from edge.adapters.central.pairing import Identity
-from edge.adapters.mqtt import Callbacks, Connection, Endpoint, Publication
 from edge.adapters.storage.keyfile import RandomBytes
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
@@ -23,6 +22,7 @@ from wire.ids import NONCE_BYTES, Nonce
 from wire.messages import Message
 from wire.requests import ClaimReply, HeadReply, Reply, Request, StandingReply
 from wire.topics import Address, TopicKind
+from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
 
 ASKED_MAX = 64
 """Questions under way at once; beyond it one is not asked at all, like one that got no answer."""

@@ -1,12 +1,7 @@
-"""The kiosk's end of TLS with the broker: its key, its certificate, and the CA it trusts for nothing else.
-
-Files are read anew at each connection, so a renewed certificate is used from the next one on.
-"""
+"""The kiosk's end of TLS with the broker: its key, its certificate, and the CA it trusts for nothing else."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -22,18 +17,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from edge.adapters.storage.keyfile import RandomBytes, read_secret, write_secret
+from edge.adapters.storage.keyfile import RandomBytes, write_secret
 from edge.errors import StoreError
-from wire.tls import BrokerContext, FileTrouble, TlsFiles, Validity, explained, look_at
+from wire.errors import TlsFileError
+from wire.tls import FileTrouble, TlsFiles, Validity, look_at
+from wire.transport import tls
 
 CA_FILE, CERTIFICATE_FILE, KEY_FILE = "broker-ca.crt", "broker.crt", "broker.key"
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """How many points P-256 has (SEC 2): a private key is one number below it."""
 _KEY_SOURCE_BYTES = 48
 """More than a key's 32, so that the remainder is even to within 2**-128 (FIPS 186-5, A.2.1)."""
-_NO_CHECK_TIME = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME."""
-SILENT_S = 0.5
 _REMEDY = "give the file under [broker], or pair this kiosk anew"
 
 
@@ -82,38 +76,17 @@ def keep_certificate(folder: Path, key_pem: bytes, certificate_der: bytes, ca_de
     write_secret(folder / CERTIFICATE_FILE, certificate)
 
 
-def _public(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}): {_REMEDY}") from error
-
-
 def look_at_files(files: TlsFiles, now_ms: int) -> Validity:
     """How long this kiosk's certificate holds; raises `StoreError` naming the file and what to do."""
-    key = read_secret(files.key, _REMEDY)
-    found = look_at(_public(files.ca), _public(files.certificate), key, now_ms)
-    if isinstance(found, FileTrouble):
-        raise StoreError(f"{getattr(files, found.name)} {found.sentence}")
-    return found
+    try:
+        return tls.look_at_files(files, now_ms, _REMEDY)
+    except TlsFileError as error:
+        raise StoreError(str(error)) from error
 
 
 def open_context(files: TlsFiles, now_ms: int) -> ssl.SSLContext:
-    """A context that trusts this CA alone and shows this kiosk's certificate; raises `StoreError`."""
-    validity = look_at_files(files, now_ms)
-    context = BrokerContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.server_name = files.server_name
-    if now_ms < validity.not_before_ms:
-        # This host's clock is before the day its certificate was made: it has no battery, and the time comes
-        # from the very broker it could not reach. The CA and the name are still checked.
-        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
-    try:
-        context.load_verify_locations(files.ca)
-        context.load_cert_chain(files.certificate, files.key)
-    except (OSError, ssl.SSLError) as error:
-        raise StoreError(f"{files.certificate} cannot be used ({error}): {_REMEDY}") from error
-    return context
+    """A context with this kiosk's certificate; raises `TlsFileError`."""
+    return tls.open_context(files, now_ms, _REMEDY, clock_may_lag=True)
 
 
 def probe(files: TlsFiles, host: str, port: int, now_ms: int, within_s: float) -> str:
@@ -121,14 +94,8 @@ def probe(files: TlsFiles, host: str, port: int, now_ms: int, within_s: float) -
 
     Raises `StoreError` for the files, OSError when nobody answers.
     """
-    context = open_context(files, now_ms)
-    with socket.create_connection((host, port), within_s) as plain:
-        try:
-            with context.wrap_socket(plain, server_hostname=host) as secured:
-                # With TLS 1.3 a refusal comes after the handshake; a broker that is content waits for us.
-                secured.settimeout(SILENT_S)
-                with contextlib.suppress(TimeoutError):
-                    secured.recv(1)
-        except ssl.SSLError as error:
-            return explained(str(error), files.server_name or host)
-    return ""
+    try:
+        context = open_context(files, now_ms)
+    except TlsFileError as error:
+        raise StoreError(str(error)) from error
+    return tls.probe(context, host, port, files.server_name or host, within_s)

@@ -25,7 +25,6 @@ from edge.adapters.central.reporter import About, Reporter
 from edge.adapters.central.sender import RECEIPT_TIMEOUT_S, Sender
 from edge.adapters.central.snapshot import gallery_feed, standing_feed
 from edge.adapters.central.tls import chosen_files, open_context
-from edge.adapters.mqtt import Endpoint
 from edge.adapters.storage.cache import Cache, FeedName
 from edge.adapters.storage.keyfile import RandomBytes, RowSealer
 from edge.adapters.storage.outbox import Outbox
@@ -34,6 +33,7 @@ from edge.enact.drop_order import RecordsConfig
 from wire.fleet import Presence
 from wire.ids import BootId
 from wire.tls import TlsFiles
+from wire.transport.mqtt import Endpoint
 
 OUTBOX_FILE = "outbox.sqlite3"
 CACHE_FILE = "cache.sqlite3"

@@ -1,10 +1,10 @@
-"""One MQTT connection of a kiosk, driven from its event loop, that comes back by itself.
+"""The one MQTT client: a connection driven from the running event loop, that comes back by itself.
 
 It speaks MQTT 5, and 3.1.1 to a broker that knows no other.
 
 No thread belongs to a connection, so one process can hold hundreds; only opening one (name look-up, TCP,
 TLS) blocks, and runs in the shared pool of worker threads. Each attempt is a new paho client: what paho had
-accepted and not sent is dropped on purpose, because the outbox and the deadlines of requests decide what is
+accepted and not sent is dropped on purpose, because outboxes and the deadlines of requests decide what is
 sent again.
 """
 
@@ -27,9 +27,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge.errors import StileError
+from wire.errors import TransportError
 from wire.tls import explained
-from wire.topics import LARGEST_MESSAGE_BYTES, TOPIC_MAX_CHARS
+from wire.topics import PACKET_MAX_BYTES
 
 KEEPALIVE_S = 15
 """A dead link is noticed after one and a half of these, by both sides."""
@@ -40,13 +40,21 @@ BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 15.0
 """The longest wait between attempts; a thousand kiosks spread over it when a broker returns."""
 MISC_EVERY_S = 1.0
-UNSENT_MAX = 256
-"""Publications under way; beyond it one is refused, and its owner sends again later."""
-DISCONNECT_TIMEOUT_S = 2.0
+"""How often paho looks at its keep-alive."""
+INFLIGHT_MAX = 50
+"""Publications that paho sends before the first of them is confirmed."""
+WAITING_MAX = 4096
+"""Publications that are not confirmed yet; beyond it one is refused, and its owner sends again later."""
+WAITING_MAX_BYTES = 64 * 1024 * 1024
+"""The same for their payloads together: 200 of the largest."""
+GOODBYE_S = 2.0
+"""How long closing waits for the last word's confirmation, and again for the end of the connection."""
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Only Linux has it."""
 UNSUPPORTED_VERSION = 132
 """Reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too."""
+SEND_NO_RETAINED = 2
+"""Retain handling of MQTT 5 (3.8.3.1)."""
 QOS_311 = 0
 """What subscriptions ask for in 3.1.1: sessions are clean, so QoS 1 would keep nothing when one is lost,
 and NATS makes a replicated consumer of each, which takes seconds apiece when a node is gone."""
@@ -68,7 +76,8 @@ class Publication:
 class Endpoint:
     """Where the broker is, and who connects; `tls` None only on the same machine.
 
-    `tls` is called in a worker thread at each attempt, and raises `StileError` for files that cannot be used.
+    `tls` is called in a worker thread at each attempt, and raises `TransportError` for files that cannot be
+    used.
     """
 
     host: str
@@ -78,13 +87,17 @@ class Endpoint:
     server_name: str | None = None
     version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
     """The protocol tried first."""
+    backoff_max_s: float = BACKOFF_MAX_S
 
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What a connection tells its owner, all on the event loop; `message` gets topic, payload, retained."""
+    """What a connection tells its owner, all on the event loop; `message` gets topic, payload, retained.
 
-    will: Callable[[], Publication]
+    `will` makes what the broker says in the owner's name when the connection is lost; None for no will.
+    """
+
+    will: Callable[[], Publication] | None
     connected: Callable[[], None]
     lost: Callable[[], None]
     message: Callable[[str, bytes, bool], None]
@@ -99,12 +112,19 @@ class Connection:
         topics: tuple[tuple[str, int], ...],
         callbacks: Callbacks,
         dice: random.Random,
+        *,
+        retained: bool = True,
     ) -> None:
+        """`topics` are filters, each with its QoS; `retained`: what the broker keeps of them is wanted."""
         self._endpoint, self._topics, self._callbacks, self._dice = endpoint, topics, callbacks, dice
+        self._retained = retained
         self._client: paho.Client | None = None
         self._ready = False
         self._ended = asyncio.Event()
         self._version = endpoint.version
+        self._waiting: dict[int, int] = {}
+        self._waiting_bytes = 0
+        self._confirmed = asyncio.Event()
         self.connects = 0
         self.trouble = ""
         self._logged = ""
@@ -128,11 +148,21 @@ class Connection:
 
     def publish(self, publication: Publication) -> bool:
         """Hand a publication to the socket; False when there is no connection or too much waits already."""
-        client = self._client
+        return self._publish(publication) is not None
+
+    def _publish(self, publication: Publication) -> int | None:
+        """Hand a publication to the socket; its number, or None when it was refused."""
+        client, size = self._client, len(publication.payload)
         if client is None or not self._ready:
-            return False
+            return None
+        if len(self._waiting) >= WAITING_MAX or self._waiting_bytes + size > WAITING_MAX_BYTES:
+            return None
         sent = client.publish(publication.topic, publication.payload, publication.qos, publication.retained)
-        return sent.rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+        if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return None
+        self._waiting[sent.mid] = size
+        self._waiting_bytes += size
+        return sent.mid
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
@@ -141,7 +171,7 @@ class Connection:
             if await self._one_life():
                 wait_s = BACKOFF_FIRST_S
             await asyncio.sleep(wait_s * self._dice.uniform(0.5, 1.0))
-            wait_s = min(wait_s * 2, BACKOFF_MAX_S)
+            wait_s = min(wait_s * 2, self._endpoint.backoff_max_s)
 
     async def _one_life(self) -> bool:
         """Connect once and stay until the connection ends; whether it ever was accepted."""
@@ -165,7 +195,7 @@ class Connection:
                 client.loop_misc()
         except TimeoutError as error:
             self.fail(str(error) or "the broker does not answer: see that it runs, and the way to it")
-        except (OSError, ValueError, StileError) as error:
+        except (OSError, ValueError, TransportError) as error:
             self.fail(str(error) or type(error).__name__)
         finally:
             life.close(client)
@@ -184,6 +214,8 @@ class Connection:
             raise
 
     def _lost(self) -> None:
+        self._waiting.clear()
+        self._waiting_bytes = 0
         if self._ready:
             self._ready = False
             self._callbacks.lost()
@@ -193,23 +225,15 @@ class Connection:
         client = self._client
         if client is None or not self._ready:
             return
-        if last_word is not None:
-            published = asyncio.Event()
-            sent = client.publish(last_word.topic, last_word.payload, last_word.qos, last_word.retained)
-
-            def on_publish(
-                _client: paho.Client, _user: object, mid: int, _reason: object, _properties: object
-            ) -> None:
-                if mid == sent.mid:
-                    published.set()
-
-            client.on_publish = on_publish
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DISCONNECT_TIMEOUT_S):
-                    await published.wait()
+        number = None if last_word is None else self._publish(last_word)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                while number in self._waiting:
+                    self._confirmed.clear()
+                    await self._confirmed.wait()
         client.disconnect()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DISCONNECT_TIMEOUT_S):
+            async with asyncio.timeout(GOODBYE_S):
                 await self._ended.wait()
 
     def _make_client(self, life: _Life) -> paho.Client:
@@ -220,15 +244,17 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_queued_messages_set(UNSENT_MAX)
-        will = self._callbacks.will()
-        client.will_set(will.topic, will.payload, will.qos, will.retained)
+        client.max_inflight_messages_set(INFLIGHT_MAX)
+        if self._callbacks.will is not None:
+            will = self._callbacks.will()
+            client.will_set(will.topic, will.payload, will.qos, will.retained)
         client.on_socket_open = life.on_socket_open
         client.on_socket_close = life.on_socket_close
         client.on_socket_register_write = life.on_register_write
         client.on_socket_unregister_write = life.on_unregister_write
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
         client.on_disconnect = life.on_disconnect
         client.on_message = self._on_message
         host, port = self._endpoint.host, self._endpoint.port
@@ -237,7 +263,7 @@ class Connection:
             return client
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         # A larger packet is not delivered at all; wire.codec checks, and counts, the limit of each topic.
-        properties.MaximumPacketSize = LARGEST_MESSAGE_BYTES + TOPIC_MAX_CHARS + 64
+        properties.MaximumPacketSize = PACKET_MAX_BYTES
         properties.SessionExpiryInterval = 0
         client.connect_async(host, port, KEEPALIVE_S, clean_start=True, properties=properties)
         return client
@@ -254,7 +280,10 @@ class Connection:
             client.disconnect()
             return
         if self._version is MQTTProtocolVersion.MQTTv5:
-            client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in self._topics])
+            handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if self._retained else SEND_NO_RETAINED
+            client.subscribe(
+                [(topic, SubscribeOptions(qos=qos, retainHandling=handling)) for topic, qos in self._topics]
+            )
         else:
             client.subscribe([(topic, QOS_311) for topic, _ in self._topics])
 
@@ -274,8 +303,16 @@ class Connection:
         self._ready = True
         self._callbacks.connected()
 
+    def _on_publish(
+        self, _client: object, _user: object, mid: int, _reason: object, _properties: object
+    ) -> None:
+        """The broker has confirmed a publication, or one of QoS 0 has left."""
+        self._waiting_bytes -= self._waiting.pop(mid, 0)
+        self._confirmed.set()
+
     def _on_message(self, _client: object, _user: object, message: paho.MQTTMessage) -> None:
-        self._callbacks.message(message.topic, bytes(message.payload), bool(message.retain))
+        if self._retained or not message.retain:  # 3.1.1 gives what is retained to whoever subscribes
+            self._callbacks.message(message.topic, bytes(message.payload), bool(message.retain))
 
 
 class _Life:
