@@ -75,11 +75,6 @@ def parse_kiosk_id(text: str) -> KioskId:
     return KioskId(_admit("kiosk id", SLUG_PATTERN, SLUG_RULE, text))
 
 
-def parse_gate_id(text: str) -> GateId:
-    """Admit a gate id; raises MalformedIdError."""
-    return GateId(_admit("gate id", SLUG_PATTERN, SLUG_RULE, text))
-
-
 def parse_reviewer_id(text: str) -> ReviewerId:
     """Admit a reviewer id; raises MalformedIdError."""
     return ReviewerId(_admit("reviewer id", SLUG_PATTERN, SLUG_RULE, text))
@@ -88,11 +83,6 @@ def parse_reviewer_id(text: str) -> ReviewerId:
 def parse_purpose(text: str) -> Purpose:
     """Admit a purpose; raises MalformedIdError."""
     return Purpose(_admit("purpose", SLUG_PATTERN, SLUG_RULE, text))
-
-
-def parse_gallery_name(text: str) -> GalleryName:
-    """Admit a gallery name; raises MalformedIdError."""
-    return GalleryName(_admit("gallery name", SLUG_PATTERN, SLUG_RULE, text))
 
 
 def parse_subject_id(text: str) -> SubjectId:
@@ -120,16 +110,6 @@ def parse_restriction_id(text: str) -> RestrictionId:
     return RestrictionId(_admit("restriction id", TOKEN_PATTERN, TOKEN_RULE, text))
 
 
-def parse_boot_id(text: str) -> BootId:
-    """Admit a kiosk's boot id; raises MalformedIdError."""
-    return BootId(_admit("boot id", TOKEN_PATTERN, TOKEN_RULE, text))
-
-
-def parse_key_id(text: str) -> KeyId:
-    """Admit a key id; raises MalformedIdError."""
-    return KeyId(_admit("key id", TOKEN_PATTERN, TOKEN_RULE, text))
-
-
 def parse_reason_code(text: str) -> ReasonCode:
     """Admit a reason code; raises MalformedIdError."""
     return ReasonCode(_admit("reason code", CODE_PATTERN, CODE_RULE, text))
@@ -138,10 +118,3 @@ def parse_reason_code(text: str) -> ReasonCode:
 def parse_contest_code(text: str) -> ContestCode:
     """Admit a contest code; raises MalformedIdError."""
     return ContestCode(_admit("contest code", CONTEST_PATTERN, CONTEST_RULE, text))
-
-
-def parse_nonce(raw: bytes) -> Nonce:
-    """Admit 16 random bytes as a nonce; raises MalformedIdError."""
-    if len(raw) != NONCE_BYTES:
-        raise MalformedIdError("nonce", raw.hex(), f"{NONCE_BYTES} random bytes")
-    return Nonce(raw)

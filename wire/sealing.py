@@ -136,11 +136,6 @@ def withdraw_binding(kiosk: KioskId, subject: SubjectId, nonce: Nonce) -> bytes:
     return joined(b"withdraw", kiosk.encode(), subject.encode(), nonce)
 
 
-def verifier_binding(operator: OperatorId, site: SiteId, subject: SubjectId) -> bytes:
-    """What an offline PIN verifier is bound to."""
-    return joined(b"pin verifier", operator.encode(), site.encode(), subject.encode())
-
-
 def secrets_binding(kiosk: KioskId, nonce: bytes) -> bytes:
     """What a kiosk's wrapped site secrets are bound to: its id and the nonce it asked with."""
     return joined(b"site secrets", kiosk.encode(), nonce)

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from central.errors import ConfigError, RefusedError
 from wire import fields as f
+from wire.currency import format_amount
 from wire.ids import OperatorId, Purpose, ReasonCode, SubjectId
 from wire.values import Factor, Limits, Tier
 
@@ -244,13 +245,10 @@ def sentences(card: Scorecard) -> list[str]:
     told += ["  Nothing else. What you dispute does not count until a reviewer has settled it.", ""]
     told.append("What it leads to:")
     for tier in sorted(card.tier, key=lambda tier: -tier.at_least):
-        limit, offline = tier.limit_minor, tier.offline_allowance_minor
+        limit = format_amount(tier.limit_minor, card.currency)
+        offline = format_amount(tier.offline_allowance_minor, card.currency)
         told.append(
-            f"  from {tier.at_least} points: {tier.name}; up to {_money(limit, card.currency)} a payment, "
-            f"{_money(offline, card.currency)} at each kiosk while central cannot be asked"
+            f"  from {tier.at_least} points: {tier.name}; up to {limit} a payment, "
+            f"{offline} at each kiosk while central cannot be asked"
         )
     return told
-
-
-def _money(minor: int, currency: str) -> str:
-    return f"{minor} {currency} minor units"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import segno
 
 from edge.enact.charge import Due
-from edge.enact.currency import spelt
+from wire.currency import format_amount
 from wire.records import ChargeOutcome, PassRecord
 
 QUIET_MODULES = 4
@@ -35,7 +35,7 @@ def make_receipt(due: Due, record: PassRecord) -> Receipt:
     lines = (
         f"merchant: {due.merchant_name}",
         f"for: {due.reference}",
-        f"amount: {spelt(due.amount_minor, due.currency)}",
+        f"amount: {format_amount(due.amount_minor, due.currency)}",
         f"at: {datetime.fromtimestamp(record.settled_at_ms // 1000, UTC):%Y-%m-%d %H:%M:%S} UTC",
         f"agreed by: {agreed.value if agreed else '-'}",
         f"paid: {_TAKEN.get(charge.outcome, '-') if charge else '-'}",

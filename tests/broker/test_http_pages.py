@@ -21,7 +21,6 @@ from central.adapters.http.member_pages.forms import (
     pin_of,
     read_form,
 )
-from central.adapters.http.member_pages.render import amount
 from central.adapters.http.member_pages.texts import MESSAGES, chosen, read_messages
 from central.adapters.http.member_pages.tickets import KEPT_MAX, LIFE_MS, Step, Tickets
 from central.app import add_reviewer, issue_restriction, load_config, utc_ms
@@ -215,14 +214,6 @@ async def test_receipts_are_read_with_the_code_alone_and_a_strangers_code_shows_
         assert {answer.status_code for answer in strangers} == {200}
         assert len({answer.text for answer in strangers}) == 1
         assert EN.receipts.none in said(strangers[0])
-
-
-@pytest.mark.parametrize(
-    ("minor", "currency", "told"),
-    [(250, "EUR", "2.50 EUR"), (-5, "EUR", "-0.05 EUR"), (250, "JPY", "250 JPY"), (2050, "KWD", "2.050 KWD")],
-)
-def test_an_amount_has_the_digits_of_its_currency(minor: int, currency: str, told: str) -> None:
-    assert told in amount(minor, currency)
 
 
 async def test_nobody_learns_whether_there_is_such_a_member(rig: Rig) -> None:

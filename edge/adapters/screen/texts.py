@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from edge.adapters.screen.protocol import Refusal
@@ -14,10 +12,9 @@ from edge.capture.sample import Obstacle
 from edge.decide.verdict import Lane, Reason
 from edge.enact.display import EnrolNote, Prompt
 from edge.errors import ConfigError
+from wire.texts import Tables, read_language, read_languages
 
 MESSAGES = Path(__file__).parent / "messages"
-
-Key = TypeVar("Key", bound=str)
 
 PluralCategory = Literal["zero", "one", "two", "few", "many", "other"]
 """The plural categories of Unicode CLDR."""
@@ -106,17 +103,18 @@ class Messages(Struct, frozen=True, forbid_unknown_fields=True):
     degraded: dict[str, str]
     page: PageText
 
-    def missing(self) -> tuple[str, ...]:
-        """Keys that a state of the kiosk may need and this file has no text for."""
-        return (
-            *_absent("prompt", Prompt, self.prompt),
-            *_absent("hint", Obstacle, self.hint),
-            *_absent("reason", Reason, self.reason),
-            *_absent("lane", Lane, self.lane),
-            *_absent("refusal", Refusal, self.refusal),
-            *_absent("note", EnrolNote, self.note),
-            *(() if self.tries_left.get("other") else ("tries_left.other",)),
-        )
+    @property
+    def tables(self) -> Tables:
+        """What a state of the kiosk may need a text for."""
+        return {
+            "prompt": (Prompt, self.prompt),
+            "hint": (Obstacle, self.hint),
+            "reason": (Reason, self.reason),
+            "lane": (Lane, self.lane),
+            "refusal": (Refusal, self.refusal),
+            "note": (EnrolNote, self.note),
+            "tries_left": (("other",), self.tries_left),
+        }
 
 
 class Texts(Struct, frozen=True):
@@ -128,25 +126,16 @@ class Texts(Struct, frozen=True):
 
 def read_messages(path: Path) -> Messages:
     """One message file; ConfigError names the file and the key."""
-    try:
-        messages = msgspec.json.decode(path.read_bytes(), type=Messages)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError("screen.messages", path.name, f"a complete message file: {error}") from error
-    if messages.language != path.stem:
-        raise ConfigError("screen.messages", path.name, f"a file named {messages.language}.json")
-    if missing := messages.missing():
-        raise ConfigError("screen.messages", path.name, f"a text for {', '.join(missing)}")
-    return messages
+    return read_language(path, Messages, _unusable)
 
 
 def read_texts(default: str, folder: Path = MESSAGES) -> Texts:
     """Every language in `folder`; ConfigError if `default` is not among them."""
-    languages = {path.stem: read_messages(path) for path in sorted(folder.glob("*.json"))}
+    languages = read_languages(folder, Messages, _unusable)
     if default not in languages:
         raise ConfigError("screen.language", default, f"one of {', '.join(languages) or 'no language found'}")
     return Texts(default, languages)
 
 
-def _absent(table: str, keys: Iterable[Key], texts: Mapping[Key, object]) -> tuple[str, ...]:
-    """`table.key` for each key without a text; an empty text is none."""
-    return tuple(f"{table}.{key}" for key in keys if not texts.get(key))
+def _unusable(name: str, wanted: str) -> ConfigError:
+    return ConfigError("screen.messages", name, wanted)

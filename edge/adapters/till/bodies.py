@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from edge.enact.charge import NAME_MAX, Checkout
-from edge.enact.currency import CURRENCIES
+from wire.currency import CURRENCIES
 from wire.fields import AMOUNT_MAX_MINOR, TEXT_MAX
 from wire.ids import SLUG_MAX, SLUG_PATTERN, TOKEN_PATTERN
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.output import EXIT_FAILED, AsJson, tell_json
+from wire.currency import format_amount, minor_digits
 from wire.ids import RecordId, parse_record_id, parse_subject_id
 
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ ledger_app = typer.Typer(
     help="Money: balance, top-up, pay-out, refund, settle, export, check.", no_args_is_help=True
 )
 
-_WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-_THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
-DIGITS = {name: digits for names, digits in ((_WHOLE, 0), (_THOUSANDTHS, 3)) for name in names.split()}
-"""Digits after the point of currencies whose minor unit is not a hundredth (ISO 4217)."""
-
 Amount = Annotated[str, typer.Option("--amount", help="In the currency's units, such as 12.50.")]
 Currency = Annotated[str, typer.Option("--currency", help="ISO 4217, such as EUR.")]
 Key = Annotated[str | None, typer.Option("--key", help="32 hexadecimal digits: the same key does it once.")]
@@ -39,7 +35,7 @@ Key = Annotated[str | None, typer.Option("--key", help="32 hexadecimal digits: t
 def _minor(text: str, currency: str) -> int:
     from central.errors import RefusedError
 
-    digits = DIGITS.get(currency, 2)
+    digits = minor_digits(currency)
     try:
         scaled = Decimal(text).scaleb(digits)
     except InvalidOperation:
@@ -47,11 +43,6 @@ def _minor(text: str, currency: str) -> int:
     if not scaled.is_finite() or scaled != scaled.to_integral_value():
         raise RefusedError(f"{text} has more than {digits} digits after the point, which {currency} has not")
     return int(scaled)
-
-
-def _shown(amount_minor: int, currency: str) -> str:
-    digits = DIGITS.get(currency, 2)
-    return f"{Decimal(amount_minor).scaleb(-digits):.{digits}f} {currency}"
 
 
 def _day(text: str) -> Day:
@@ -101,7 +92,8 @@ def balance(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson =
         return
     table = Table("stored", "owed")
     for each in held:
-        table.add_row(_shown(each.stored_minor, each.currency), _shown(each.debt_minor, each.currency))
+        sums = (each.stored_minor, each.debt_minor)
+        table.add_row(*(format_amount(sum_minor, each.currency) for sum_minor in sums))
     Console().print(table if held else "no money was moved yet")
 
 
@@ -163,7 +155,7 @@ def refund(
         said = desk.ledger.refund(once, found.charge, minor)
         left = desk.ledger.charge_of(found.charge).left_minor
     told = {"key": once, "charge": found.charge, "reason": said.value, "left_minor": left}
-    _tell(told, as_json=as_json, plain=f"{said.value}; {_shown(left, found.currency)} of it is left")
+    _tell(told, as_json=as_json, plain=f"{said.value}; {format_amount(left, found.currency)} of it is left")
     if said.value != "refunded":
         raise typer.Exit(EXIT_FAILED)
 
@@ -186,7 +178,7 @@ def settle(
     table = Table("charged", "refunded", "reversed", "to pay")
     for each in found:
         sums = (each.charged_minor, each.refunded_minor, each.reversed_minor, each.net_minor)
-        table.add_row(*(_shown(sum_minor, each.currency) for sum_minor in sums))
+        table.add_row(*(format_amount(sum_minor, each.currency) for sum_minor in sums))
     Console().print(table if found else "nothing was charged on that day")
 
 

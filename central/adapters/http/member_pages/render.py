@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
 
 from central.adapters.http.member_pages.texts import Entry, Messages
+from wire.currency import format_amount
 
 STATIC = Path(__file__).parent / "static"
 HEADERS = {
@@ -127,14 +127,6 @@ def when(at_ms: int) -> Markup:
     )
 
 
-# ISO 4217: currencies without minor units, and those with a thousand of them
-_WHOLE = frozenset(re.findall("[A-Z]+", "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"))
-_THOUSANDTHS = frozenset(re.findall("[A-Z]+", "BHD IQD JOD KWD LYD OMR TND"))
-
-
 def amount(minor: int, currency: str) -> Markup:
-    """An amount, with as many digits after the point as ISO 4217 gives the currency."""
-    digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
-    whole, rest = divmod(abs(minor), 10**digits)
-    told = f"{'-' if minor < 0 else ''}{whole}{f'.{rest:0{digits}}' if digits else ''} {currency}"
-    return Markup('<bdi dir="ltr">{}</bdi>').format(told)
+    """An amount; its order of digits is the same in every language and direction."""
+    return Markup('<bdi dir="ltr">{}</bdi>').format(format_amount(minor, currency))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from central.errors import ConfigError
 from wire.records import GateOutcome, IdentifiedBy
+from wire.texts import Tables, read_languages
 from wire.values import Tier
 
 MESSAGES = Path(__file__).parent / "messages"
@@ -168,32 +168,24 @@ class Messages(Struct, frozen=True, forbid_unknown_fields=True):
     reason: dict[str, str]
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """What may have to be said, and has no text."""
-        wanted: tuple[tuple[str, Iterable[str], Mapping[Any, str]], ...] = (
-            ("state", STATES, self.state),
-            ("tier", Tier, self.tier),
-            ("way", IdentifiedBy, self.way),
-            ("verdict", VERDICTS, self.verdict),
-            ("gate", GateOutcome, self.gate),
-        )
-        return tuple(f"{table}.{key}" for table, keys, texts in wanted for key in keys if key not in texts)
+    def tables(self) -> Tables:
+        """What may have to be said."""
+        return {
+            "state": (STATES, self.state),
+            "tier": (Tier, self.tier),
+            "way": (IdentifiedBy, self.way),
+            "verdict": (VERDICTS, self.verdict),
+            "gate": ([each for each in GateOutcome if each is not GateOutcome.NOT_RELEASED], self.gate),
+        }
 
 
 def read_messages(folder: Path = MESSAGES) -> dict[str, Messages]:
     """Every language; raises ConfigError naming the file."""
-    found = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            messages = msgspec.json.decode(path.read_bytes(), type=Messages)
-        except (OSError, msgspec.DecodeError) as error:
-            raise ConfigError(
-                "messages", path.name, path.stem, f"a complete message file: {error}"
-            ) from error
-        if messages.missing:
-            raise ConfigError("messages", path.name, path.stem, f"a text for {', '.join(messages.missing)}")
-        found[path.stem] = messages
-    return found
+    return read_languages(folder, Messages, _unusable)
+
+
+def _unusable(name: str, wanted: str) -> ConfigError:
+    return ConfigError("messages", name, Path(name).stem, wanted)
 
 
 def chosen(asked: str | None, accepted: str, languages: Mapping[str, Messages]) -> Messages:

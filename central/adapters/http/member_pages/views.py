@@ -139,7 +139,7 @@ def _passage(look: Look, record: PassRecord) -> Markup:
         purpose=record.purpose,
         way=way,
         reasons=look.items(reasons),
-        gate=words.gate[record.gate_outcome],
+        gate=words.gate.get(record.gate_outcome, ""),
     )
 
 

@@ -16,21 +16,21 @@ _PAYABLE: Final = """
 """
 CURRENCIES: Final = frozenset(_CODE.findall(_PAYABLE))
 """What people pay with; funds, metals and testing codes are left out."""
-_WHOLE: Final = frozenset(_CODE.findall("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"))
-_THOUSANDTHS: Final = frozenset(_CODE.findall("BHD IQD JOD KWD LYD OMR TND"))
+WHOLE: Final = frozenset(_CODE.findall("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"))
+"""Currencies without minor units."""
+THOUSANDTHS: Final = frozenset(_CODE.findall("BHD IQD JOD KWD LYD OMR TND"))
+"""Currencies whose minor unit is a thousandth; all others have hundredths."""
 
 
 def minor_digits(currency: str) -> int:
     """Digits after the point of an amount in this currency."""
-    if currency in _WHOLE:
+    if currency in WHOLE:
         return 0
-    return 3 if currency in _THOUSANDTHS else 2
+    return 3 if currency in THOUSANDTHS else 2
 
 
-def spelt(amount_minor: int, currency: str) -> str:
-    """An amount as a receipt says it, the same in every language: `2.50 EUR`."""
+def format_amount(amount_minor: int, currency: str) -> str:
+    """An amount as receipts and pages show it, the same in every language: `2.50 EUR`, `-0.05 EUR`."""
     digits = minor_digits(currency)
-    if digits == 0:
-        return f"{amount_minor} {currency}"
-    whole, rest = divmod(amount_minor, 10**digits)
-    return f"{whole}.{rest:0{digits}} {currency}"
+    whole, rest = divmod(abs(amount_minor), 10**digits)
+    return f"{'-' if amount_minor < 0 else ''}{whole}{f'.{rest:0{digits}}' if digits else ''} {currency}"
