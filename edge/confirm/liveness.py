@@ -19,6 +19,9 @@ CHALLENGE_TRIES = 3
 TRIES_KEPT_MS = 600_000
 """How long an unmet challenge counts; then, or after one that was met, the member has all tries again."""
 
+PHOTO_RISKS = {"never": "photo_risk", "on_claim_reuse": "photo_risk_first_use"}
+"""The note for a `confirm.challenge` under which a photograph held up may pass for a face."""
+
 
 class ConfirmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section `confirm`: how much evidence a passage needs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,11 @@ import cv2
 
 from edge.adapters.camera.browser import BrowserCamera
 from edge.adapters.camera.device import open_camera
-from edge.adapters.central.uplink import UplinkConfig, World
+from edge.adapters.camera.recordings import open_playable
+from edge.adapters.camera.shared import SharedCamera
+from edge.adapters.central.link import Link
+from edge.adapters.central.shadow import Shadow, read_desired, wished
+from edge.adapters.central.uplink import UplinkConfig, UplinkParts, World, monotonic_ms, prepare_uplink
 from edge.adapters.onnx import load_networks
 from edge.adapters.screen.lens import Lens
 from edge.adapters.screen.preview import Preview
@@ -22,13 +26,14 @@ from edge.adapters.screen.web import WebScreen
 from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import Clock, Pipeline
 from edge.capture.quality import QualityConfig
+from edge.capture.recording import Recording
 from edge.compare.search import choose_point
-from edge.config import KioskConfig
+from edge.config import CameraSection, KioskConfig, require_agreement
 from edge.errors import ConfigError
 from edge.ports import Camera, Screen
 from edge.shell.kiosk import PassReport
 from models.manifest import MaxFmr, OperatingPoint
-from models.registry import Pack
+from models.registry import Pack, open_pack
 from wire.tls import TlsFiles
 from wire.values import IMAGES_MAX
 
@@ -111,6 +116,53 @@ class Extras:
     world: World | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every mode is built on."""
+
+    own: KioskConfig
+    """The kiosk's file."""
+    config: KioskConfig
+    """The same with central's desired settings over it: what this life goes by."""
+    pack: Pack
+    pipeline: Pipeline
+    uplink: UplinkParts
+
+    def follow(self, link: Link, apply: Callable[[KioskConfig], None]) -> None:
+        """Take up later desired settings, each by `apply`, and report what holds."""
+        Shadow(link, Path(self.own.kiosk.state_dir), self.own, self.config, apply)
+
+
+@contextlib.asynccontextmanager
+async def open_base(
+    config: KioskConfig, world: World | None, *, passive: bool = False
+) -> AsyncIterator[Base]:
+    """Pack, pipeline and the wire's side of a paired kiosk while the context lasts; nothing is said yet.
+
+    Raises `StileError` or `ModelsError` for what must be there at the start: keys, database, pack.
+    """
+    require_agreement(config)
+    folder = Path(config.kiosk.state_dir)
+    own, (config, _) = config, wished(config, read_desired(folder))
+    pack = open_pack(config.pack.folder)
+    pipeline = pipeline_of(config, pack, passive=passive)
+    async with prepare_uplink(folder, uplink_config(config, pack), world) as uplink:
+        yield Base(own, config, pack, pipeline, uplink)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    work: Callable[[], Coroutine[None, None, None]], name: str
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A task while the context lasts; it is cancelled and awaited at its end."""
+    task = asyncio.create_task(work(), name=name)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 def tls_files(config: KioskConfig) -> TlsFiles | None:
     """The files with which the broker is spoken to, where the config names its own."""
     given = config.broker
@@ -142,6 +194,17 @@ def open_eye(config: KioskConfig, clock_ms: Callable[[], int]) -> Camera:
     return open_camera(section.device, section.width_px, section.height_px, section.fps, clock_ms)
 
 
+def share_camera(section: CameraSection) -> SharedCamera:
+    """One camera of this machine for several kiosks; raises `CameraError` when it is not there."""
+    camera = open_camera(section.device, section.width_px, section.height_px, section.fps, monotonic_ms)
+    return SharedCamera(camera, monotonic_ms)
+
+
+def open_recording(source: Path, border_fraction: float = 0.0) -> Recording:
+    """A video file or a folder of images on a virtual clock; raises `FixtureError` if there is nothing."""
+    return open_playable(source, border_fraction)
+
+
 async def open_front(
     config: KioskConfig, extras: Extras, clock_ms: Callable[[], int], stack: contextlib.AsyncExitStack
 ) -> tuple[Camera, WebScreen, str]:
@@ -156,9 +219,3 @@ async def open_front(
     port = await screen.serve(config.screen.host, config.screen.port)
     stack.push_async_callback(screen.close)
     return camera, screen, f"http://{config.screen.host}:{port}/"
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it has ended."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -11,24 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.adapters.camera.qr import QrReader
+from edge.adapters.central.commands import no_gate
 from edge.adapters.central.enrolments import CentralEnrolments
-from edge.adapters.central.shadow import Shadow, read_desired, wished
-from edge.adapters.central.uplink import Uplink, open_uplink
-from edge.adapters.screen.web import WebScreen
+from edge.adapters.central.reporter import Voice
+from edge.adapters.central.uplink import Uplink, serve_uplink
 from edge.adapters.storage.cache import FeedName
 from edge.adapters.storage.consents import read_consents
 from edge.capture.pipeline import Pipeline
-from edge.config import KioskConfig, require_agreement
-from edge.decide.verdict import Age
-from edge.enact.display import Notice
+from edge.config import KioskConfig
 from edge.enact.enrolling import EnrolConfig
 from edge.enrolling.state import EnrolRules
 from edge.errors import ConfigError
-from edge.modes.common import Extras, ended, open_front, operating_points, pipeline_of, uplink_config
+from edge.modes.common import Extras, open_base, open_front, operating_points, running
+from edge.modes.health import Facts, notes, notice
 from edge.ports import Camera
 from edge.shell.enroller import EnrolDevices, Enroller
-from models.registry import Pack, open_pack
-from wire.fleet import OrderOutcome, Presence
+from wire.fleet import Presence
 
 log = logging.getLogger(__name__)
 
@@ -53,26 +51,20 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
 
     Raises as `edge.modes.lane.open_kiosk`, `ConfigError` also for consent texts that cannot be used.
     """
-    require_agreement(config)
+    extras = extras or Extras()
     if config.kiosk.mode != "enrol":
         raise ConfigError("kiosk.mode", config.kiosk.mode, 'give "enrol", or run it as what it is')
-    extras = extras or Extras()
-    folder = Path(config.kiosk.state_dir)
-    own, (config, _) = config, wished(config, read_desired(folder))
-    section = config.enrol or EnrolConfig()
-    consents = read_consents(section.consent_dir)
-    if consents.is_example:
-        log.warning("the consent shown is the shipped example: write your own and name enrol.consent_dir")
-    pack = open_pack(config.pack.folder)
-    pipeline = pipeline_of(config, pack)
     async with contextlib.AsyncExitStack() as stack:
-        uplink = await stack.enter_async_context(
-            open_uplink(folder, uplink_config(config, pack), world=extras.world)
-        )
+        base = await stack.enter_async_context(open_base(config, extras.world))
+        config, uplink = base.config, base.uplink
+        section = config.enrol or EnrolConfig()
+        consents = read_consents(section.consent_dir)
+        if consents.is_example:
+            log.warning("the consent shown is the shipped example: write your own and name enrol.consent_dir")
         identity = uplink.identity
         camera, screen, screen_url = await open_front(config, extras, uplink.clock.uptime_ms, stack)
         enrolments = CentralEnrolments(
-            folder,
+            Path(config.kiosk.state_dir),
             identity,
             uplink.link,
             uplink.members.vault,
@@ -81,16 +73,30 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
             os.urandom,
             section.send_ms,
         )
-        undoing = asyncio.create_task(enrolments.run(), name="undoing enrolments")
-        stack.push_async_callback(ended, undoing)
+
+        def facts() -> Facts:
+            return Facts(
+                mode="enrol",
+                camera=camera.state(),
+                central_seen=uplink.central_seen,
+                clock_sure=uplink.clock.sure,
+                gallery=uplink.ages.of(FeedName.GALLERY),
+                non_commercial=base.pack.manifest.non_commercial,
+                consent_example=consents.is_example,
+                enrolment_in_doubt=bool(enrolments.in_doubt),
+            )
+
         rules = EnrolRules(
-            section, consents, operating_points(config, pack, 1), f"{identity.operator} · {identity.site}"
+            section,
+            consents,
+            operating_points(config, base.pack, 1),
+            f"{identity.operator} · {identity.site}",
         )
         enroller = Enroller(
             EnrolDevices(
                 camera=camera,
                 claims=QrReader(),
-                recogniser=pipeline,
+                recogniser=base.pipeline,
                 screen=extras.attend(screen),
                 members=uplink.members,
                 galleries=uplink.members,
@@ -101,50 +107,19 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
             rules,
             config.tracking,
             random_bytes=os.urandom,
-            notice=lambda: _notice(pack, uplink, camera, is_example=consents.is_example),
+            notice=lambda: notice(facts()),
         )
-        Shadow(uplink.link, folder, own, config, lambda changed: _take_up(changed, uplink, screen))
-        uplink.reporter.notes = lambda: _notes(pack, camera, enrolments, is_example=consents.is_example)
-        # There is no gate here, whichever an order means.
-        commands = uplink.commands
-        commands.on_command = lambda order: commands.answer(order.nonce, OrderOutcome.OTHER_GATE)
-        uplink.reporter.presence = Presence.READY
-        serving = asyncio.create_task(enroller.run(), name="enroller")
-        try:
-            yield OpenEnroller(enroller, pipeline, uplink, enrolments, camera, screen_url, serving)
-        finally:
-            await ended(serving)
+        voice = Voice(
+            presence=lambda: Presence.READY if enroller.is_serving else Presence.INIT,
+            notes=lambda: notes(facts()),
+        )
+        served = await stack.enter_async_context(serve_uplink(uplink, voice, no_gate))
 
+        def take_up(changed: KioskConfig) -> None:
+            uplink.members.use_limits(changed.standing)
+            screen.speak(changed.screen.language)
 
-def _take_up(config: KioskConfig, uplink: Uplink, screen: WebScreen) -> None:
-    uplink.members.config = config.standing
-    screen.speak(config.screen.language)
-
-
-def _notes(pack: Pack, camera: Camera, enrolments: CentralEnrolments, *, is_example: bool) -> tuple[str, ...]:
-    """What is to be said of this kiosk in `state`, as short codes."""
-    found = [] if camera.state() == "ok" else [f"camera_{camera.state()}"]
-    told = {
-        "non_commercial": pack.manifest.non_commercial,
-        "consent_example": is_example,
-        "enrolment_in_doubt": bool(enrolments.in_doubt),
-    }
-    return (*found, *(note for note, holds in told.items() if holds))
-
-
-def _notice(pack: Pack, uplink: Uplink, camera: Camera, *, is_example: bool) -> Notice:
-    """What the screen says at its foot; its message files know these words."""
-    gallery = uplink.reporter.freshness(FeedName.GALLERY)
-    degraded = {
-        "camera": camera.state() != "ok",
-        "broker": not uplink.central_seen,
-        "clock": not uplink.clock.sure,
-        "gallery": str(gallery.freshness) != Age.FRESH.value,
-        "non_commercial": pack.manifest.non_commercial,
-        "consent_example": is_example,
-    }
-    return Notice(
-        None if gallery.age_ms is None else gallery.age_ms // 1000,
-        tuple(word for word, holds in degraded.items() if holds),
-        mode="enrol",
-    )
+        base.follow(uplink.link, take_up)
+        await stack.enter_async_context(running(enrolments.run, "undoing enrolments"))
+        serving = await stack.enter_async_context(running(enroller.run, "enroller"))
+        yield OpenEnroller(enroller, base.pipeline, served, enrolments, camera, screen_url, serving)

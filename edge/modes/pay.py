@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.adapters.central.payments import CentralPayments
-from edge.adapters.central.uplink import Uplink
+from edge.adapters.central.uplink import UplinkParts
 from edge.adapters.storage.checkouts import Checkouts
 from edge.adapters.till.app import Counter
 from edge.adapters.till.server import serve_till, token_of
@@ -30,7 +30,7 @@ class OpenTill:
 
 
 @contextlib.asynccontextmanager
-async def open_till(config: KioskConfig, uplink: Uplink) -> AsyncIterator[OpenTill]:
+async def open_till(config: KioskConfig, uplink: UplinkParts) -> AsyncIterator[OpenTill]:
     """Serve tills while the context lasts. Raises `ConfigError`, and `StoreError` for the token's file."""
     if config.pay is None:
         raise ConfigError("pay", "", 'missing, and kiosk.mode = "pay" needs it')

@@ -90,6 +90,11 @@ class Enroller:
         return self._enrolment
 
     @property
+    def is_serving(self) -> bool:
+        """Whether people are served: `run` has begun."""
+        return self._tasks is not None
+
+    @property
     def embedded_frames(self) -> int:
         """Frames of which an embedding was made; none before consent and age."""
         return self._sampler.embedded_frames

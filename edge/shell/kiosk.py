@@ -158,9 +158,13 @@ class Kiosk:
         random_bytes: Callable[[int], bytes],
         notice: Callable[[], Notice],
         central_answers: Callable[[], bool],
+        lane_closed: bool = False,
         on_report: Callable[[PassReport], None] = lambda _: None,
     ) -> None:
-        """`notice` says what stays on the screen; `on_report` is told of every settled passage."""
+        """`notice` says what stays on the screen; `on_report` is told of every settled passage.
+
+        `lane_closed`: staff closed this lane in an earlier life.
+        """
         self._devices, self._rules, self._identity = devices, rules, identity
         self._random_bytes, self._notice = random_bytes, notice
         self._central_answers = central_answers
@@ -179,8 +183,7 @@ class Kiosk:
         self._recent_use, self._tries = RecentUse(rules.confirm), ChallengeTries()
         self._tasks: asyncio.TaskGroup | None = None
         self._shown: object = None
-        self.lane_closed = False
-        """Staff closed this lane: everybody is referred elsewhere; an emergency goes before it."""
+        self._lane_closed = lane_closed
 
     @property
     def passage(self) -> Passage:
@@ -189,12 +192,26 @@ class Kiosk:
 
     @property
     def rules(self) -> Rules:
-        """What passages go by; a change holds from the next step on."""
+        """What passages go by."""
         return self._rules
 
-    @rules.setter
-    def rules(self, rules: Rules) -> None:
+    def use_rules(self, rules: Rules) -> None:
+        """Go by other rules from the next step on."""
         self._rules = rules
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether people are served: `run` has begun, and settled what an earlier life left."""
+        return self._tasks is not None
+
+    @property
+    def lane_closed(self) -> bool:
+        """Whether staff closed this lane: everybody is referred elsewhere; an emergency goes before it."""
+        return self._lane_closed
+
+    def close_lane(self, *, closed: bool) -> None:
+        """Refer everybody elsewhere from now on, or no longer."""
+        self._lane_closed = closed
 
     def release(self, order: StaffReleases, told: OnOrder) -> None:
         """Let somebody through on staff's word. Refused while anybody is in a passage: it is their gate."""
@@ -291,7 +308,7 @@ class Kiosk:
             and gate.mode not in {Mode.FAULT, Mode.SAFE}
             and not self._settling.unwritten
         )
-        ready = GateState.CLOSED if self.lane_closed else GateState.READY
+        ready = GateState.CLOSED if self._lane_closed else GateState.READY
         if self._rules.release.fare == "on_passage" and not gate.capabilities.reports_passage:
             ready = GateState.NO_PASSAGE_REPORT
         state = ready if works else GateState.FAULT

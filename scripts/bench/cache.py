@@ -28,8 +28,9 @@ from rich.table import Table
 from central.app import init_central, load_config, open_desk, utc_ms
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.rules.standing import compute
+from edge.adapters.central.pairing import pair
+from edge.adapters.central.uplink import Uplink, UplinkConfig, open_uplink
 from edge.errors import FixtureError, StileError
-from edge.modes.lane import Uplink, UplinkConfig, open_uplink, pair
 from scripts.output import EXIT_UNUSABLE, fail, tell_json
 from wire.canonical import canonical
 from wire.ids import KioskId, Nonce, Purpose, SubjectId

@@ -29,7 +29,7 @@ from edge.capture.sample import FailureToAcquire, Frame, Image, Inference, Probe
 from edge.compare.search import choose_point
 from edge.enact.release import ReleaseConfig
 from edge.errors import ConfigError, FixtureError, StileError
-from edge.modes.lane import open_pipeline, open_recording
+from edge.modes.common import open_pipeline, open_recording
 from models.errors import ModelsError
 from models.manifest import MaxFmr
 from models.registry import open_pack

@@ -66,8 +66,10 @@ async def serve(config_json: str, folder: Path) -> None:
     """Run the kiosk until standard input ends."""
     import msgspec
 
+    from edge.adapters.camera.clip import ClipDevice, clip_camera
     from edge.config import KioskConfig
-    from edge.modes.lane import ClipDevice, Extras, clip_camera, open_kiosk
+    from edge.modes.common import Extras
+    from edge.modes.lane import open_kiosk
     from firmware_bridge.gate import LinkStatus
 
     config = msgspec.json.decode(config_json, type=KioskConfig)

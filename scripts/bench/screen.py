@@ -20,11 +20,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from edge.adapters.camera.clip import ClipDevice, clip_camera
+from edge.adapters.screen.web import WebScreen
 from edge.capture.pipeline import Pipeline
 from edge.capture.sample import Image
 from edge.enact.display import Display, Notice, Prompt
 from edge.errors import ConfigError, FixtureError, StileError
-from edge.modes.lane import ClipDevice, WebScreen, clip_camera, open_pipeline
+from edge.modes.common import open_pipeline
 from edge.ports import Camera, Preview
 from models.errors import ModelsError
 from models.registry import open_pack

@@ -85,8 +85,8 @@ def _python() -> Finding:
 
 
 def _consent(kiosk: KioskConfig) -> Finding:
+    from edge.adapters.storage.consents import read_consents
     from edge.enact.enrolling import EnrolConfig
-    from edge.modes.lane import read_consents
 
     section = kiosk.enrol or EnrolConfig()
     remedy = "write the consent texts of your own, and name their folder in enrol.consent_dir"
@@ -148,7 +148,7 @@ def _broker(kiosk: KioskConfig | None) -> Finding:
         finally:
             broker.stop()
         return Finding("broker", True, f"the embedded one starts on {address.host}")
-    from edge.modes.lane import broker_of, probe_broker
+    from edge.modes.probes import broker_of, probe_broker
 
     try:
         host, port = broker_of(kiosk)
@@ -174,7 +174,7 @@ def _serial(kiosk: KioskConfig | None) -> Finding:
 
         ports = [stable_name(port.device) or port.device for port in comports()]
         return Finding("serial", True, ", ".join(ports) or "no serial port: the demo simulates one")
-    from edge.modes.lane import probe_gate
+    from edge.modes.probes import probe_gate
     from firmware_bridge.port import stable_name
 
     try:
@@ -194,7 +194,7 @@ def _serial(kiosk: KioskConfig | None) -> Finding:
 
 def _camera(kiosk: KioskConfig) -> Finding:
     from edge.errors import CameraError
-    from edge.modes.lane import probe_camera
+    from edge.modes.probes import probe_camera
 
     if kiosk.camera.in_browser:
         host = f"[{kiosk.screen.host}]" if ":" in kiosk.screen.host else kiosk.screen.host

@@ -73,8 +73,8 @@ def pair(
     as_json: AsJson = False,
 ) -> None:
     """Pair this kiosk with central: makes its keys in kiosk.state_dir and takes the site's."""
+    from edge.adapters.central.pairing import pair as pair_kiosk
     from edge.config import read_config
-    from edge.modes.lane import pair as pair_kiosk
 
     with _expected_errors():
         folder = Path(read_config(config).kiosk.state_dir)
@@ -99,7 +99,8 @@ def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 async def _run(config: KioskConfig, *, as_json: bool) -> None:
-    from edge.modes.lane import open_enroller, open_kiosk
+    from edge.modes.enrol import open_enroller
+    from edge.modes.lane import open_kiosk
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

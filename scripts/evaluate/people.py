@@ -22,7 +22,7 @@ from edge.capture.pipeline import Pipeline
 from edge.capture.recording import Spoilt
 from edge.capture.sample import FailureToAcquire, Probe
 from edge.errors import FixtureError
-from edge.modes.lane import open_pipeline, open_recording
+from edge.modes.common import open_pipeline, open_recording
 from models.registry import open_pack
 
 MEMBERS, STRANGERS = "members", "strangers"

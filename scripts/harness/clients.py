@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from edge.adapters.central.commands import Answer
 from edge.adapters.central.pairing import pair
 from edge.adapters.central.uplink import Uplink, UplinkConfig, World, host_ms, monotonic_ms, open_uplink
 from edge.compare.claim import QrClaim
@@ -41,7 +42,7 @@ from edge.decide.verdict import (
 from edge.enact.record import Account, KioskIdentity, Stamp, pass_record, verdict_kind
 from edge.errors import StoreError
 from scripts.harness.ledger import Begun, Decided, Kept, Ledger, Obeyed
-from wire.fleet import Command, Presence
+from wire.fleet import Command
 from wire.ids import ClaimId, GateId, KioskId, PassageId, SubjectId
 from wire.records import GateOutcome, IdentifiedBy, PassRecord
 
@@ -103,16 +104,15 @@ class SimulatedKiosk:
             broker=(host, self.port),
         )
         world = World(host_ms=lambda: host_ms() + self.skew_ms, ntp=lambda: None, dice=self.dice)
-        async with open_uplink(self.folder, config, on_command=self._obey, world=world) as uplink:
+        async with open_uplink(self.folder, config, obey=self._obey, world=world) as uplink:
             self.uplink = uplink
             self._identity = KioskIdentity(
                 KioskId(self.name),
                 GateId("harness-1"),
                 uplink.identity.purpose,
-                uplink.reporter.about.boot_id,
+                uplink.about.boot_id,
                 PACK,
             )
-            uplink.reporter.presence = Presence.READY
             for orphan in await uplink.outbox.unsettled():
                 await self._settle(uplink, _ended(orphan, GateOutcome.UNKNOWN))
             opened()
@@ -127,7 +127,7 @@ class SimulatedKiosk:
         now_ms = uplink.clock.now_ms()
         return 0 if now_ms is None else host_ms() - now_ms
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: Command, _answer: Answer) -> None:
         assert self.uplink is not None
         at_ms = host_ms()
         self.ledger.write(Obeyed(self.name, command.nonce.hex(), at_ms, self._lag_ms(self.uplink)))

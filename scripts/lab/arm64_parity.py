@@ -21,7 +21,7 @@ import typer
 
 from edge.capture.recording import Shown
 from edge.capture.sample import FailureToAcquire
-from edge.modes.lane import open_pipeline, open_recording
+from edge.modes.common import open_pipeline, open_recording
 from models.registry import open_pack
 from scripts.output import EXIT_FAILED, tell_json
 from scripts.people.cast import MEMBERS, PORTRAITS, SCRIPT, Cast

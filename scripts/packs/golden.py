@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture.sample import Box, FailureToAcquire, Frame
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.assembly import write_arrays
 from models.errors import SanityError
 from models.preprocessing import to_input

@@ -174,7 +174,7 @@ def open_embedder(pack: Pack, detector: str) -> EmbedImage:
     import cv2
 
     from edge.capture.sample import FailureToAcquire, Frame
-    from edge.modes.lane import open_pipeline
+    from edge.modes.common import open_pipeline
 
     pipeline = open_pipeline(pack, SANITY_THREADS, detector=detector)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.capture.pipeline import Pipeline
 from edge.capture.sample import FailureToAcquire, Frame
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.assembly import GOLDEN_FILE, GOLDEN_TOLERANCE, AssembledPack, write_arrays
 from models.errors import CalibrationError, RecipeError
 from models.export.sources import require_modules

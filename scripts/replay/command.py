@@ -31,7 +31,7 @@ from edge.compare.search import Match
 from edge.decide.verdict import Refer
 from edge.enact.record import verdict_kind
 from edge.errors import FixtureError, StileError
-from edge.modes.lane import open_pipeline, open_recording
+from edge.modes.common import open_pipeline, open_recording
 from models.errors import ModelsError
 from models.manifest import MaxFmr
 from models.rates import fpir_upper_bound

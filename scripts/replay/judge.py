@@ -38,7 +38,7 @@ from edge.decide.verdict import (
     decide,
 )
 from edge.errors import FixtureError
-from edge.modes.lane import open_recording
+from edge.modes.common import open_recording
 from models.manifest import MaxFmr, OperatingPoint
 from scripts.replay.tally import Ending
 from wire.ids import SubjectId

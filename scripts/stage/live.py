@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from central.app import Central, init_central, load_config, open_central
+from edge.adapters.central.pairing import pair
 from edge.config import (
     BrokerSection,
     CameraSection,
@@ -25,7 +26,9 @@ from edge.config import (
     TillSection,
 )
 from edge.enact.charge import PayConfig
-from edge.modes.lane import Extras, OpenEnroller, OpenKiosk, open_enroller, open_kiosk, pair, share_camera
+from edge.modes.common import Extras, share_camera
+from edge.modes.enrol import OpenEnroller, open_enroller
+from edge.modes.lane import OpenKiosk, open_kiosk
 from edge.shell.kiosk import PassReport
 from firmware_bridge.auth import derive_keys
 from scripts.cli.gate.app import write_gate_key

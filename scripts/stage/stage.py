@@ -30,6 +30,8 @@ from central.app import (
 from central.rules.enrolment import Consent
 from central.rules.restriction import DAY_MS, Terms
 from central.rules.scorecard import Event, EventKind, EventOutcome
+from edge.adapters.camera.clip import ClipDevice, clip_camera
+from edge.adapters.central.pairing import pair
 from edge.capture.sample import FailureToAcquire, Frame, Image
 from edge.capture.tracking import TrackingConfig
 from edge.compare.bound import SearchConfig
@@ -43,7 +45,8 @@ from edge.enact.display import Display, Notice, OtherWayAsked, PinEntered, Promp
 from edge.enact.release import ReleaseConfig
 from edge.enrolling.template import FailureToEnrol, enrol
 from edge.errors import FixtureError
-from edge.modes.lane import ClipDevice, Extras, OpenKiosk, clip_camera, open_kiosk, pair
+from edge.modes.common import Extras
+from edge.modes.lane import OpenKiosk, open_kiosk
 from edge.ports import Camera, Screen
 from edge.shell.kiosk import PassReport
 from firmware_bridge.auth import derive_keys

@@ -4,7 +4,7 @@ import pytest
 
 from edge.config import parse_config
 from edge.errors import ConfigError
-from edge.modes.lane import probe_gate
+from edge.modes.probes import probe_gate
 from firmware_bridge.drivers.factory import open_gate
 from firmware_bridge.simulator.boards.cable import Cable
 from firmware_bridge.simulator.boards.lcus import LcusDevice

@@ -130,7 +130,7 @@ async def test_it_ends_when_the_clock_is_unsure_or_staff_close_the_lane(ends):
             if ends == "the clock is unsure":
                 quiet.sure = False
             else:
-                kiosk.lane_closed = True
+                kiosk.close_lane(closed=True)
             await until(lambda: served.do(lambda gate: gate.unlocked) == Outputs(0) and kiosk.is_waiting)
             settled = len(quiet.settled)
             until_ms = quiet.uptime_ms() + 700

@@ -46,8 +46,7 @@ async def test_a_birth_reaches_central_and_a_broken_connection_leaves_its_will(l
     def of(presence: Presence):
         return msgspec.structs.replace(state(presence), kiosk=identity.kiosk, boot_id=BootId("c" * 32))
 
-    link.last_will = lambda: of(Presence.LOST)
-    life = asyncio.create_task(link.run())
+    life = asyncio.create_task(link.run(lambda: of(Presence.LOST)))
     await eventually(lambda: link.connected)
     link.say(TopicKind.STATE, of(Presence.READY))
     await eventually(lambda: sighted(lane, "gate-will") == "ready")

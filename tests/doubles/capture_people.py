@@ -10,7 +10,7 @@ import numpy as np
 from edge.capture.pipeline import Observation, Pipeline
 from edge.capture.recording import Shown
 from edge.capture.sample import Face, Frame, Image, Probe
-from edge.modes.lane import open_pipeline, open_recording
+from edge.modes.common import open_pipeline, open_recording
 from models.registry import open_pack
 from scripts.people.cast import PORTRAITS
 

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from central.app import Central, init_central, load_config, open_central
+from edge.adapters.camera.clip import ClipDevice, clip_camera
+from edge.adapters.central.pairing import pair
 from edge.compare.claim import qr_text
 from edge.config import BrokerSection, KioskConfig, KioskSection, PayConfig, ScreenSection, TillSection
 from edge.enact.display import Agreed, ClaimEntered, Display, OtherWayAsked, PinEntered, Prompt
-from edge.modes.lane import ClipDevice, Extras, OpenKiosk, clip_camera, open_kiosk, pair
+from edge.modes.common import Extras
+from edge.modes.lane import OpenKiosk, open_kiosk
 from edge.shell.kiosk import PassReport
 from scripts.people.cast import MEMBERS, Cast
 from scripts.people.clip import ClipFormat, Studio

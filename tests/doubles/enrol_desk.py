@@ -17,6 +17,8 @@ import numpy as np
 import zxingcpp
 
 from central.adapters.mqtt.link import MqttLink
+from edge.adapters.camera.clip import ClipDevice, clip_camera
+from edge.adapters.central.pairing import pair
 from edge.compare.claim import QrClaim, parse_qr
 from edge.config import BrokerSection, KioskConfig, KioskSection, ScreenSection
 from edge.enact.display import (
@@ -31,7 +33,8 @@ from edge.enact.display import (
 )
 from edge.enact.enrolling import EnrolConfig
 from edge.enrolling.state import Step
-from edge.modes.lane import ClipDevice, Extras, OpenEnroller, clip_camera, open_enroller, pair
+from edge.modes.common import Extras
+from edge.modes.enrol import OpenEnroller, open_enroller
 from edge.ports import Camera, Screen
 from scripts.stage.stage import AttendedScreen
 from tests.doubles.lane import PATIENT, Floor, Lane, eventually

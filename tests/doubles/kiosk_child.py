@@ -7,7 +7,8 @@ from multiprocessing.connection import Connection
 
 from edge.adapters.camera.clip import ClipDevice, clip_camera
 from edge.config import KioskConfig
-from edge.modes.lane import Extras, OpenKiosk, open_kiosk
+from edge.modes.common import Extras
+from edge.modes.lane import OpenKiosk, open_kiosk
 from edge.passage.state import Phase
 from edge.ports import Screen
 from edge.shell.kiosk import PassReport

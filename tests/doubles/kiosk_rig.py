@@ -15,7 +15,9 @@ import numpy as np
 
 from central.adapters.mqtt.link import MqttLink
 from central.rules.enrolment import Consent
+from edge.adapters.central.commands import Answer, Obey
 from edge.adapters.central.pairing import pair
+from edge.adapters.central.reporter import Voice
 from edge.adapters.central.uplink import Uplink, UplinkConfig, World, open_uplink
 from edge.adapters.storage.vault import Vault
 from edge.compare.claim import QrClaim
@@ -23,7 +25,7 @@ from edge.compare.gallery import Template
 from tests.doubles.central_rig import RECIPE, RIDE, WAIT_S, Rig
 from wire import topics
 from wire.codec import Decoded, decode, encode
-from wire.fleet import Health, KioskState
+from wire.fleet import Command, Health, KioskState, Presence
 from wire.ids import ClaimId, KioskId, Purpose, SubjectId
 from wire.messages import Message
 from wire.signing import Signer
@@ -45,7 +47,19 @@ class Host:
 
     clock_ms: int = 1_000_000
     monotonic_ms: int = 50_000
-    orders: list[Any] = field(default_factory=list)
+    orders: list[Command] = field(default_factory=list)
+    obeys: Obey | None = None
+    """What obeys orders beside this list."""
+    presence: Presence = Presence.INIT
+    notes: list[str] = field(default_factory=list)
+
+    def voice(self) -> Voice:
+        return Voice(presence=lambda: self.presence, notes=lambda: self.notes)
+
+    def obey(self, command: Command, answer: Answer) -> None:
+        self.orders.append(command)
+        if self.obeys is not None:
+            self.obeys(command, answer)
 
     def passes(self, ms: int) -> None:
         self.clock_ms += ms
@@ -75,7 +89,9 @@ class Kiosk:
     @contextlib.asynccontextmanager
     async def running(self, **changes: Any) -> AsyncIterator[Uplink]:
         config = replace(self.config, **changes)
-        opening = open_uplink(self.folder, config, on_command=self.host.orders.append, world=self.host.world)
+        opening = open_uplink(
+            self.folder, config, voice=self.host.voice(), obey=self.host.obey, world=self.host.world
+        )
         async with opening as uplink:
             yield uplink
 

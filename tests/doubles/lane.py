@@ -28,7 +28,7 @@ from edge.config import PackSection
 from edge.confirm.liveness import ConfirmConfig
 from edge.enact.display import ClaimEntered, Display, OtherWayAsked, PinEntered, Prompt
 from edge.enact.release import ReleaseConfig
-from edge.modes.lane import Extras
+from edge.modes.common import Extras
 from edge.passage.advance import RECLAIM_MS
 from edge.passage.state import Phase
 from edge.shell.kiosk import PassReport
@@ -316,15 +316,17 @@ class Lane:
     def impatient(self, open_ms: int = HASTY_MS, **confirm: int) -> Iterator[None]:
         """Meanwhile the kiosk soon gives up on a face, or what of `confirm` is named, and shuts the gate."""
         patient = self.kiosk.rules
-        self.kiosk.rules = replace(
-            patient,
-            confirm=msgspec.structs.replace(patient.confirm, **(confirm or {"acquire_ms": HASTY_MS})),
-            release=msgspec.structs.replace(patient.release, open_ms=open_ms),
+        self.kiosk.use_rules(
+            replace(
+                patient,
+                confirm=msgspec.structs.replace(patient.confirm, **(confirm or {"acquire_ms": HASTY_MS})),
+                release=msgspec.structs.replace(patient.release, open_ms=open_ms),
+            )
         )
         try:
             yield
         finally:
-            self.kiosk.rules = patient
+            self.kiosk.use_rules(patient)
 
     # --- between tests
 

@@ -16,7 +16,7 @@ from edge.capture.alignment import align
 from edge.capture.detection import Letterbox
 from edge.capture.pipeline import Observation
 from edge.capture.sample import Frame
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.manifest import Alignment, ModelFile, PadNetwork, Preprocessing, Source, Tensor
 from models.manifest_text import write_manifest
 from models.preprocessing import to_input

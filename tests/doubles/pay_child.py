@@ -16,7 +16,8 @@ from edge.adapters.storage import checkouts
 from edge.config import KioskConfig
 from edge.enact.charge import ChargeAsk, ChargeSaid
 from edge.enact.display import Agreed, ClaimEntered, Display, OtherWayAsked, PinEntered, Prompt
-from edge.modes.lane import Extras, OpenKiosk, open_kiosk
+from edge.modes.common import Extras
+from edge.modes.lane import OpenKiosk, open_kiosk
 from scripts.people.clip import ClipFormat, Studio
 from scripts.stage.stage import AttendedScreen
 from tests.doubles.lane import eventually

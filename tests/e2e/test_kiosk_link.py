@@ -434,8 +434,7 @@ async def test_a_kiosk_says_how_it_is_at_birth_at_changes_at_roll_call_and_at_it
             birth = await watcher.state(lambda state: state.presence is Presence.INIT)
             assert (birth.kiosk, birth.software, birth.recipe_digest) == (KIOSK, "0.1.0", "ab" * 32)
             await filled(uplink)
-            uplink.reporter.presence = Presence.READY
-            uplink.reporter.notes = lambda: ["camera_black"]
+            kiosk.host.presence, kiosk.host.notes = Presence.READY, ["camera_black"]
             ready = await watcher.state(lambda state: "camera_black" in state.notes)
             assert (ready.presence, ready.boot_id) == (Presence.READY, birth.boot_id)
             assert {cache.freshness for cache in ready.caches} == {"fresh"}

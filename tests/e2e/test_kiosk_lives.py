@@ -83,8 +83,8 @@ async def test_a_will_sent_when_the_later_life_takes_the_name_over_hides_nothing
         async with kiosk.running() as uplink:
             await eventually(ended.is_set, "the broker gives the name to the later life")
             await filled(uplink)
-            uplink.reporter.presence = Presence.READY
-            own = uplink.reporter.about.boot_id
+            kiosk.host.presence = Presence.READY
+            own = uplink.about.boot_id
             await watcher.state(lambda state: state.presence is Presence.LOST)
             since = len(watcher.states)
             await eventually(lambda: Presence.READY in {state.presence for state in watcher.states[since:]})
@@ -100,14 +100,14 @@ async def test_a_will_of_its_own_that_comes_after_the_birth_is_corrected_within_
     watcher = Watcher()
     async with watcher.watching(rig), kiosk.running() as uplink:
         await filled(uplink)
-        uplink.reporter.presence = Presence.READY
+        kiosk.host.presence = Presence.READY
         await watcher.state(lambda state: state.presence is Presence.READY)
         identity = load_identity(kiosk.folder, os.urandom)
         address = topics.kiosk_topic(TopicKind.STATE, identity.site, identity.kiosk)
         lost = forge(address, uplink.reporter.state(Presence.LOST), identity.signer)
         assert rig.central.link.publish(address, lost)
         await watcher.state(lambda state: state.presence is Presence.LOST)
-        await holds(rig, uplink.reporter.about.boot_id)
+        await holds(rig, uplink.about.boot_id)
 
 
 async def stored_state(rig: Rig, kiosk: KioskId) -> KioskState:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from edge.adapters.central.commands import CLOSED_FILE, StaffOrders
+from edge.adapters.central.commands import StaffOrders, lane_was_closed
 from edge.decide.verdict import decide
 from edge.enact.display import OtherWayAsked, PinEntered, Prompt
 from edge.enact.record import circumstances_of
@@ -22,12 +22,14 @@ from firmware_bridge.messages import Direction
 from firmware_bridge.simulator.device import SimulatedGate
 from scripts.cli.central.app import app
 from tests.doubles.central_rig import Rig
-from tests.doubles.kiosk_rig import Kiosk, Watcher, filled
+from tests.doubles.kiosk_rig import Kiosk, Watcher, filled, forge
 from tests.doubles.kiosk_rig import eventually as soon
 from tests.doubles.lane import Lane, eventually
+from wire import topics
 from wire.fleet import Command, CommandAction, OrderOutcome
 from wire.ids import GateId, Nonce, PassageId
 from wire.records import GateOutcome, PassRecord
+from wire.topics import TopicKind
 
 KIOSK = "turnstile-1"
 
@@ -173,6 +175,9 @@ class OneLane:
     lane_closed: bool = False
     released: list[StaffReleases] = field(default_factory=list)
 
+    def close_lane(self, *, closed: bool) -> None:
+        self.lane_closed = closed
+
     def release(self, order: StaffReleases, told: Any) -> None:
         self.released.append(order)
         told(OrderOutcome.OBEYED, PassageId("7" * 32))
@@ -186,18 +191,15 @@ async def test_a_lane_that_staff_closed_stays_closed_over_restarts_until_they_op
     for closes in (True, False):
         async with kiosk.running() as uplink:
             await filled(uplink)
-            one = OneLane()
-            orders = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock, uplink.commands)
-            assert one.lane_closed is not closes
+            one, told = OneLane(), []
+            orders = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock)
+            assert lane_was_closed(kiosk.folder) is not closes
             action = CommandAction.CLOSE_LANE if closes else CommandAction.OPEN_LANE
-            orders.obey(command(b"a" if closes else b"b", uplink.clock.now_ms(), action))
+            given = command(b"a" if closes else b"b", uplink.clock.now_ms(), action)
+            orders.obey(given, lambda outcome, _, told=told: told.append(outcome))
             assert one.lane_closed is closes
-            assert (kiosk.folder / CLOSED_FILE).exists() is closes
-            assert [answer.outcome for answer in uplink.commands.answers()] == [OrderOutcome.OBEYED]
-    async with kiosk.running() as uplink:
-        one = OneLane()
-        StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock, uplink.commands)
-        assert not one.lane_closed
+            assert lane_was_closed(kiosk.folder) is closes
+            assert told == [OrderOutcome.OBEYED]
 
 
 async def test_an_order_for_another_gate_does_nothing_and_every_answer_is_told_for_five_minutes(
@@ -207,11 +209,16 @@ async def test_an_order_for_another_gate_does_nothing_and_every_answer_is_told_f
     async with watcher.watching(rig), kiosk.running() as uplink:
         await filled(uplink)
         one = OneLane()
-        orders = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock, uplink.commands)
-        now_ms = uplink.clock.now_ms()
-        orders.obey(command(b"a", now_ms, CommandAction.RELEASE_ENTRY, "other"))
+        kiosk.host.obeys = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock).obey
+        context, now_ms = rig.central.desk.context, uplink.clock.now_ms()
+        to = topics.kiosk_topic(TopicKind.COMMAND, context.site, uplink.identity.kiosk)
+        other = command(b"a", now_ms, CommandAction.RELEASE_ENTRY, "other")
+        assert rig.central.link.publish(to, forge(to, other, context.identity.signer))
+        await soon(lambda: kiosk.host.orders == [other])
         assert one.released == []
-        orders.obey(command(b"b", now_ms, CommandAction.RELEASE_ENTRY, "g"))
+        its_own = command(b"b", now_ms, CommandAction.RELEASE_ENTRY, "g")
+        assert rig.central.link.publish(to, forge(to, its_own, context.identity.signer))
+        await soon(lambda: len(one.released) == 1)
         (released,) = one.released
         assert (released.direction, released.not_after_ms) == ("entry", uplink.clock.uptime_ms() + 5000)
         told = await watcher.state(lambda state: len(state.orders) == 2)
@@ -229,7 +236,7 @@ async def test_what_did_nothing_is_answered_with_its_reason_but_a_replay_does_no
     async with kiosk.running() as uplink:
         await filled(uplink)
         one = OneLane()
-        StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock, uplink.commands)
+        kiosk.host.obeys = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock).obey
         given = desk.commands.order(uplink.identity.kiosk, CommandAction.RELEASE_EXIT, "ada")
         await soon(lambda: desk.commands.of(given.nonce).outcome is OrderOutcome.OBEYED)
         desk.commands._orders.sent_order(given.nonce, None)  # as if central had forgotten that it was sent

@@ -18,10 +18,12 @@ from central.app import Central, Dice, init_central, load_config, open_central, 
 from central.rules.enrolment import Consent
 from central.rules.ledger import Charge, State
 from central.rules.scorecard import Event, EventKind, EventOutcome
+from edge.adapters.central.pairing import pair
 from edge.adapters.central.uplink import World
 from edge.compare.claim import qr_text
 from edge.config import BrokerSection, KioskConfig, KioskSection, PayConfig, ScreenSection, TillSection
-from edge.modes.lane import Extras, open_kiosk, pair
+from edge.modes.common import Extras
+from edge.modes.lane import open_kiosk
 from scripts.stage.stage import OPERATOR, PURPOSE, SITE
 from tests.doubles.central_rig import CHEAP_HASHER
 from tests.doubles.kiosk_rig import Eager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -25,15 +26,29 @@ ANSWERS_KEPT_MS = 300_000
 """How long `state` tells what became of a command: several times as long as central may be away."""
 CLOSED_FILE = "lane.closed"
 
-OnCommand = Callable[[Command], None]
+Answer = Callable[[OrderOutcome, PassageId | None], None]
+"""Told what became of one command."""
+Obey = Callable[[Command, Answer], None]
+
+
+def not_ready(_command: Command, answer: Answer) -> None:
+    """Obey nothing: what a kiosk says whose lane is not open yet."""
+    answer(OrderOutcome.NOT_READY, None)
+
+
+def no_gate(_command: Command, answer: Answer) -> None:
+    """Obey nothing: there is no gate here, whichever an order means."""
+    answer(OrderOutcome.OTHER_GATE, None)
+
+
 log = logging.getLogger(__name__)
 
 
 class Commands:
-    """Gives a command to `on_command` if it is verified, new, in time and was not retained."""
+    """Gives a command to `obey` if it is verified, new, in time and was not retained."""
 
-    def __init__(self, link: Link, clock: Clock, on_command: OnCommand | None) -> None:
-        self._link, self._clock, self.on_command = link, clock, on_command
+    def __init__(self, link: Link, clock: Clock, obey: Obey) -> None:
+        self._link, self._clock, self._obey = link, clock, obey
         self._seen: deque[tuple[int, Nonce]] = deque()
         self._answers: deque[tuple[int, OrderAnswer]] = deque(maxlen=ANSWERS_MAX)
         link.listen(TopicKind.COMMAND, self._hear)
@@ -45,8 +60,8 @@ class Commands:
             self._answers.popleft()
         return tuple(answer for _, answer in self._answers)
 
-    def answer(self, nonce: Nonce, outcome: OrderOutcome, passage: PassageId | None = None) -> None:
-        """Tell what became of a command; the first word on it stands."""
+    def _answer(self, nonce: Nonce, outcome: OrderOutcome, passage: PassageId | None) -> None:
+        # The first word on a command stands.
         if all(answer.nonce != nonce for _, answer in self._answers):
             self._answers.append((self._clock.uptime_ms(), OrderAnswer(nonce, outcome, passage)))
 
@@ -58,13 +73,10 @@ class Commands:
         if reason is not None:
             self._link.ignored[reason] += 1
             if reason != "replayed_command":  # what became of the first one was told
-                self.answer(command.nonce, OrderOutcome(reason))
+                self._answer(command.nonce, OrderOutcome(reason), None)
             return
         self._seen.append((command.not_after_ms, command.nonce))
-        if self.on_command is None:
-            self.answer(command.nonce, OrderOutcome.NOT_READY)
-        else:
-            self.on_command(command)
+        self._obey(command, partial(self._answer, command.nonce))
 
     def _refusal(self, command: Command, retained: bool) -> str | None:
         now_ms = self._clock.now_ms()
@@ -90,44 +102,40 @@ class Commands:
 class Lane(Protocol):
     """What staff may do with the lane from afar."""
 
-    lane_closed: bool
-
-    def release(self, order: StaffReleases, told: Callable[[OrderOutcome, PassageId | None], None]) -> None:
+    def release(self, order: StaffReleases, told: Answer) -> None:
         """Let somebody through, or say why not."""
         ...
 
+    def close_lane(self, *, closed: bool) -> None:
+        """Refer everybody elsewhere from now on, or no longer."""
+        ...
+
+
+def lane_was_closed(folder: Path) -> bool:
+    """Whether staff closed the lane in an earlier life: it stays closed until they open it."""
+    return (folder / CLOSED_FILE).exists()
+
 
 class StaffOrders:
-    """Obeys commands at one lane. A lane that staff closed stays closed over restarts, until they open it."""
+    """Obeys commands at one lane, and keeps over restarts that it is closed."""
 
-    def __init__(
-        self, folder: Path, gate: GateId | None, lane: Lane, clock: Clock, commands: Commands
-    ) -> None:
-        self._file, self._gate, self._lane = folder / CLOSED_FILE, gate, lane
-        self._clock, self._commands = clock, commands
-        lane.lane_closed = self._file.exists()
-        commands.on_command = self.obey
+    def __init__(self, folder: Path, gate: GateId | None, lane: Lane, clock: Clock) -> None:
+        self._file, self._gate, self._lane, self._clock = folder / CLOSED_FILE, gate, lane, clock
 
-    def obey(self, command: Command) -> None:
+    def obey(self, command: Command, answer: Answer) -> None:
         """Do what a verified command says, and answer it."""
-        nonce = command.nonce
         if command.gate not in {None, self._gate}:
-            self._commands.answer(nonce, OrderOutcome.OTHER_GATE)
+            answer(OrderOutcome.OTHER_GATE, None)
             return
         log.warning("%s orders %s", command.staff, command.action.value)
         match command.action:
             case CommandAction.CLOSE_LANE | CommandAction.OPEN_LANE:
                 closed = command.action is CommandAction.CLOSE_LANE
-                self._commands.answer(nonce, self._set_closed(closed, command.staff))
+                answer(self._set_closed(closed, command.staff), None)
             case CommandAction.RELEASE_ENTRY:
-                self._release(command, StaffReleases(command.staff, "entry", self._until_ms(command)))
+                self._lane.release(StaffReleases(command.staff, "entry", self._until_ms(command)), answer)
             case CommandAction.RELEASE_EXIT:
-                self._release(command, StaffReleases(command.staff, "exit", self._until_ms(command)))
-
-    def _release(self, command: Command, order: StaffReleases) -> None:
-        self._lane.release(
-            order, lambda outcome, passage: self._commands.answer(command.nonce, outcome, passage)
-        )
+                self._lane.release(StaffReleases(command.staff, "exit", self._until_ms(command)), answer)
 
     def _until_ms(self, command: Command) -> int:
         """When the command ends, on the kiosk's monotonic clock."""
@@ -142,5 +150,5 @@ class StaffOrders:
         except OSError as error:
             log.warning("the lane stays as it is, since a restart would forget the order: %s", error)
             return OrderOutcome.NOT_KEPT
-        self._lane.lane_closed = closed
+        self._lane.close_lane(closed=closed)
         return OrderOutcome.OBEYED

@@ -52,7 +52,6 @@ class Link:
         self.ignored: Counter[str] = Counter()
         self.on_connected: list[Callable[[], None]] = []
         self.on_lost: list[Callable[[], None]] = []
-        self.last_will: Callable[[], KioskState] | None = None
         self.unanswered = 0
         self._answering = False
         self._listeners: dict[TopicKind, Listener] = {TopicKind.REPLY: self._hear_reply}
@@ -80,8 +79,9 @@ class Link:
         """Whether central was heard on this connection, and has not left a question unanswered since."""
         return self.connected and self._answering
 
-    async def run(self) -> None:
-        """Keep the connection up until cancelled."""
+    async def run(self, last_will: Callable[[], KioskState]) -> None:
+        """Keep the connection up until cancelled; `last_will` is what the broker says when it is lost."""
+        self._last_will = last_will
         await self.connection.run()
 
     def listen(self, kind: TopicKind, listener: Listener) -> None:
@@ -163,8 +163,7 @@ class Link:
             listener(received, retained)
 
     def _will(self) -> Publication:
-        assert self.last_will is not None
-        return self.publication(TopicKind.STATE, self.last_will())
+        return self.publication(TopicKind.STATE, self._last_will())
 
     def _connected(self) -> None:
         for call in self.on_connected:

@@ -71,7 +71,7 @@ class CachedMembers:
         dimensions: int | None = None,
     ) -> None:
         self._identity, self._cache, self._link, self._clock = identity, cache, link, clock
-        self.config, self._recipe_digest, self._keep_secrets = config, recipe_digest, keep_secrets
+        self._config, self._recipe_digest, self._keep_secrets = config, recipe_digest, keep_secrets
         self.vault = Vault(identity.operator, identity.site, identity.secrets, dimensions)
         self._asked_claims: _Recent[ClaimDigest, GalleryEntry] = _Recent()
         self._asked_standings: _Recent[SubjectId, CachedStanding] = _Recent()
@@ -79,6 +79,10 @@ class CachedMembers:
         self._lacking = False
         self._live = LiveGallery(cache, recipe_digest, self._opened_or_noted)
         self._key_task: asyncio.Task[None] | None = None
+
+    def use_limits(self, config: StandingConfig) -> None:
+        """Go by other ages and deadlines from the next question on."""
+        self._config = config
 
     async def resolve(self, claim: Claim) -> Resolution:
         """Who a claim belongs to. Telephone digits that several members share name nobody: another way."""
@@ -107,7 +111,7 @@ class CachedMembers:
         def question(nonce: Nonce, not_after_ms: int) -> Request:
             return ClaimRequest(nonce, not_after_ms, self._identity.gallery, digest)
 
-        reply = await self._link.ask(question, ClaimReply, self.config.miss_deadline_ms)
+        reply = await self._link.ask(question, ClaimReply, self._config.miss_deadline_ms)
         if reply is None:
             return self._asked_claims.get(digest)
         if reply.entry is not None:
@@ -199,11 +203,11 @@ class CachedMembers:
             operator=identity.operator,
             purpose=identity.purpose,
             now_ms=now_ms,
-            config=self.config,
+            config=self._config,
             verify=self.verify,
         )
         gallery = self._cache.held(FeedName.GALLERY)
-        return beside_gallery(view, None if gallery is None else gallery.issued_at_ms, now_ms, self.config)
+        return beside_gallery(view, None if gallery is None else gallery.issued_at_ms, now_ms, self._config)
 
     def verify(self, restriction: Restriction) -> bool:
         """Whether a reviewer certified by the operator root signed a restriction."""
@@ -221,7 +225,7 @@ class CachedMembers:
         def question(nonce: Nonce, not_after_ms: int) -> Request:
             return StandingRequest(nonce, not_after_ms, subject)
 
-        reply = await self._link.ask(question, StandingReply, self.config.miss_deadline_ms)
+        reply = await self._link.ask(question, StandingReply, self._config.miss_deadline_ms)
         if reply is None or reply.entry is None or reply.entry.subject != subject:
             return None
         cached = CachedStanding(reply.entry, reply.epoch, reply.version, reply.issued_at_ms)

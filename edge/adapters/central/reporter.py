@@ -10,19 +10,18 @@ from dataclasses import dataclass
 
 import msgspec
 
+from edge.adapters.central.ages import CacheAges
 from edge.adapters.central.clock import Clock
+from edge.adapters.central.feeds import Feed
 from edge.adapters.central.link import Link
 from edge.adapters.central.sender import Sender
 from edge.adapters.storage.cache import Cache, FeedName
 from edge.adapters.storage.outbox import Outbox
-from edge.decide.standing import AHEAD_MAX_MS, StandingConfig, age_of
-from edge.decide.verdict import Age
 from wire.codec import Received
 from wire.fleet import (
     COUNTERS_MAX,
     METRICS_MAX,
     NOTES_MAX,
-    CacheAge,
     Counter,
     Health,
     KioskState,
@@ -58,8 +57,17 @@ class About:
     recipe_digest: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What a kiosk's mode says of itself; each is asked at every look."""
+
+    presence: Callable[[], Presence] = lambda: Presence.READY
+    notes: Callable[[], Iterable[str]] = tuple
+    search: Callable[[], SearchOffer | None] = lambda: None
+
+
 class Reporter:
-    """Says state and health until cancelled; `presence`, `notes`, `search` are the kiosk's own to say."""
+    """Says state and health until cancelled."""
 
     def __init__(
         self,
@@ -69,25 +77,24 @@ class Reporter:
         cache: Cache,
         outbox: Outbox,
         sender: Sender,
-        config: StandingConfig,
+        ages: CacheAges,
         dice: random.Random,
-        metrics: Callable[[], Mapping[str, float]] = dict,
+        *,
+        voice: Voice,
+        feeds: Mapping[FeedName, Feed],
+        orders: Callable[[], tuple[OrderAnswer, ...]],
+        faults: Mapping[str, int],
+        metrics: Callable[[], Mapping[str, float]],
     ) -> None:
         self.about, self._link, self._clock, self._cache = about, link, clock, cache
-        self._outbox, self._sender, self._config = outbox, sender, config
-        self._dice, self._metrics = dice, metrics
-        self.presence = Presence.INIT
-        self.behind: Callable[[], Iterable[FeedName]] = tuple
-        self.notes: Callable[[], Iterable[str]] = tuple
-        self.search: Callable[[], SearchOffer | None] = lambda: None
-        self.orders: Callable[[], tuple[OrderAnswer, ...]] = tuple
-        self.faults: Mapping[str, int] = {}
+        self._outbox, self._sender, self._ages, self._dice = outbox, sender, ages, dice
+        self._voice, self._feeds, self._orders, self._faults = voice, feeds, orders, faults
+        self._metrics = metrics
         self._wake = asyncio.Event()
         self._roll_call: Nonce | None = None
         self._answer_at = 0.0
         self._confirm_at: float | None = None
         self._told: KioskState | None = None
-        link.last_will = lambda: self.state(Presence.LOST)
         link.listen(TopicKind.ROLL_CALL, self._hear_roll_call)
         link.on_connected.append(self._connected)
 
@@ -102,21 +109,6 @@ class Reporter:
             jitter_s = self._dice.uniform(0, ROLL_CALL_WITHIN_S)
             self._answer_at = asyncio.get_running_loop().time() + jitter_s
 
-    def freshness(self, feed: FeedName) -> CacheAge:
-        """How old a cache is, and what that means here."""
-        held, now_ms = self._cache.held(feed), self._clock.now_ms()
-        if held is None:
-            return CacheAge(feed.value, 0, 0, None, ReasonCode(Age.ABSENT))
-        if now_ms is None or held.issued_at_ms - now_ms > AHEAD_MAX_MS:
-            return CacheAge(feed.value, held.epoch, held.version, None, ReasonCode(Age.CLOCK_UNSURE))
-        age_ms = max(now_ms - held.issued_at_ms, 0)
-        config = self._config
-        limits_s = (config.fresh_s, config.grace_s)
-        if feed is FeedName.GALLERY:
-            limits_s = (config.gallery_fresh_s, config.gallery_grace_s)
-        means = age_of(age_ms, *limits_s)
-        return CacheAge(feed.value, held.epoch, held.version, age_ms, ReasonCode(means))
-
     def state(self, presence: Presence | None = None, roll_call: Nonce | None = None) -> KioskState:
         """The kiosk's state now."""
         about = self.about
@@ -130,24 +122,24 @@ class Reporter:
             software=about.software,
             pack_digest=about.pack_digest,
             recipe_digest=about.recipe_digest,
-            caches=tuple(self.freshness(feed) for feed in FeedName),
+            caches=tuple(self._ages.of(feed) for feed in FeedName),
             ignored=tuple(
                 Counter(ReasonCode(reason), count) for reason, count in ignored.most_common(COUNTERS_MAX)
             ),
             notes=tuple(ReasonCode(note) for note in self._notes()),
             roll_call=roll_call,
-            search=self.search(),
-            orders=self.orders(),
+            search=self._voice.search(),
+            orders=self._orders(),
         )
 
     def _presence(self) -> Presence:
         if self._outbox.standstill is not None or self._sender.trouble:
             return Presence.ALERT
-        return self.presence
+        return self._voice.presence()
 
     def _notes(self) -> list[str]:
         """The kiosk's own notes, and what this side of it has to complain of."""
-        found = set(self.notes())
+        found = set(self._voice.notes())
         if self._outbox.standstill is not None:
             found.add(self._outbox.standstill)
         if self._sender.trouble:
@@ -157,9 +149,9 @@ class Reporter:
             found.add("records_dropped")
         if backlog.over_budget:
             found.add("records_over_budget")
-        if self.faults:
+        if self._faults:
             found.add("link_fault")
-        found.update(f"{feed.value}_behind" for feed in self.behind())
+        found.update(f"{name.value}_behind" for name, feed in self._feeds.items() if feed.behind)
         if self._cache.trouble:
             found.add("cache_trouble")
         if self._clock.stepped:

@@ -10,18 +10,19 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from edge.adapters.central.ages import CacheAges
 from edge.adapters.central.clock import Clock, timesync_marker
-from edge.adapters.central.commands import Commands, OnCommand
+from edge.adapters.central.commands import Commands, Obey, not_ready
 from edge.adapters.central.feeds import Feed
 from edge.adapters.central.link import Link
 from edge.adapters.central.members import CachedMembers
 from edge.adapters.central.pairing import Identity, keep_secrets, load_identity
 from edge.adapters.central.pins import CentralPins
 from edge.adapters.central.renewal import Renewal
-from edge.adapters.central.reporter import About, Reporter
+from edge.adapters.central.reporter import About, Reporter, Voice
 from edge.adapters.central.sender import RECEIPT_TIMEOUT_S, Sender
 from edge.adapters.central.snapshot import gallery_feed, standing_feed
 from edge.adapters.central.tls import chosen_files, open_context
@@ -79,21 +80,22 @@ class UplinkConfig:
     dimensions: int | None = None
 
 
-@dataclass(slots=True)
-class Uplink:
-    """The parts: `members`, `pins`, `outbox` fulfil ports; `reporter` takes presence and notes."""
+@dataclass(frozen=True, slots=True)
+class UplinkParts:
+    """What a kiosk is built on before anything is said: `members`, `pins`, `outbox` fulfil ports."""
 
     identity: Identity
+    about: About
+    folder: Path
+    config: UplinkConfig
+    world: World
     clock: Clock
     outbox: Outbox
     cache: Cache
     link: Link
     members: CachedMembers
     pins: CentralPins
-    reporter: Reporter
-    feeds: dict[FeedName, Feed]
-    commands: Commands
-    faults: Counter[str] = field(default_factory=Counter)
+    ages: CacheAges
 
     @property
     def central_seen(self) -> bool:
@@ -101,16 +103,21 @@ class Uplink:
         return self.link.central_answers
 
 
+@dataclass(frozen=True, slots=True)
+class Uplink(UplinkParts):
+    """The parts while they run; a connection is kept up as well as it can be."""
+
+    reporter: Reporter
+    commands: Commands
+    feeds: Mapping[FeedName, Feed]
+    faults: Counter[str]
+
+
 @contextlib.asynccontextmanager
-async def open_uplink(
-    folder: Path,
-    config: UplinkConfig,
-    *,
-    on_command: OnCommand | None = None,
-    metrics: Callable[[], Mapping[str, float]] = dict,
-    world: World | None = None,
-) -> AsyncIterator[Uplink]:
-    """Run a paired kiosk's side of the wire while the context lasts; it opens without broker and central.
+async def prepare_uplink(
+    folder: Path, config: UplinkConfig, world: World | None = None
+) -> AsyncIterator[UplinkParts]:
+    """A paired kiosk's side of the wire, its files open; nothing is sent or heard before `serve_uplink`.
 
     Raises `StoreError` when the kiosk is not paired, a key file is open to others, or a database is damaged.
     """
@@ -143,17 +150,6 @@ async def open_uplink(
             None if tls is None else tls.server_name,
         )
         link = Link(identity, endpoint, clock, world.dice, draw)
-        sender = Sender(link, outbox, config.receipt_timeout_s)
-        about = About(
-            identity.kiosk, BootId(draw(16).hex()), config.software, config.pack_digest, config.recipe_digest
-        )
-        reporter = Reporter(about, link, clock, cache, outbox, sender, config.standing, world.dice, metrics)
-        feeds = {
-            FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock, world.dice),
-            FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock, world.dice),
-        }
-        commands = Commands(link, clock, on_command)
-        reporter.orders = commands.answers
         members = CachedMembers(
             identity,
             cache,
@@ -164,30 +160,106 @@ async def open_uplink(
             lambda secrets: keep_secrets(folder, secrets, draw),
             config.dimensions,
         )
-        pins = CentralPins(identity, link, cache, clock.uptime_ms, draw)
-        uplink = Uplink(identity, clock, outbox, cache, link, members, pins, reporter, feeds, commands)
-        reporter.faults = uplink.faults
-        reporter.behind = lambda: [name for name, feed in feeds.items() if feed.behind]
-        connection = asyncio.create_task(_guarded("link", link.run, uplink.faults), name="link")
-        running = [
-            asyncio.create_task(_guarded(name, run, uplink.faults), name=name)
-            for name, run in (
-                ("sender", sender.run),
-                ("reporter", reporter.run),
-                ("renewal", Renewal(folder, link, clock).run),
-                *((f"{name} feed", feed.run) for name, feed in feeds.items()),
-            )
-        ]
+        yield UplinkParts(
+            identity=identity,
+            about=About(
+                identity.kiosk,
+                BootId(draw(16).hex()),
+                config.software,
+                config.pack_digest,
+                config.recipe_digest,
+            ),
+            folder=folder,
+            config=config,
+            world=world,
+            clock=clock,
+            outbox=outbox,
+            cache=cache,
+            link=link,
+            members=members,
+            pins=CentralPins(identity, link, cache, clock.uptime_ms, draw),
+            ages=CacheAges(cache, clock, config.standing),
+        )
+
+
+@contextlib.asynccontextmanager
+async def serve_uplink(
+    parts: UplinkParts,
+    voice: Voice | None = None,
+    obey: Obey = not_ready,
+    metrics: Callable[[], Mapping[str, float]] = dict,
+) -> AsyncIterator[Uplink]:
+    """Speak, listen and send while the context lasts; `obey` gets each command that is to be obeyed."""
+    identity, cache, link, clock, dice = (
+        parts.identity,
+        parts.cache,
+        parts.link,
+        parts.clock,
+        parts.world.dice,
+    )
+    faults: Counter[str] = Counter()
+    sender = Sender(link, parts.outbox, parts.config.receipt_timeout_s)
+    feeds = {
+        FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock, dice),
+        FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock, dice),
+    }
+    commands = Commands(link, clock, obey)
+    reporter = Reporter(
+        parts.about,
+        link,
+        clock,
+        cache,
+        parts.outbox,
+        sender,
+        parts.ages,
+        dice,
+        voice=voice or Voice(),
+        feeds=feeds,
+        orders=commands.answers,
+        faults=faults,
+        metrics=metrics,
+    )
+    held = {each.name: getattr(parts, each.name) for each in fields(parts)}
+    uplink = Uplink(**held, reporter=reporter, commands=commands, feeds=feeds, faults=faults)
+    connection = asyncio.create_task(
+        _guarded("link", lambda: link.run(lambda: reporter.state(Presence.LOST)), faults), name="link"
+    )
+    running = [
+        asyncio.create_task(_guarded(name, run, faults), name=name)
+        for name, run in (
+            ("sender", sender.run),
+            ("reporter", reporter.run),
+            ("renewal", Renewal(parts.folder, link, clock).run),
+            *((f"{name} feed", feed.run) for name, feed in feeds.items()),
+        )
+    ]
+    try:
+        yield uplink
+    finally:
+        for task in running:
+            task.cancel()
         try:
-            yield uplink
+            await link.close(reporter.state(Presence.DISCONNECTED))
         finally:
-            for task in running:
-                task.cancel()
-            try:
-                await link.close(reporter.state(Presence.DISCONNECTED))
-            finally:
-                connection.cancel()
-                await asyncio.gather(connection, *running, return_exceptions=True)
+            connection.cancel()
+            await asyncio.gather(connection, *running, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def open_uplink(
+    folder: Path,
+    config: UplinkConfig,
+    *,
+    voice: Voice | None = None,
+    obey: Obey = not_ready,
+    world: World | None = None,
+) -> AsyncIterator[Uplink]:
+    """Run a paired kiosk's side of the wire while the context lasts; it opens without broker and central.
+
+    Raises as `prepare_uplink`.
+    """
+    async with prepare_uplink(folder, config, world) as parts, serve_uplink(parts, voice, obey) as uplink:
+        yield uplink
 
 
 async def _guarded(name: str, run: Callable[[], Awaitable[None]], faults: Counter[str]) -> None:

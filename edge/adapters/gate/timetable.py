@@ -25,7 +25,9 @@ ORDER_MS: Final = 2_000
 class Lane(Protocol):
     """What the timetable may do with the lane; a lane that staff closed stays closed."""
 
-    lane_closed: bool
+    @property
+    def lane_closed(self) -> bool:
+        """Whether staff closed it."""
 
     def release(self, order: StaffReleases, told: Told) -> None:
         """Let somebody through, or say why not."""

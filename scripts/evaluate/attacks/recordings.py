@@ -19,7 +19,7 @@ from edge.capture.pipeline import Pipeline
 from edge.capture.recording import Spoilt
 from edge.confirm.challenge import Gesture, Outcome
 from edge.errors import FixtureError
-from edge.modes.lane import open_recording
+from edge.modes.common import open_recording
 from models.rates import rate_bounds
 from scripts.evaluate.attacks.trial import Trial, Tried
 from scripts.evaluate.rates import LOW_N

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from edge.capture.pad import live_min
 from edge.errors import ConfigError
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.registry import Pack
 from scripts.evaluate.attacks.recordings import ATTACKS, BONA_FIDE
 from scripts.evaluate.attacks.suite import run_attacks

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.errors import FileDigestError, TensorError
 from models.registry import MANIFEST_FILE, open_pack
 

@@ -18,7 +18,7 @@ from edge.capture.detection import (
     suppress,
 )
 from edge.capture.sample import Box, Face, FailureToAcquire, Obstacle
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.manifest import Detector
 from models.registry import open_pack
 from tests.doubles.capture_people import frame, observed, pipeline, portrait, resized

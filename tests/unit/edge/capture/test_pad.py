@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.capture.pad import live_min, live_score, surroundings_of
 from edge.capture.sample import Box, Probe, Tensor
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.errors import ManifestError
 from models.manifest import ModelFile, PadNetwork, Preprocessing, Source, parse_manifest
 from models.manifest import Tensor as Declared

@@ -8,7 +8,7 @@ import pytest
 
 from edge.capture.recording import Flaw, Note, Shown, Spoilt
 from edge.errors import FixtureError
-from edge.modes.lane import open_recording
+from edge.modes.common import open_recording
 from tests.doubles.capture_people import PORTRAITS, portrait
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (48, 64, 3), np.uint8)

@@ -15,7 +15,7 @@ from edge.capture.detection import Letterbox
 from edge.capture.pipeline import Pipeline
 from edge.capture.sample import FailureToAcquire, Frame, Inference, Tensor
 from edge.capture.tensors import POINT_GRID_PX, to_grid
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.registry import open_pack
 from tests.doubles.capture_people import PORTRAITS, portrait
 

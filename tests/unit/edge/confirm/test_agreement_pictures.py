@@ -13,7 +13,7 @@ from edge.capture.sample import Frame, Points, Probe
 from edge.capture.tracking import TrackId
 from edge.confirm.agreement import Agreement, begin, judge, mouth_width
 from edge.confirm.challenge import Likeness, Sighting
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.registry import open_pack
 from scripts.evaluate.attacks.rendered_head import RenderedHead, with_moving_mouth
 from scripts.people.cast import Cast

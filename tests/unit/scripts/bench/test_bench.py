@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from edge.errors import FixtureError
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.registry import open_pack
 from scripts.bench import command as bench
 from scripts.bench import gate as bench_gate

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from edge.capture.sample import Image
 from edge.confirm.challenge import Gesture, Outcome
 from edge.errors import FixtureError
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from scripts.evaluate import command as evaluate
 from scripts.evaluate.attacks import report as evaluate_attacks
 from scripts.evaluate.attacks.recordings import Judged, prompts_of, told

@@ -16,7 +16,7 @@ from edge.capture.pipeline import Pipeline
 from edge.capture.sample import FailureToAcquire, Frame, Probe, Vector
 from edge.compare.claim import QrClaim, qr_text
 from edge.errors import FixtureError
-from edge.modes.lane import open_pipeline
+from edge.modes.common import open_pipeline
 from models.registry import open_pack
 from scripts.people.cast import FACES, MEMBERS, PORTRAITS, SCRIPT, Cast, Part, member
 from scripts.people.clip import Studio
