@@ -122,15 +122,15 @@ class Base:
 
     own: KioskConfig
     """The kiosk's file."""
-    config: KioskConfig
-    """The same with central's desired settings over it: what this life goes by."""
+    settings: KioskConfig
+    """The same with central's desired settings laid over it: what this life goes by."""
     pack: Pack
     pipeline: Pipeline
     uplink: UplinkParts
 
     def follow(self, link: Link, apply: Callable[[KioskConfig], None]) -> None:
         """Take up later desired settings, each by `apply`, and report what holds."""
-        Shadow(link, Path(self.own.kiosk.state_dir), self.own, self.config, apply)
+        Shadow(link, Path(self.own.kiosk.state_dir), self.own, self.settings, apply)
 
 
 @contextlib.asynccontextmanager
@@ -143,11 +143,11 @@ async def open_base(
     """
     require_agreement(config)
     folder = Path(config.kiosk.state_dir)
-    own, (config, _) = config, wished(config, read_desired(folder))
-    pack = open_pack(config.pack.folder)
-    pipeline = pipeline_of(config, pack, passive=passive)
-    async with prepare_uplink(folder, uplink_config(config, pack), world) as uplink:
-        yield Base(own, config, pack, pipeline, uplink)
+    settings, _ = wished(config, read_desired(folder))
+    pack = open_pack(settings.pack.folder)
+    pipeline = pipeline_of(settings, pack, passive=passive)
+    async with prepare_uplink(folder, uplink_config(settings, pack), world) as uplink:
+        yield Base(config, settings, pack, pipeline, uplink)
 
 
 @contextlib.asynccontextmanager

@@ -56,15 +56,15 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
         raise ConfigError("kiosk.mode", config.kiosk.mode, 'give "enrol", or run it as what it is')
     async with contextlib.AsyncExitStack() as stack:
         base = await stack.enter_async_context(open_base(config, extras.world))
-        config, uplink = base.config, base.uplink
-        section = config.enrol or EnrolConfig()
+        settings, uplink = base.settings, base.uplink
+        section = settings.enrol or EnrolConfig()
         consents = read_consents(section.consent_dir)
         if consents.is_example:
             log.warning("the consent shown is the shipped example: write your own and name enrol.consent_dir")
         identity = uplink.identity
-        camera, screen, screen_url = await open_front(config, extras, uplink.clock.uptime_ms, stack)
+        camera, screen, screen_url = await open_front(settings, extras, uplink.clock.uptime_ms, stack)
         enrolments = CentralEnrolments(
-            Path(config.kiosk.state_dir),
+            Path(settings.kiosk.state_dir),
             identity,
             uplink.link,
             uplink.members.vault,
@@ -89,7 +89,7 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
         rules = EnrolRules(
             section,
             consents,
-            operating_points(config, base.pack, 1),
+            operating_points(settings, base.pack, 1),
             f"{identity.operator} · {identity.site}",
         )
         enroller = Enroller(
@@ -105,7 +105,7 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
                 preview=screen.preview,
             ),
             rules,
-            config.tracking,
+            settings.tracking,
             random_bytes=os.urandom,
             notice=lambda: notice(facts()),
         )

@@ -68,16 +68,16 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
         base = await stack.enter_async_context(
             open_base(config, extras.world, passive=config.confirm.passive)
         )
-        config, uplink, clock = base.config, base.uplink, base.uplink.clock
-        rules = _rules(config, base.pack)
-        search = await _open_search(config, base.pack, rules, uplink)
-        pays = config.kiosk.mode == "pay"
-        till = await stack.enter_async_context(open_till(config, uplink)) if pays else None
-        gate: Gate = NoGate() if pays else open_configured_gate(config, clock.uptime_ms)
-        gate_id = None if pays else GateId(config.turnstile_gate.id)
+        settings, uplink, clock = base.settings, base.uplink, base.uplink.clock
+        rules = _rules(settings, base.pack)
+        search = await _open_search(settings, base.pack, rules, uplink)
+        pays = settings.kiosk.mode == "pay"
+        till = await stack.enter_async_context(open_till(settings, uplink)) if pays else None
+        gate: Gate = NoGate() if pays else open_configured_gate(settings, clock.uptime_ms)
+        gate_id = None if pays else GateId(settings.turnstile_gate.id)
         stack.push_async_callback(gate.close)
-        camera, screen, screen_url = await open_front(config, extras, clock.uptime_ms, stack)
-        folder = Path(config.kiosk.state_dir)
+        camera, screen, screen_url = await open_front(settings, extras, clock.uptime_ms, stack)
+        folder = Path(settings.kiosk.state_dir)
 
         def facts() -> Facts:
             return _facts(base, kiosk, gate, camera, search)
@@ -98,7 +98,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
                 payments=None if till is None else till.payments,
             ),
             rules,
-            config.tracking,
+            settings.tracking,
             KioskIdentity(
                 uplink.identity.kiosk,
                 gate_id,
@@ -113,7 +113,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
             on_report=extras.on_report,
         )
         orders = StaffOrders(folder, gate_id, kiosk, clock)
-        timetable = _timetable(config, kiosk, uplink)
+        timetable = _timetable(settings, kiosk, uplink)
         voice = Voice(
             presence=lambda: Presence.READY if kiosk.is_serving else Presence.INIT,
             notes=lambda: notes(facts()),
@@ -195,7 +195,7 @@ def _timetable(config: KioskConfig, kiosk: Kiosk, uplink: UplinkParts) -> Timeta
 def _facts(base: Base, kiosk: Kiosk, gate: Gate, camera: Camera, search: GallerySearch | None) -> Facts:
     uplink = base.uplink
     return Facts(
-        mode=base.config.kiosk.mode,
+        mode=base.settings.kiosk.mode,
         camera=camera.state(),
         central_seen=uplink.central_seen,
         clock_sure=uplink.clock.sure,
@@ -205,7 +205,7 @@ def _facts(base: Base, kiosk: Kiosk, gate: Gate, camera: Camera, search: Gallery
         gate=gate.state(),
         outbox_stands=uplink.outbox.standstill is not None,
         lane_closed=kiosk.lane_closed,
-        challenge=base.config.confirm.challenge,
+        challenge=base.settings.confirm.challenge,
         search_offered=None if search is None else search.offered(),
         search_refused=search is not None and search.refusal != "",
         search_faulty=search is not None and search.faulty,
