@@ -59,6 +59,7 @@ async def kiosk(browser: Browser) -> AsyncIterator[Kiosk]:
     context = await browser.new_context(viewport=PORTRAIT, has_touch=True, reduced_motion="reduce")
     kiosk = Kiosk(screen, port, await context.new_page())
     await kiosk.page.goto(kiosk.url)
+    await kiosk.page.evaluate("() => Promise.all([...document.fonts].map((font) => font.load()))")
     yield kiosk
     await context.close()
     await screen.close()

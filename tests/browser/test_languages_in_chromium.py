@@ -18,14 +18,6 @@ TEXTS = read_texts("en").languages
 NOTICE = Notice(14_600, ("central", "clock"), photo_risk=True)
 SPEAK = """(language) => document.querySelector(`#languages [lang="${language}"]`).click()"""
 OVERFLOWING = """() => {
-  // Chinese takes the room that it needs also where no Chinese font is installed: an em a character.
-  const pen = document.createElement("canvas").getContext("2d");
-  pen.font = `100px ${getComputedStyle(document.body).fontFamily}`;
-  const lacking = `${1 - pen.measureText("\\u4e2d").width / 100}em`;
-  for (const e of document.querySelectorAll("body *")) {
-    const chinese = [...e.childNodes].some((n) => n.nodeType === 3 && /\\p{Script=Han}/u.test(n.data));
-    if (e.style) e.style.letterSpacing = chinese ? lacking : "";
-  }
   const found = [];
   const named = (e) => `${e.tagName}#${e.id}.${e.className}`;
   const page = document.documentElement;
@@ -75,6 +67,26 @@ async def test_nothing_overflows_its_box_in_any_language(kiosk: Kiosk, size: dic
                 await kiosk.keep(f"overflow-{size['width']}-{language}-{prompt}")
     assert overflowing == {}
     assert kiosk.faults == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_word_is_set_in_a_shipped_font(kiosk: Kiosk, language: str) -> None:
+    devtools = await kiosk.page.context.new_cdp_session(kiosk.page)
+    await devtools.send("DOM.enable")
+    await devtools.send("CSS.enable")
+    of_the_machine = {}
+    for prompt in Prompt:
+        await told(kiosk, prompt, language)
+        root = (await devtools.send("DOM.getDocument"))["root"]["nodeId"]
+        texts = {"nodeId": root, "selector": "body :is(h1, p, button, dd, dt, span, strong, small, label)"}
+        seen = 0
+        for node in (await devtools.send("DOM.querySelectorAll", texts))["nodeIds"]:
+            fonts = (await devtools.send("CSS.getPlatformFontsForNode", {"nodeId": node}))["fonts"]
+            seen += len(fonts)
+            if foreign := [font["familyName"] for font in fonts if not font["isCustomFont"]]:
+                of_the_machine[prompt, node] = foreign
+        assert seen > 0
+    assert of_the_machine == {}
 
 
 async def test_arabic_is_right_to_left_and_what_is_not_words_is_as_in_english(kiosk: Kiosk) -> None:

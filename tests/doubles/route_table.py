@@ -21,7 +21,12 @@ class Caller(StrEnum):
 
 ANY, OPS, TILL, OWN = Caller.ANYBODY, Caller.OPERATOR, Caller.TILL, Caller.OWN_PAGE
 
+FONTS = ("noto-sans-400", "noto-sans-700", "noto-sans-arabic-400", "noto-sans-arabic-700", "noto-sans-sc-400",
+         "noto-sans-sc-700")  # fmt: skip
+FONT_FILES = ("/fonts.css", *(f"/fonts/{name}.woff2" for name in FONTS))
+
 CENTRAL: dict[tuple[str, str], Caller] = {
+    **{("GET", path): ANY for path in FONT_FILES},
     ("GET", "/"): ANY,
     ("GET", "/page.css"): ANY,
     ("GET", "/icon.svg"): ANY,
@@ -73,6 +78,7 @@ CENTRAL: dict[tuple[str, str], Caller] = {
     ("GET", "/v1/audit"): OPS,
 }
 SCREEN: dict[tuple[str, str], Caller] = {
+    **{("GET", path): OWN for path in FONT_FILES},
     ("GET", "/"): OWN,
     ("GET", "/screen.css"): OWN,
     ("GET", "/screen.js"): OWN,
@@ -83,6 +89,7 @@ SCREEN: dict[tuple[str, str], Caller] = {
     ("WEBSOCKET", "/camera"): OWN,
 }
 TILLS: dict[tuple[str, str], Caller] = {
+    **{("GET", path): ANY for path in FONT_FILES},
     ("GET", "/till"): ANY,
     ("GET", "/till.js"): ANY,
     ("GET", "/till.css"): ANY,

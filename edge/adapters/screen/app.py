@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge.adapters.screen.board import Board
+from edge.adapters.screen.fonts import font_files
 from edge.adapters.screen.guard import Guard
 from edge.adapters.screen.lens import Lens, film
 from edge.adapters.screen.preview import Preview
@@ -61,6 +62,7 @@ class Page:
 def load_page(texts: Texts, *, lens: bool = False) -> Page:
     """Read the static files once and put the texts beside them; `lens`: and the page's part as a camera."""
     files = {path: (kind, (STATIC / name).read_bytes()) for path, (name, kind) in _FILES.items()}
+    files |= font_files()
     if lens:
         kind, index = files["/"]
         files["/"] = (

@@ -20,6 +20,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from edge.adapters.central.payments import CentralPayments
+from edge.adapters.screen.fonts import font_files
 from edge.adapters.screen.guard import Guard
 from edge.adapters.storage.checkouts import Checkouts
 from edge.adapters.till import bodies as b
@@ -34,8 +35,11 @@ BODY_MAX_BYTES = 4_096
 """The largest body, a checkout with 200 characters of reference, all escaped, has 2.6 KB."""
 RETRY_S = 5
 """When a till may ask again for what central has not answered."""
-_OPEN = frozenset({"/till", "/till.js", "/till.css", "/openapi.json"})
-"""Paths that need no token: nothing of anybody is in them."""
+_PAGE = {
+    "/till": ("till.html", "text/html"),
+    "/till.js": ("till.js", "text/javascript"),
+    "/till.css": ("till.css", "text/css"),
+}
 _STATUS = {
     "unknown": 404,
     "key_reused": 409,
@@ -103,6 +107,9 @@ def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> FastAPI:
         redirect_slashes=False,
     )
     expected = f"Bearer {token}".encode()
+    files = _page_files()
+    # Paths that need no token: nothing of anybody is in them.
+    open_paths = {*files, "/openapi.json"}
 
     @app.middleware("http")
     async def bounded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -114,7 +121,7 @@ def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> FastAPI:
             refusal.headers["connection"] = "close"  # or the rest of it would be read, however long
             return refusal
         given = request.headers.get("authorization", "").encode()
-        if request.url.path not in _OPEN and not hmac.compare_digest(given, expected):
+        if request.url.path not in open_paths and not hmac.compare_digest(given, expected):
             return problem(401, "no_token", "send the token of till.token_file as a bearer token")
         try:
             json.loads(await request.body() or b"{}")
@@ -131,7 +138,7 @@ def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> FastAPI:
     app.add_middleware(Guard, allowed=allowed, addresses=True, refuse=problem)
     _add_errors(app)
     _add_routes(app, counter)
-    _add_page(app)
+    _add_page(app, files)
     return app
 
 
@@ -216,17 +223,20 @@ def _add_routes(app: FastAPI, counter: Counter) -> None:
         return b.RefundAnswer(refund=given.refund_id, checkout=checkout, amount_minor=given.amount_minor)
 
 
-def _add_page(app: FastAPI) -> None:
-    kinds = {"/till": "text/html", "/till.js": "text/javascript", "/till.css": "text/css"}
+def _page_files() -> dict[str, tuple[str, bytes]]:
+    """The till's own page and what it is set in, by path: content type and bytes."""
+    own = {
+        path: (f"{kind}; charset=utf-8", (STATIC / name).read_bytes()) for path, (name, kind) in _PAGE.items()
+    }
+    return own | font_files()
 
-    def file(path: str) -> Callable[[], Awaitable[Response]]:
-        content = (STATIC / ("till.html" if path == "/till" else path[1:])).read_bytes()
 
+def _add_page(app: FastAPI, files: dict[str, tuple[str, bytes]]) -> None:
+    def file(kind: str, content: bytes) -> Callable[[], Awaitable[Response]]:
         async def give() -> Response:
-            headers = {"Content-Type": f"{kinds[path]}; charset=utf-8", "Cache-Control": "no-cache"}
-            return Response(content, headers=headers)
+            return Response(content, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
 
         return give
 
-    for path in kinds:
-        app.add_api_route(path, file(path), methods=["GET"], include_in_schema=False)
+    for path, (kind, content) in files.items():
+        app.add_api_route(path, file(kind, content), methods=["GET"], include_in_schema=False)

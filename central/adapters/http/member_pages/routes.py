@@ -31,7 +31,12 @@ from central.adapters.http.member_pages.visit import (
 from central.adapters.mqtt.router import Desk
 from central.errors import CentralError
 
-_FILES = {"/page.css": ("page.css", "text/css; charset=utf-8"), "/icon.svg": ("icon.svg", "image/svg+xml")}
+_FILES = {
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/fonts.css": ("fonts.css", "text/css; charset=utf-8"),
+    **{f"/fonts/{path.name}": (f"fonts/{path.name}", "font/woff2") for path in STATIC.glob("fonts/*.woff2")},
+}
 _KEPT = {"Cache-Control": "public, max-age=300"}
 _NAMED = {404: "wrong_method", 405: "wrong_method"}
 """Problems by status, where the code has no text of its own."""

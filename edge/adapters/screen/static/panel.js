@@ -129,8 +129,11 @@ export function createPanel({ send, speak, texts }) {
     if (!sampling) return;
     const words = fill(say.page.samples, { taken: shown.samples, wanted: shown.samples_wanted });
     if ($("samples-text").textContent !== words) $("samples-text").textContent = words;
-    const dots = Array.from({ length: shown.samples_wanted }, (_, at) => (at < shown.samples ? "●" : "○"));
-    $("samples-dots").textContent = dots.join(" ");
+    $("samples-dots").replaceChildren(...Array.from({ length: shown.samples_wanted }, (_, at) => {
+      const dot = document.createElement("i");
+      dot.className = at < shown.samples ? "taken" : "";
+      return dot;
+    }));
   }
 
   return {

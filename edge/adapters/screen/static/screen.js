@@ -27,6 +27,9 @@ let hinted = null;
 let waiting = 0;
 let languageIdle = 0;
 
+// Before anybody chooses a language: a font that came late would move what is being read.
+for (const font of document.fonts) font.load();
+
 const link = openLink({ heard, lost });
 const keypad = createKeypad({ send });
 const panel = createPanel({ send, speak, texts });

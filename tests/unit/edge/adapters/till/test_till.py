@@ -94,7 +94,7 @@ async def test_no_route_is_there_without_the_token(till: Till, method: str, path
 
 async def test_a_page_elsewhere_cannot_reach_it_and_the_till_page_has_its_own_files_only(till: Till) -> None:
     assert (await till.call("GET", "/till", Host="evil.example"))[0] == 421
-    for path in ("/till", "/till.js", "/till.css"):
+    for path in ("/till", "/till.js", "/till.css", "/fonts.css"):
         status, content = await till.call("GET", path, Authorization="")
         assert status == 200
         assert b"://" not in content
