@@ -7,7 +7,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from firmware_bridge.messages import Cause, Direction, Fault, Mode, Nonce, PassageId
+from firmware_bridge.messages import (
+    Cause,
+    Direction,
+    EmergencyReleased,
+    Event,
+    Fault,
+    FaultLatched,
+    FireReleased,
+    ForcedDoor,
+    ForcedPassage,
+    FreeEnded,
+    HeldOpen,
+    Interrupted,
+    Mode,
+    Nonce,
+    PassageId,
+    Passed,
+    Tailgated,
+    TimedOut,
+    WrongWay,
+)
 
 __all__ = [
     "Accepted",
@@ -17,7 +37,8 @@ __all__ = [
     "Fault",
     "FaultLatched",
     "FireReleased",
-    "Forced",
+    "ForcedDoor",
+    "ForcedPassage",
     "FreeEnded",
     "Gate",
     "GateCapabilities",
@@ -100,81 +121,10 @@ ReleaseOutcome = Accepted | Refused | Unanswered
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A person went through; `passage_id` is None when no release was open (exit request, free gate)."""
-
-    passage_id: PassageId | None
-    direction: Direction
-
-
-@dataclass(frozen=True, slots=True)
-class TimedOut:
-    """The release ended with nobody through."""
-
-    passage_id: PassageId
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The release ended early, so that a passage can no longer be told from others."""
-
-    passage_id: PassageId
-    cause: Cause
-
-
-@dataclass(frozen=True, slots=True)
 class Unobserved:
     """The release ended at a gate that cannot tell whether anybody went through."""
 
     passage_id: PassageId
-
-
-@dataclass(frozen=True, slots=True)
-class Tailgated:
-    """A second person followed on one release."""
-
-    passage_id: PassageId
-
-
-@dataclass(frozen=True, slots=True)
-class WrongWay:
-    """Somebody went through against the direction of the open release."""
-
-    passage_id: PassageId
-
-
-@dataclass(frozen=True, slots=True)
-class Forced:
-    """The gate was opened or passed while locked."""
-
-    direction: Direction | None
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOpen:
-    """The door is still open long after the gate locked again."""
-
-
-@dataclass(frozen=True, slots=True)
-class FaultLatched:
-    """The first hardware fault since boot; releases are refused until the next boot."""
-
-    fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class FireReleased:
-    """The fire input freed the gate in the controller."""
-
-
-@dataclass(frozen=True, slots=True)
-class EmergencyReleased:
-    """The emergency button freed the gate in the controller."""
-
-
-@dataclass(frozen=True, slots=True)
-class FreeEnded:
-    """Fire input and emergency button are both off again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,22 +142,7 @@ class LinkLost:
     why: str
 
 
-GateEvent = (
-    Passed
-    | TimedOut
-    | Interrupted
-    | Unobserved
-    | Tailgated
-    | WrongWay
-    | Forced
-    | HeldOpen
-    | FaultLatched
-    | FireReleased
-    | EmergencyReleased
-    | FreeEnded
-    | LinkUp
-    | LinkLost
-)
+GateEvent = Event | Unobserved | LinkUp | LinkLost
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ class Reported:
     """An event of the gate, once; acknowledge it when it is dealt with."""
 
     event: messages.Event
+    sequence: int
+    """Its number in this boot; 0 for what the host itself found out."""
     boot_id: int
 
 
@@ -279,7 +281,7 @@ class Link:
 
     def acknowledge(self, reported: Reported) -> None:
         """Say that an event is dealt with; with the link down it is said later."""
-        sequence = reported.event.sequence
+        sequence = reported.sequence
         # An event of an earlier boot is gone in the controller; its number means another event now.
         if self._window is None or reported.boot_id != self._window.boot_id or not sequence:
             return
@@ -325,17 +327,10 @@ class Link:
                 return ()
             case messages.ReleaseAnswer():
                 return self._answered(message)
-            case (
-                messages.Hello()
-                | messages.Heartbeat()
-                | messages.Release()
-                | messages.Acknowledge()
-                | messages.Provision()
-                | messages.Provisioned()
-            ):
-                return Ignored(IgnoredBecause.MALFORMED)
-            case _:
+            case messages.Numbered():
                 return self._report(message)
+            case _:
+                return Ignored(IgnoredBecause.MALFORMED)
 
     def _welcomed(
         self, welcome: messages.Welcome, arrived: Frame, now_ms: int
@@ -354,7 +349,7 @@ class Link:
         events = self._lose("the controller restarted")
         if self._rebooted:
             events += tuple(
-                Reported(messages.Interrupted(0, 0, passage_id, Cause.REBOOT), arrived.boot_id)
+                Reported(messages.Interrupted(passage_id, Cause.REBOOT), 0, arrived.boot_id)
                 for passage_id in self._open_passages
             )
             self._open_passages.clear()
@@ -399,19 +394,17 @@ class Link:
         while len(self._open_passages) > OPEN_PASSAGES_MAX:
             del self._open_passages[next(iter(self._open_passages))]
 
-    def _report(self, event: messages.Event) -> tuple[LinkEvent, ...]:
+    def _report(self, numbered: messages.Numbered) -> tuple[LinkEvent, ...]:
         assert self._window is not None
-        if event.sequence <= self._reported:
-            if event.sequence <= self._acknowledged:
-                self._send(messages.Acknowledge(event.sequence))
+        if numbered.sequence <= self._reported:
+            if numbered.sequence <= self._acknowledged:
+                self._send(messages.Acknowledge(numbered.sequence))
             return ()
-        self._reported = event.sequence
-        match event:
-            case messages.Passed() | messages.TimedOut() | messages.Interrupted():
-                self._open_passages.pop(event.passage_id, None)
-            case _:
-                pass
-        return (Reported(event, self._window.boot_id),)
+        self._reported = numbered.sequence
+        event = numbered.event
+        if isinstance(event, messages.Passed | messages.TimedOut | messages.Interrupted) and event.passage_id:
+            self._open_passages.pop(event.passage_id, None)
+        return (Reported(event, numbered.sequence, self._window.boot_id),)
 
     # --- sending --------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from typing import NewType
+from typing import Any, NewType, cast
 
 from firmware_bridge.errors import MessageBoundError
 from firmware_bridge.frame import PROTOCOL_VERSION, Heading, Ignored, IgnoredBecause
@@ -294,11 +294,9 @@ class Provisioned:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Somebody went through; the passage id is zero when no release was open."""
+    """Somebody went through; the passage id is None when no release was open."""
 
-    sequence: int
-    at_ms: int
-    passage_id: PassageId
+    passage_id: PassageId | None
     direction: Direction
 
 
@@ -306,17 +304,13 @@ class Passed:
 class TimedOut:
     """The release ended with nobody through."""
 
-    sequence: int
-    at_ms: int
     passage_id: PassageId
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The release ended early."""
+    """The release ended early, so that a passage can no longer be told from others."""
 
-    sequence: int
-    at_ms: int
     passage_id: PassageId
     cause: Cause
 
@@ -325,8 +319,6 @@ class Interrupted:
 class Tailgated:
     """A second person followed on one release."""
 
-    sequence: int
-    at_ms: int
     passage_id: PassageId
 
 
@@ -334,8 +326,6 @@ class Tailgated:
 class WrongWay:
     """Somebody went through against the open release."""
 
-    sequence: int
-    at_ms: int
     passage_id: PassageId
 
 
@@ -343,8 +333,6 @@ class WrongWay:
 class ForcedPassage:
     """Somebody went through a locked gate."""
 
-    sequence: int
-    at_ms: int
     direction: Direction
 
 
@@ -352,24 +340,16 @@ class ForcedPassage:
 class ForcedDoor:
     """The door opened while everything was locked."""
 
-    sequence: int
-    at_ms: int
-
 
 @dataclass(frozen=True, slots=True)
 class HeldOpen:
     """The door is still open long after everything locked."""
 
-    sequence: int
-    at_ms: int
-
 
 @dataclass(frozen=True, slots=True)
 class FaultLatched:
-    """The first fault since boot."""
+    """The first hardware fault since boot; releases are refused until the next boot."""
 
-    sequence: int
-    at_ms: int
     fault: Fault
 
 
@@ -377,24 +357,15 @@ class FaultLatched:
 class FireReleased:
     """The fire input freed the gate."""
 
-    sequence: int
-    at_ms: int
-
 
 @dataclass(frozen=True, slots=True)
 class EmergencyReleased:
     """The emergency button freed the gate."""
 
-    sequence: int
-    at_ms: int
-
 
 @dataclass(frozen=True, slots=True)
 class FreeEnded:
     """Fire input and emergency button are both off again."""
-
-    sequence: int
-    at_ms: int
 
 
 Event = (
@@ -411,6 +382,17 @@ Event = (
     | EmergencyReleased
     | FreeEnded
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An event as it goes on the line: its number in this boot, and the uptime at which it happened."""
+
+    sequence: int
+    at_ms: int
+    event: Event
+
+
 Message = (
     Hello
     | Heartbeat
@@ -420,7 +402,7 @@ Message = (
     | Welcome
     | Status
     | ReleaseAnswer
-    | Event
+    | Numbered
     | Provisioned
 )
 
@@ -433,7 +415,7 @@ class Row:
 
     code: int
     name: str
-    message: type[Message]
+    message: type[Message | Event]
     body: str
     choices: tuple[tuple[str, type[IntEnum | IntFlag]], ...] = ()
 
@@ -447,6 +429,11 @@ class Row:
         """Name and struct letter of each field."""
         pairs = (field.partition(":") for field in self.body.split())
         return tuple((name, letter) for name, _, letter in pairs)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it goes on the line `Numbered`."""
+        return self.body.startswith(_EVENT)
 
     @property
     def layout(self) -> struct.Struct:
@@ -496,18 +483,30 @@ _BY_CODE = {row.code: row for row in TABLE}
 _BY_MESSAGE = {row.message: row for row in TABLE}
 
 
+def row_of(message: Message | Event) -> Row:
+    """Its row of the table; a numbered event has its event's."""
+    return _BY_MESSAGE[type(message.event if isinstance(message, Numbered) else message)]
+
+
+def field_values(message: Message) -> dict[str, int | bytes]:
+    """Each field by its name in PROTOCOL.md, with the value it has on the line."""
+    parts = (message, message.event) if isinstance(message, Numbered) else (message,)
+    found = {name: getattr(part, name) for part in parts for name in part.__slots__ if name != "event"}
+    return {name: NO_PASSAGE if value is None else value for name, value in found.items()}
+
+
 def encode_body(message: Message) -> tuple[int, bytes]:
     """A message -> its code and body; raises MessageBoundError naming the field out of bounds."""
-    row = _BY_MESSAGE[type(message)]
-    found = [(name, letter, getattr(message, name)) for name, letter in row.fields]
-    for name, letter, value in found:
+    row, values = row_of(message), field_values(message)
+    for name, letter in row.fields:
+        value = values[name]
         if letter.endswith("s"):
             size = int(letter[:-1])
             if not isinstance(value, bytes) or len(value) != size:
                 raise MessageBoundError(row.name, name, value, f"{size} bytes")
-        elif not 0 <= value < 1 << (8 * struct.calcsize(letter)):
+        elif isinstance(value, bytes) or not 0 <= value < 1 << (8 * struct.calcsize(letter)):
             raise MessageBoundError(row.name, name, value, f"0 to {(1 << 8 * struct.calcsize(letter)) - 1}")
-    return row.code, row.layout.pack(*(value for _, _, value in found))
+    return row.code, row.layout.pack(*(values[name] for name, _ in row.fields))
 
 
 def decode_body(heading: Heading, code: int, body: bytes) -> Message | Ignored:
@@ -523,8 +522,13 @@ def decode_body(heading: Heading, code: int, body: bytes) -> Message | Ignored:
         }
     except ValueError:
         return Ignored(IgnoredBecause.MALFORMED)
-    make: Callable[..., Message] = row.message
-    return make(**values)
+    make: Callable[..., Any] = row.message
+    if not row.is_event:
+        return cast(Message, make(**values))
+    sequence, at_ms = values.pop("sequence"), values.pop("at_ms")
+    if row.message is Passed and values["passage_id"] == NO_PASSAGE:
+        values["passage_id"] = None
+    return Numbered(sequence, at_ms, make(**values))
 
 
 def protocol_hash() -> bytes:

@@ -45,7 +45,7 @@ class Rig:
         self.now_ms = 0
         self.changes: list[Change] = []
         self.heard: list[messages.Message] = []
-        self.events: deque[messages.Event] = deque()
+        self.events: deque[messages.Numbered] = deque()
         self.status: messages.Status | None = None
         self.boot_id = 0
         self.counter = 0
@@ -174,13 +174,11 @@ class Rig:
                 self.boot_id = arrived.boot_id
                 self.counter = message.host_counter
                 self._uptime = (message.uptime_ms, self.now_ms)
-            case messages.ReleaseAnswer() | messages.Provisioned():
-                pass
-            case messages.Hello() | messages.Heartbeat() | messages.Release() | messages.Acknowledge():
-                raise StepError(f"the controller sent a host's message: {message}")
-            case messages.Provision():
-                raise StepError("the controller sent keys")
-            case _:
+            case messages.Numbered():
                 if message.sequence > self.events_heard:
                     self.events_heard = message.sequence
                     self.events.append(message)
+            case messages.ReleaseAnswer() | messages.Provisioned():
+                pass
+            case _:
+                raise StepError(f"the controller sent a host's message: {type(message).__name__}")

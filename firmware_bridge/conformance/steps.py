@@ -303,22 +303,18 @@ def _status(rig: Rig, words: list[str]) -> None:
     _check(rig.until(lambda: getattr(rig.status, name) == int(wanted)), getattr(rig.status, name))
 
 
-def _name_of(event: messages.Event) -> str:
-    return next(row.name for row in messages.TABLE if row.message is type(event))
-
-
-def _next_event(rig: Rig) -> messages.Event:
+def _next_event(rig: Rig) -> messages.Numbered:
     _check(rig.until(lambda: bool(rig.events), messages.EVENT_REPEAT_MS + PATIENCE_MS), "no event")
     return rig.events[0]
 
 
 def _event(rig: Rig, words: list[str]) -> None:
     event = _next_event(rig)
-    _check(_name_of(event) == words[0], event)
+    _check(messages.row_of(event).name == words[0], event)
     wanted = set(words[1:])
-    told = {value.name for name in event.__slots__ if isinstance(value := getattr(event, name), IntEnum)}
-    if (passage_id := getattr(event, "passage_id", None)) is not None:
-        told.add(str(int.from_bytes(passage_id, "big")))
+    values = messages.field_values(event)
+    told = {value.name for value in values.values() if isinstance(value, IntEnum)}
+    told |= {str(int.from_bytes(value, "big")) for value in values.values() if isinstance(value, bytes)}
     _check(told == wanted, event)
     rig.events.popleft()
     rig.send(messages.Acknowledge(event.sequence))
@@ -327,7 +323,7 @@ def _event(rig: Rig, words: list[str]) -> None:
 
 def _hears(rig: Rig, words: list[str]) -> None:
     event = _next_event(rig)
-    _check(_name_of(event) == words[0], event)
+    _check(messages.row_of(event).name == words[0], event)
     known = len(rig.heard)
     rig.send(messages.Acknowledge(event.sequence + 1))
     rig.run(REPEATS_WITHIN_MS)

@@ -194,7 +194,7 @@ class Lane:
             return (gate.WrongWay(release.passage_id),)
         if self._closed_by is not None:
             return (gate.Tailgated(self._closed_by[0]),)
-        return () if self._told_forced else (gate.Forced(direction),)
+        return () if self._told_forced else (gate.ForcedPassage(direction),)
 
     def _release_time(self, now_ms: int) -> tuple[gate.GateEvent, ...]:
         release = self._open
@@ -213,7 +213,7 @@ class Lane:
             self._told_forced = False
         elif not before.door_open and locked and self._closed_by is None:
             self._told_forced = True
-            told.append(gate.Forced(None))
+            told.append(gate.ForcedDoor())
         if not self.inputs.door_open or not locked:
             self._door_since_ms, self._told_held = None, False
         elif self._door_since_ms is None:

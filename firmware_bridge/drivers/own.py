@@ -14,7 +14,7 @@ from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.keyfile import read_hex_key
 from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.link import Answered, Down, Link, LinkEvent, Reported, Standing, Up
-from firmware_bridge.messages import Answer, Inputs, Nonce, Outputs, PassageId
+from firmware_bridge.messages import Answer, Inputs, Nonce, Outputs
 from firmware_bridge.port import SerialPort
 
 CAPABILITIES = capabilities_of("own")
@@ -175,7 +175,7 @@ class OwnGate:
                 case Down():
                     self._tell(gate.LinkLost(event.why))
                 case Reported():
-                    self._events.append((_gate_event(event.event), event))
+                    self._events.append((event.event, event))
                 case _:
                     assert_never(event)
             self._arrived.set()
@@ -210,39 +210,6 @@ def _outcome(answer: Answer | None) -> gate.ReleaseOutcome:
     if answer is Answer.ALREADY:
         return gate.Refused(gate.RefusedBecause.REPEATED)
     return gate.Refused(gate.RefusedBecause(answer.name.lower()))
-
-
-def _gate_event(event: messages.Event) -> gate.GateEvent:
-    match event:
-        case messages.Passed():
-            passage_id: PassageId | None = event.passage_id
-            if passage_id == messages.NO_PASSAGE:
-                passage_id = None
-            return gate.Passed(passage_id, event.direction)
-        case messages.TimedOut():
-            return gate.TimedOut(event.passage_id)
-        case messages.Interrupted():
-            return gate.Interrupted(event.passage_id, event.cause)
-        case messages.Tailgated():
-            return gate.Tailgated(event.passage_id)
-        case messages.WrongWay():
-            return gate.WrongWay(event.passage_id)
-        case messages.ForcedPassage():
-            return gate.Forced(event.direction)
-        case messages.ForcedDoor():
-            return gate.Forced(None)
-        case messages.HeldOpen():
-            return gate.HeldOpen()
-        case messages.FaultLatched():
-            return gate.FaultLatched(event.fault)
-        case messages.FireReleased():
-            return gate.FireReleased()
-        case messages.EmergencyReleased():
-            return gate.EmergencyReleased()
-        case messages.FreeEnded():
-            return gate.FreeEnded()
-        case _:
-            assert_never(event)
 
 
 def _inputs(inputs: Inputs) -> gate.GateInputs:

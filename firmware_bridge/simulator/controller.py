@@ -6,9 +6,8 @@ reaches the lines that free the gate for fire, emergency or request to exit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from firmware_bridge import messages
 from firmware_bridge.auth import LINE_KEY_SIZE, GateKeys
@@ -134,13 +133,13 @@ class Controller:
     def _follow_life_safety(self, before: Inputs) -> None:
         rose, life = self.inputs & ~before, self.inputs & _LIFE
         if rose & Inputs.FIRE:
-            self._report(messages.FireReleased)
+            self._report(messages.FireReleased())
         if rose & Inputs.EMERGENCY:
-            self._report(messages.EmergencyReleased)
+            self._report(messages.EmergencyReleased())
         if life:
             self._interrupt(Cause.FIRE if life & Inputs.FIRE else Cause.EMERGENCY)
         elif before & _LIFE:
-            self._report(messages.FreeEnded)
+            self._report(messages.FreeEnded())
 
     def _watch_hardware(self, contacts: Outputs) -> None:
         if (contacts ^ self.outputs) & _BOTH:
@@ -156,7 +155,7 @@ class Controller:
     def _latch(self, fault: Fault) -> None:
         if self.fault is Fault.NONE:
             self.fault = fault
-            self._report(partial(messages.FaultLatched, fault=fault))
+            self._report(messages.FaultLatched(fault=fault))
             self._interrupt(Cause.FAULT)
 
     def _watch_host(self) -> None:
@@ -187,24 +186,24 @@ class Controller:
         release = self._release
         if seen is Seen.FOLLOWED:
             if release is not None:
-                self._alarm(partial(messages.Tailgated, passage_id=release.passage_id))
+                self._alarm(messages.Tailgated(passage_id=release.passage_id))
             return
         direction = Direction(seen.value)
         if release is not None and release.direction is direction:
-            self._report(partial(messages.Passed, passage_id=release.passage_id, direction=direction))
+            self._report(messages.Passed(passage_id=release.passage_id, direction=direction))
             self._release = None
             self._closed_by = (
                 release.passage_id,
                 uptime_after(self._now_ms, messages.TAILGATE_MS),
             )
         elif self.outputs & _UNLOCKS[direction]:
-            self._report(partial(messages.Passed, passage_id=messages.NO_PASSAGE, direction=direction))
+            self._report(messages.Passed(passage_id=None, direction=direction))
         elif release is not None:
-            self._alarm(partial(messages.WrongWay, passage_id=release.passage_id))
+            self._alarm(messages.WrongWay(passage_id=release.passage_id))
         elif self._closed_by is not None:
-            self._alarm(partial(messages.Tailgated, passage_id=self._closed_by[0]))
+            self._alarm(messages.Tailgated(passage_id=self._closed_by[0]))
         elif not self._forced_reported:
-            self._alarm(partial(messages.ForcedPassage, direction=direction))
+            self._alarm(messages.ForcedPassage(direction=direction))
 
     def _watch_release_time(self) -> None:
         release = self._release
@@ -212,14 +211,14 @@ class Controller:
             return
         finish_ms = uptime_after(release.until_ms, messages.PASSAGE_FINISH_MS)
         if not self._sensor.occupied or not self._is_before(finish_ms):
-            self._report(partial(messages.TimedOut, passage_id=release.passage_id))
+            self._report(messages.TimedOut(passage_id=release.passage_id))
             self._release = None
 
     def _watch_door(self, before: Inputs) -> None:
         locked = not self.outputs & _BOTH
         is_open = bool(self.inputs & Inputs.DOOR_OPEN)
         if is_open and not before & Inputs.DOOR_OPEN and locked and self._closed_by is None:
-            self._alarm(messages.ForcedDoor)
+            self._alarm(messages.ForcedDoor())
             self._forced_reported = True
         if not is_open:
             self._forced_reported = False
@@ -229,7 +228,7 @@ class Controller:
         elif self._door_since_ms is None:
             self._door_since_ms = self._now_ms
         elif not self._held_reported and self._has_passed(self._door_since_ms, messages.HELD_OPEN_MS):
-            self._alarm(messages.HeldOpen)
+            self._alarm(messages.HeldOpen())
             self._held_reported = True
 
     # --- releases -------------------------------------------------------------------------------------
@@ -278,7 +277,7 @@ class Controller:
 
     def _interrupt(self, cause: Cause) -> None:
         if self._release is not None:
-            self._report(partial(messages.Interrupted, passage_id=self._release.passage_id, cause=cause))
+            self._report(messages.Interrupted(passage_id=self._release.passage_id, cause=cause))
             self._release = None
 
     # --- outputs --------------------------------------------------------------------------------------
@@ -321,13 +320,12 @@ class Controller:
     def _has_passed(self, since_ms: int, span_ms: int) -> bool:
         return uptime_difference(self._now_ms, since_ms) >= span_ms
 
-    def _report(self, make: Callable[[int, int], messages.Event]) -> None:
-        now_ms = self._now_ms
-        self.transport.report(lambda sequence: make(sequence, now_ms), now_ms)
+    def _report(self, event: messages.Event) -> None:
+        self.transport.report(event, self._now_ms)
 
-    def _alarm(self, make: Callable[[int, int], messages.Event]) -> None:
+    def _alarm(self, event: messages.Event) -> None:
         self._buzzer_until_ms = uptime_after(self._now_ms, messages.BUZZER_MS)
-        self._report(make)
+        self._report(event)
 
     def _provision(self, new: messages.Provision) -> messages.Provisioning:
         if not self.inputs & Inputs.PROVISIONING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from firmware_bridge import messages
 from firmware_bridge.auth import PROVISIONING_KEYS, GateKeys, ReplayWindow, is_genuine, seal
@@ -26,7 +26,7 @@ class Transport:
         self._counter = 0
         self._protocol_hash = protocol_hash
         self._out: list[bytes] = []
-        self._events: deque[messages.Event] = deque()
+        self._events: deque[messages.Numbered] = deque()
         self._sequence = 0
         self._repeat_at_ms = 0
         self.events_dropped = 0
@@ -72,19 +72,18 @@ class Transport:
         taken, self._out = self._out, []
         return taken
 
-    def report(self, make: Callable[[int], messages.Event], now_ms: int) -> None:
+    def report(self, event: messages.Event, now_ms: int) -> None:
         """Keep an event until the host acknowledges it; the reserved places are for ends of releases."""
-        event = make(self._sequence + 1)
         ends = (
             isinstance(event, messages.Passed | messages.TimedOut | messages.Interrupted)
-            and event.passage_id != messages.NO_PASSAGE
+            and event.passage_id is not None
         )
         places = messages.EVENTS_KEPT if ends else messages.EVENTS_KEPT - messages.EVENTS_RESERVED
         if len(self._events) >= places:
             self.events_dropped = min(self.events_dropped + 1, COUNT_MAX)
             return
         self._sequence += 1
-        self._events.append(event)
+        self._events.append(messages.Numbered(self._sequence, now_ms, event))
         if len(self._events) == 1:
             self._send_event(now_ms)
 

@@ -139,7 +139,7 @@ def test_two_on_one_release_are_tailgating_together_and_right_after():
     assert stand.wait(TAILGATE_MS - 1) == []
     assert stand.see(*WALK) == [values.Tailgated(passage(1))]
     stand.wait(1)
-    assert stand.see(*WALK) == [values.Forced(Direction.ENTRY)]
+    assert stand.see(*WALK) == [values.ForcedPassage(Direction.ENTRY)]
 
 
 def test_going_against_a_release_is_the_wrong_way_and_the_release_stays():
@@ -174,7 +174,7 @@ def test_a_request_to_exit_opens_the_exit_and_whoever_goes_has_no_passage_id():
 def test_a_door_forced_and_a_door_held_open_are_each_told_once():
     stand = Stand()
     is_open = GateInputs(door_open=True)
-    assert stand.see(is_open) == [values.Forced(None)]
+    assert stand.see(is_open) == [values.ForcedDoor()]
     assert stand.see(is_open) == []
     assert stand.wait(HELD_OPEN_MS, is_open) == [values.HeldOpen()]
     assert stand.wait(HELD_OPEN_MS, is_open) == []

@@ -416,7 +416,7 @@ class FaultyLine(RuleBasedStateMachine):
             event.passage_id
             for event in reports(getattr(self, "told", []))
             if isinstance(event, messages.Passed | messages.TimedOut | messages.Interrupted)
-            and event.passage_id != messages.NO_PASSAGE
+            and event.passage_id is not None
         ]
         assert len(ends) == len(set(ends))
         assert set(ends) <= set(self.limits)

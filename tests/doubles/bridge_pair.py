@@ -134,20 +134,21 @@ class BareHost:
 
     def events(self):
         """Each event heard so far once, in order."""
-        found = {}
-        for message in self.heard:
-            if hasattr(message, "sequence"):
-                found[message.sequence] = message
-        return [found[sequence] for sequence in sorted(found)]
+        numbered = self.numbered()
+        return [numbered[sequence].event for sequence in sorted(numbered)]
+
+    def numbered(self):
+        """Each event heard so far by its number."""
+        return {message.sequence: message for message in self.heard if isinstance(message, messages.Numbered)}
 
     def acknowledge_all(self):
         """Acknowledge until nothing waits, hearing each event first."""
         for _ in range(2 * messages.EVENTS_KEPT):
             if not self.gate.controller.transport.events_waiting:
                 return
-            if not self.events():
+            if not self.numbered():
                 self.run(messages.EVENT_REPEAT_MS)
-            self.send(messages.Acknowledge(self.events()[-1].sequence))
+            self.send(messages.Acknowledge(max(self.numbered())))
         raise AssertionError("events do not end")
 
     def _listen(self, received):

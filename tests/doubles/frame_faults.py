@@ -172,7 +172,7 @@ class FaultyHost:
             self._hear(messages.decode_body(arrived.heading, arrived.type, arrived.body), began_ms)
 
     def _hear(self, message, began_ms):
-        if hasattr(message, "sequence"):
+        if isinstance(message, messages.Numbered):
             self._counter += 1
             code, body = messages.encode_body(messages.Acknowledge(message.sequence))
             frame = Frame(Heading.TO_CONTROLLER, self._boot_id, self._counter, code, body)
