@@ -17,8 +17,8 @@ install_debian() {
 
 find_python() {
   local candidate
-  for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+  for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
       command -v "$candidate"; return
     fi
   done
@@ -27,16 +27,17 @@ find_python() {
 
 # setup run|dev|export [VENV]: an environment (.venv) with requirements/<it>.txt, every file checked by its hash.
 setup() {
-  local wanted="requirements/$1.txt" venv="${2:-.venv}" python stamp
+  local wanted="requirements/$1.txt" venv="${2:-.venv}" python package stamp
   stamp="$venv/stile-$1-$(cat "$wanted" pyproject.toml | sha256sum | cut -c1-16)"
   [ -e "$stamp" ] && return
   if ! python=$(find_python); then
-    install_debian python3 "Stile runs on Python 3.11 to 3.13" || true
-    python=$(find_python) || die "Stile needs Python 3.11, 3.12 or 3.13: install it (sudo apt install python3 python3-venv), or name it: PYTHON=/path/to/python $0"
+    install_debian python3 "Stile runs on Python 3.11 to 3.14" || true
+    python=$(find_python) || die "Stile needs Python 3.11 to 3.14: sudo apt install python3 python3-venv, or name another: PYTHON=/path/to/python $0"
   fi
   if [ ! -x "$venv/bin/python" ]; then
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || install_debian python3-venv "makes the virtual environment" \
-      || die "Python's venv module is missing: sudo apt install python3-venv"
+    package="${python##*/}-venv"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || install_debian "$package" "makes the virtual environment" \
+      || die "Python's venv module is missing: sudo apt install $package"
     say "making $venv with $("$python" --version)"
     "$python" -m venv "$venv"
   fi

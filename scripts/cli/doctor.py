@@ -80,8 +80,8 @@ def _show(findings: list[Finding], console: Console) -> None:
 
 def _python() -> Finding:
     found = ".".join(str(part) for part in sys.version_info[:3])
-    fits = (3, 11) <= sys.version_info < (3, 14)
-    return Finding("python", fits, found, "" if fits else "use Python 3.11, 3.12 or 3.13")
+    fits = (3, 11) <= sys.version_info < (3, 15)
+    return Finding("python", fits, found, "" if fits else "use Python 3.11 to 3.14")
 
 
 def _consent(kiosk: KioskConfig) -> Finding:

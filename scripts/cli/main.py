@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from importlib import import_module
+from importlib import import_module, metadata
+from typing import Annotated
 
 import typer
 
@@ -29,6 +30,14 @@ def main() -> None:
     build(asked or PROGRAMS).__call__()
 
 
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        typer.echo(metadata.version("stile"))
+        raise typer.Exit
+
+
 def build(words: Iterable[str] = PROGRAMS) -> typer.Typer:
     """The command line with these programs; modules are imported here, what is heavy inside the commands."""
     stile = typer.Typer(
@@ -36,7 +45,7 @@ def build(words: Iterable[str] = PROGRAMS) -> typer.Typer:
         help="An offline-first face kiosk and gate.",
     )  # fmt: skip
     # With a callback of its own, one word alone is still a word to type.
-    stile.callback()(lambda: None)
+    stile.callback(invoke_without_command=True)(_options)
     for word in words:
         module = import_module(PROGRAMS[word])
         if hasattr(module, "app"):
