@@ -1,1 +1,1 @@
-"""What of the documentation is made from the code."""
+"""The documentation as a site, and what of it is made from the code."""

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 README_MAX_LINES = 120
 HOUSES = ("wire", "models", "firmware_bridge", "edge", "central", "scripts")
 FILE_ENDINGS = {"c", "crt", "db", "h", "json", "key", "md", "onnx", "py", "toml", "svg", "token", "txt"}
-MADE = {".venv", "site", "requirements"}
+MADE = {".venv", "build", "requirements"}
 """First parts of paths that a command makes."""
 ELSEWHERE = {"tests/test_images/obama.jpg", *(kind.value for kind in TopicKind)}
 """A path of another project, and topics, which look like paths."""
