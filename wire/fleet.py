@@ -169,7 +169,7 @@ class Desired(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="desi
 
 
 class SettingRemark(StrEnum):
-    """Why a wished value is not in effect."""
+    """Why a desired setting is not in effect."""
 
     NEEDS_RESTART = "needs_restart"  # kept, and in effect from the kiosk's next start on
     NOT_SETTABLE = "not_settable"  # this kiosk takes that key from its own file alone
@@ -177,14 +177,14 @@ class SettingRemark(StrEnum):
 
 
 class RemarkedSetting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A wished setting that is not in effect."""
+    """A desired setting that is not in effect."""
 
     key: f.SettingKey
     remark: SettingRemark
 
 
 class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reported"):
-    """What a kiosk has of all that may be wished of it, and the version of the wish it knows (0: none)."""
+    """A kiosk's value of every setting central may desire, and the desired version it knows (0: none)."""
 
     version: f.Count
     settings: Annotated[tuple[Setting, ...], Meta(max_length=SETTINGS_MAX)]

@@ -97,6 +97,7 @@ def load_password(path: Path) -> str:
 def create_reviewer(
     path: Path,
     reviewer: ReviewerId,
+    *,
     operator: OperatorId,
     root: Signer,
     now_ms: int,

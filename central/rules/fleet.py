@@ -100,7 +100,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """What is wished of a kiosk's configuration beside what it reports; versions are 0 before the first."""
+    """A kiosk's desired settings beside those it reports; versions are 0 before the first."""
 
     kiosk: KioskId
     desired_version: int = 0

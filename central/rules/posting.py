@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from central.errors import ConflictError, RefusedError
 from central.rules.books import Books, Wanted
 from central.rules.fares import Tariff, is_passage
+from central.rules.fleet import Kiosk
 from central.rules.ledger import (
     CLEARING,
     SETTLEMENT,
@@ -32,9 +33,9 @@ from central.rules.ledger import (
     payable,
     stored,
 )
-from wire.ids import KioskId, Purpose, RecordId, SubjectId
+from wire.ids import KioskId, Purpose, RecordId
 from wire.records import ChargeOutcome, PassRecord
-from wire.requests import ChargeReason, RefundReason
+from wire.requests import ChargeReason, ChargeRequest, RefundReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,59 +47,43 @@ class Rules:
     tariffs: Mapping[Purpose, Tariff] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A kiosk's request to charge a member once under a key."""
-
-    charge: RecordId
-    kiosk: KioskId
-    purpose: Purpose
-    subject: SubjectId
-    amount_minor: int
-    currency: str
-    merchant: str
-    checkout: RecordId
-    reference: str
-    not_after_ms: int
-
-
-def ask(books: Books, asked: Asked, rules: Rules) -> ChargeReason | None:
+def ask(books: Books, kiosk: Kiosk, request: ChargeRequest, rules: Rules) -> ChargeReason | None:
     """Charge a member now, or say why not; None: the provider has to be asked, under the charge's key."""
-    known = books.charges.get(asked.charge)
+    known = books.charges.get(request.idempotency_key)
     if known is not None:
-        return _said_before(known, asked)
-    account = books.accounts.get(asked.subject)
+        return _said_before(known, kiosk.kiosk, request)
+    account = books.accounts.get(request.subject)
     if account is None:
         return ChargeReason.NO_SUBJECT
-    if asked.amount_minor > rules.charge_max_minor:
+    if request.amount_minor > rules.charge_max_minor:
         return ChargeReason.ABOVE_LIMIT
     charge = Charge(
-        asked.charge,
-        asked.kiosk,
-        asked.purpose,
+        request.idempotency_key,
+        kiosk.kiosk,
+        kiosk.purpose,
         account,
-        asked.amount_minor,
-        asked.currency,
+        request.amount_minor,
+        request.currency,
         books.now_ms,
         State.DECLINED,
-        merchant=asked.merchant,
-        checkout=asked.checkout,
-        reference=asked.reference,
-        not_after_ms=asked.not_after_ms,
+        merchant=request.merchant,
+        checkout=request.checkout,
+        reference=request.reference,
+        not_after_ms=request.not_after_ms,
     )
     rivals = [
         other
         for other in books.charges.values()
-        if (other.kiosk, other.checkout) == (asked.kiosk, asked.checkout)
+        if (other.kiosk, other.checkout) == (kiosk.kiosk, request.checkout)
         and other.state in (State.STANDS, State.ASKED)
     ]
     # The kiosk is serial: it knows that the earlier attempt does not count, unless this one overtook a later.
-    if any(rival.confirmed or rival.not_after_ms > asked.not_after_ms for rival in rivals):
+    if any(rival.confirmed or rival.not_after_ms > request.not_after_ms for rival in rivals):
         books.save(replace(charge, state=State.REVERSED))
         return ChargeReason.VOIDED
     for rival in rivals:
         _reverse(books, rival, State.REVERSED)
-    if books.balance(stored(account), asked.currency) >= asked.amount_minor:
+    if books.balance(stored(account), request.currency) >= request.amount_minor:
         _stand(books, charge, Source.MEMBER, rules)
         return ChargeReason.CHARGED
     if not rules.collects:
@@ -109,12 +94,12 @@ def ask(books: Books, asked: Asked, rules: Rules) -> ChargeReason | None:
     return None
 
 
-def _said_before(known: Charge, asked: Asked) -> ChargeReason | None:
+def _said_before(known: Charge, kiosk: KioskId, request: ChargeRequest) -> ChargeReason | None:
     """The same key gives the same answer; another charge under a key that is taken is no charge."""
     same = (known.kiosk, known.amount_minor, known.currency) == (
-        asked.kiosk,
-        asked.amount_minor,
-        asked.currency,
+        kiosk,
+        request.amount_minor,
+        request.currency,
     )
     if not same or known.state in (State.REVERSED, State.BARRED):
         return ChargeReason.VOIDED

@@ -23,8 +23,8 @@ KEPT_MS = 90 * DAY_MS
 as they are kept."""
 
 
-class OrderStore(Protocol):
-    """Where orders are kept."""
+class CommandStore(Protocol):
+    """Where orders and kiosks' answers are kept."""
 
     def add_order(self, order: Order, forget_before_ms: int) -> None:
         """Store an order; those issued before an instant are forgotten."""
@@ -42,10 +42,6 @@ class OrderStore(Protocol):
         """Note that an order has left."""
         ...
 
-
-class AnswerStore(Protocol):
-    """Where kiosks' answers are kept."""
-
     def answer_order(
         self, kiosk: KioskId, nonce: Nonce, outcome: OrderOutcome, passage: PassageId | None, now_ms: int
     ) -> None:
@@ -56,9 +52,9 @@ class AnswerStore(Protocol):
 class Commands:
     """Give orders, send them while they are good, and hear what became of them."""
 
-    def __init__(self, context: Context, kiosks: Kiosks, orders: OrderStore, answers: AnswerStore) -> None:
+    def __init__(self, context: Context, kiosks: Kiosks, store: CommandStore) -> None:
         self._context, self._kiosks = context, kiosks
-        self._orders, self._answers = orders, answers
+        self._store = store
 
     def order(self, kiosk: KioskId, action: CommandAction, staff: str, life_s: int = LIFE_DEFAULT_S) -> Order:
         """Have a kiosk ordered by a running central within `life_s` seconds, or never.
@@ -77,28 +73,28 @@ class Commands:
         order = Order(
             Nonce(self._context.draw(NONCE_BYTES)), kiosk, action, staff, now_ms, now_ms + life_s * 1000
         )
-        self._orders.add_order(order, now_ms - KEPT_MS)
+        self._store.add_order(order, now_ms - KEPT_MS)
         return order
 
     def of(self, nonce: Nonce) -> Order:
         """An order, and what became of it; raises UnknownError."""
-        order = self._orders.order(nonce)
+        order = self._store.order(nonce)
         if order is None:
             raise UnknownError("order", nonce.hex())
         return order
 
     def unsent(self) -> Sequence[Order]:
         """What is to be sent now."""
-        return self._orders.unsent_orders(self._context.now_ms())
+        return self._store.unsent_orders(self._context.now_ms())
 
     def sent(self, order: Order) -> None:
         """It has left."""
-        self._orders.sent_order(order.nonce, self._context.now_ms())
+        self._store.sent_order(order.nonce, self._context.now_ms())
 
     def heard(self, state: KioskState) -> None:
         """Note what a kiosk says became of its orders."""
         for answer in state.orders:
-            self._answers.answer_order(
+            self._store.answer_order(
                 state.kiosk, answer.nonce, answer.outcome, answer.passage, self._context.now_ms()
             )
 

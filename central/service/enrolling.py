@@ -54,8 +54,8 @@ class NewcomerStore(Protocol):
 class Enrolling:
     """What an enrolment kiosk asks. argon2id takes tens of milliseconds: call these in a thread."""
 
-    def __init__(self, context: Context, members: Members, newcomers: NewcomerStore) -> None:
-        self._context, self._members, self._newcomers = context, members, newcomers
+    def __init__(self, context: Context, members: Members, store: NewcomerStore) -> None:
+        self._context, self._members, self._store = context, members, store
 
     def unsealed(self, kiosk: KioskId, request: EnrolRequest) -> EnrolSecrets:
         """The claim and the PIN of a newcomer; raises SealBrokenError."""
@@ -72,7 +72,7 @@ class Enrolling:
         if not kiosk.enrols:
             return EnrolReason.NOT_ALLOWED
         digest = claim_digest(context.secrets.claim_key, ClaimKind.QR, secrets.claim_id)
-        if (known := self._newcomers.subject(request.subject)) is not None:
+        if (known := self._store.subject(request.subject)) is not None:
             return self._again(known, digest)
         consent = Consent(request.consent_version, request.consent_language, request.consented_at_ms)
         if not is_timely(consent, now_ms):
@@ -93,21 +93,21 @@ class Enrolling:
             self._members.hashed_pin(request.subject, secrets.pin),
             request.claim_needed,
         )
-        if self._newcomers.add_newcomer(newcomer):
+        if self._store.add_newcomer(newcomer):
             return EnrolReason.ENROLLED
         # Taken by another, or by this very request in another thread.
-        if (known := self._newcomers.subject(request.subject)) is not None:
+        if (known := self._store.subject(request.subject)) is not None:
             return self._again(known, digest)
         return EnrolReason.CLAIM_TAKEN
 
     def _again(self, known: Subject, digest: ClaimDigest) -> EnrolReason:
-        claim = self._newcomers.claim(digest)
+        claim = self._store.claim(digest)
         same = claim is not None and claim.subject == known.subject and known.withdrawn_at_ms is None
         return EnrolReason.ENROLLED if same else EnrolReason.SUBJECT_TAKEN
 
     def undo(self, kiosk: KioskId, subject: SubjectId) -> WithdrawReason:
         """Withdraw whom a kiosk enrolled, without a PIN: they never learnt that they were."""
-        known = self._newcomers.subject(subject)
+        known = self._store.subject(subject)
         if known is None:
             return WithdrawReason.NO_SUBJECT
         if known.withdrawn_at_ms is None:
@@ -118,7 +118,7 @@ class Enrolling:
 
     def alike(self) -> Sequence[tuple[SubjectId, SubjectId]]:
         """Every pair of members whose faces are too much alike, the later enrolled first."""
-        return self._newcomers.all_alike()
+        return self._store.all_alike()
 
     def unsealed_pin(self, kiosk: KioskId, request: WithdrawRequest) -> str:
         """The PIN of a member who withdraws; raises SealBrokenError."""
@@ -129,7 +129,7 @@ class Enrolling:
     def withdraw(self, subject: SubjectId, pin: str) -> tuple[WithdrawReason, PinAnswer]:
         """Withdraw a member who proves by their PIN that they are one; uses up a try like any other."""
         nothing = PinAnswer(PinOutcome.NO_PIN, 0, 0)
-        known = self._newcomers.subject(subject)
+        known = self._store.subject(subject)
         if known is None:
             return WithdrawReason.NO_SUBJECT, nothing
         if known.withdrawn_at_ms is not None:

@@ -84,7 +84,7 @@ class FeedDelta:
 
 
 class FeedStore(Protocol):
-    """Where feed versions are kept."""
+    """Where feed versions are kept, whom feeds are of, and what their rows are made of."""
 
     def feed(self, kind: str, name: str) -> FeedVersion | None:
         """The version of a feed."""
@@ -102,10 +102,6 @@ class FeedStore(Protocol):
         """A number that rises with every change to what feeds are made of, whoever makes it."""
         ...
 
-
-class SubjectStore(Protocol):
-    """Whom feeds are of, and who of them changed."""
-
     def changed_since(self, revision: int) -> Sequence[SubjectId] | None:
         """Subjects changed after a revision, sorted; None when it may be anybody."""
         ...
@@ -121,10 +117,6 @@ class SubjectStore(Protocol):
     def subjects_among(self, subjects: Sequence[SubjectId]) -> Sequence[Subject]:
         """Those of the given ones that exist, in their order, withdrawn ones included."""
         ...
-
-
-class GalleryStore(Protocol):
-    """What a gallery's rows are made of."""
 
     def templates_among(self, subjects: Sequence[SubjectId]) -> Mapping[SubjectId, SealedTemplate]:
         """The templates of some subjects."""
@@ -160,18 +152,9 @@ class _Feed:
 class Feeds:
     """Feeds kept as the store has them; a version is durable before it is used."""
 
-    def __init__(
-        self,
-        context: Context,
-        feeds: FeedStore,
-        standings: Standings,
-        subjects: SubjectStore,
-        gallery: GalleryStore,
-    ) -> None:
+    def __init__(self, context: Context, store: FeedStore, standings: Standings) -> None:
         self._context = context
-        self._store = feeds
-        self._subjects = subjects
-        self._gallery = gallery
+        self._store = store
         self._rebuilding = threading.Lock()  # one thread at a time brings feeds up to date
         self._guard = threading.Lock()  # held for moments: readers see a feed before a change or after it
         self._standings = standings
@@ -205,7 +188,7 @@ class Feeds:
         revision, now_ms = self._store.revision(), self._context.now_ms()
         changed: Sequence[SubjectId] | None = ()
         if self._revision >= 0 and revision != self._revision:
-            changed = self._subjects.changed_since(self._revision)
+            changed = self._store.changed_since(self._revision)
         if changed is not None:
             changed = [*changed, *self._standings.lapsed_between(self._looked_at_ms, now_ms)]
         moved = [
@@ -221,7 +204,7 @@ class Feeds:
         at_ms, revision = self._forget
         if now_ms - at_ms >= CHANGES_KEPT_MS:
             if revision:
-                self._subjects.forget_changes(revision)
+                self._store.forget_changes(revision)
             self._forget = (now_ms, self._revision)
 
     def _bring_up(self, feed: _Feed, changed: Sequence[SubjectId] | None, now_ms: int, *, look: bool) -> bool:
@@ -271,7 +254,7 @@ class Feeds:
 
     def _everybody(self) -> Iterator[Sequence[Subject]]:
         after = ""
-        while batch := self._subjects.subjects_after(after, BATCH_SUBJECTS):
+        while batch := self._store.subjects_after(after, BATCH_SUBJECTS):
             yield batch
             after = batch[-1].subject
 
@@ -296,7 +279,7 @@ class Feeds:
     def _some(self, wanted: Sequence[SubjectId]) -> Iterator[_Batch]:
         for at in range(0, len(wanted), BATCH_SUBJECTS):
             some = wanted[at : at + BATCH_SUBJECTS]
-            found = self._subjects.subjects_among(some)
+            found = self._store.subjects_among(some)
             there = {each.subject for each in found}
             yield found, [subject for subject in some if subject not in there]
 
@@ -337,12 +320,12 @@ class Feeds:
 
     def _gallery_rows(self, subjects: Sequence[Subject]) -> list[GalleryEntry]:
         named = [each.subject for each in subjects]
-        templates = self._gallery.templates_among(named)
+        templates = self._store.templates_among(named)
         claims: defaultdict[SubjectId, list[StoredClaim]] = defaultdict(list)
-        for claim in self._gallery.claims_among(named):
+        for claim in self._store.claims_among(named):
             claims[claim.subject].append(claim)
-        invited = self._gallery.invited_among(named)
-        alike = self._gallery.alike_among(named)
+        invited = self._store.invited_among(named)
+        alike = self._store.alike_among(named)
         return [
             gallery_entry(
                 each,

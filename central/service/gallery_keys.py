@@ -22,8 +22,8 @@ _VERSION = 1
 _NAME_CHARS = 32
 
 
-class SecretStore(Protocol):
-    """Where sealed secrets are kept."""
+class GalleryKeyStore(Protocol):
+    """Where sealed secrets and members' templates, in use and spare, are kept."""
 
     def secret(self, name: str) -> bytes | None:
         """A sealed secret."""
@@ -32,10 +32,6 @@ class SecretStore(Protocol):
     def save_secret(self, name: str, sealed: bytes) -> None:
         """Store a sealed secret, durably, before this returns."""
         ...
-
-
-class TemplateStore(Protocol):
-    """Members' templates, in use and spare."""
 
     def sealed_before(self, key_version: int, most: int) -> Sequence[tuple[SubjectId, SealedTemplate]]:
         """Templates sealed under an earlier key version, at most so many."""
@@ -51,15 +47,15 @@ class GalleryKeys:
 
     def __init__(
         self,
+        *,
         operator: OperatorId,
         site: SiteId,
         key_encryption_key: bytes,
         draw: Callable[[int], bytes],
-        secrets: SecretStore,
-        templates: TemplateStore,
+        store: GalleryKeyStore,
     ) -> None:
         self._operator, self._site, self._key, self._draw = operator, site, key_encryption_key, draw
-        self._store, self._templates = secrets, templates
+        self._store = store
         self._name = f"site/{site}"[:_NAME_CHARS]
         self._held: SiteSecrets | None = None
 
@@ -89,8 +85,8 @@ class GalleryKeys:
     def reseal(self) -> int:
         """Seal anew whatever is not under the newest key; how many. Kiosks see the rows change."""
         secrets, count = self.current(), 0
-        while older := self._templates.sealed_before(secrets.gallery_keys[-1].version, RESEALED_AT_ONCE):
-            self._templates.replace_seals([(who, kept, self.sealed(who, kept)) for who, kept in older])
+        while older := self._store.sealed_before(secrets.gallery_keys[-1].version, RESEALED_AT_ONCE):
+            self._store.replace_seals([(who, kept, self.sealed(who, kept)) for who, kept in older])
             count += len(older)
         return count
 

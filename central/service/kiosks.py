@@ -29,7 +29,7 @@ _CODE_KEY_VERSION = 1
 
 
 class KioskStore(Protocol):
-    """Where kiosks are kept."""
+    """Where kiosks, sealed pairing codes, and kiosks' own words about themselves are kept."""
 
     def kiosk(self, kiosk: KioskId) -> Kiosk | None:
         """A kiosk, revoked ones included."""
@@ -47,10 +47,6 @@ class KioskStore(Protocol):
         """Another value after each pairing and each revocation, by whichever program."""
         ...
 
-
-class PairingStore(Protocol):
-    """Where pairing codes are kept, sealed."""
-
     def add_code(self, code: PairingCode) -> None:
         """Store a code, in place of the kiosk's earlier ones."""
         ...
@@ -62,10 +58,6 @@ class PairingStore(Protocol):
     def use_code(self, lookup: bytes, paired: Kiosk, now_ms: int) -> bool:
         """Use a code up and store the paired kiosk, both or neither; False when it was used before."""
         ...
-
-
-class SightingStore(Protocol):
-    """Where kiosks' own words about themselves are kept."""
 
     def saw(self, sightings: Sequence[Sighting]) -> None:
         """Store what kiosks last said, one of each, in one transaction."""
@@ -118,13 +110,9 @@ class _Roster:
 class Kiosks:
     """Add, pair, revoke, list."""
 
-    def __init__(
-        self, context: Context, kiosks: KioskStore, pairing: PairingStore, sightings: SightingStore
-    ) -> None:
+    def __init__(self, context: Context, store: KioskStore) -> None:
         self._context = context
-        self._kiosks = kiosks
-        self._pairing = pairing
-        self._sightings = sightings
+        self._store = store
         self._roster: _Roster | None = None
 
     def add(self, kiosk: KioskId, purpose: Purpose, *, enrols: bool = False) -> str:
@@ -132,31 +120,31 @@ class Kiosks:
 
         `enrols`: it may enrol members, and undo what it enrolled of late.
         """
-        known = self._kiosks.kiosk(kiosk)
+        known = self._store.kiosk(kiosk)
         if known is not None and (known.certificate is not None or known.revoked_at_ms is not None):
             raise ConflictError(
                 "kiosk", kiosk, "is paired or revoked already: add the new one under another id"
             )
         now_ms = self._context.now_ms()
         added = Kiosk(kiosk, self._context.site, purpose, self._context.gallery, now_ms, enrols=enrols)
-        self._kiosks.save_kiosk(added)
+        self._store.save_kiosk(added)
         code = self._context.draw(CODE_BYTES)
         lookup = code_lookup(code)
         key, nonce = self._context.identity.key_encryption_key, self._context.draw(12)
         sealed = seal(key, _CODE_KEY_VERSION, nonce, code, lookup)
-        self._pairing.add_code(PairingCode(lookup, kiosk, sealed, now_ms + CODE_VALID_MS))
+        self._store.add_code(PairingCode(lookup, kiosk, sealed, now_ms + CODE_VALID_MS))
         return format_code(code)
 
     def pair(self, request: PairRequest, broker: BrokerAddress) -> PairReply:
         """Answer a pairing request; raises RefusedError, the same for every cause."""
         context, now_ms = self._context, self._context.now_ms()
         refused = RefusedError("the pairing code is unknown, used, expired or not proven: make a new one")
-        stored = self._pairing.code(request.lookup)
+        stored = self._store.code(request.lookup)
         if stored is None or not usable(stored, now_ms):
             raise refused
         keys = {_CODE_KEY_VERSION: context.identity.key_encryption_key}
         code = open_seal(keys, stored.sealed_code, stored.lookup)
-        known = self._kiosks.kiosk(stored.kiosk)
+        known = self._store.kiosk(stored.kiosk)
         if known is None or known.certificate is not None or known.revoked_at_ms is not None:
             raise refused
         if not request_holds(code, request):
@@ -183,11 +171,11 @@ class Kiosks:
             sealed_secrets = self._sealed_secrets(paired, request.nonce)
         except ValueError:  # a box key that is no point on the curve
             raise refused from None
-        if not self._pairing.use_code(stored.lookup, paired, now_ms):
+        if not self._store.use_code(stored.lookup, paired, now_ms):
             raise refused
         self.forget_ring()
         if admission is not None:
-            admission.keep(self._kiosks.kiosks())
+            admission.keep(self._store.kiosks())
         grant = PairGrant(
             operator=context.operator,
             site=known.site,
@@ -222,7 +210,7 @@ class Kiosks:
 
     def paired(self, kiosk: KioskId) -> Kiosk | None:
         """A kiosk that is paired and not revoked."""
-        known = self._kiosks.kiosk(kiosk)
+        known = self._store.kiosk(kiosk)
         if known is None or known.certificate is None or known.revoked_at_ms is not None:
             return None
         return known
@@ -232,29 +220,29 @@ class Kiosks:
 
         What it holds already, it still holds; of what others are told from now on it can read nothing.
         """
-        known = self._kiosks.kiosk(kiosk)
+        known = self._store.kiosk(kiosk)
         if known is None:
             raise UnknownError("kiosk", kiosk)
-        self._kiosks.save_kiosk(replace(known, revoked_at_ms=self._context.now_ms()))
+        self._store.save_kiosk(replace(known, revoked_at_ms=self._context.now_ms()))
         self.forget_ring()
         if known.certificate is not None:
             self._context.keys.rotate()
 
     def all(self) -> Sequence[Kiosk]:
         """Every kiosk."""
-        return self._kiosks.kiosks()
+        return self._store.kiosks()
 
     def saw(self, *sightings: Sighting) -> None:
         """Remember what kiosks said of themselves, one sighting of each."""
-        self._sightings.saw(sightings)
+        self._store.saw(sightings)
 
     def sightings_among(self, kiosks: Sequence[KioskId]) -> dict[KioskId, Sighting]:
         """What some kiosks last said of themselves."""
-        return {sighting.kiosk: sighting for sighting in self._sightings.sightings_among(kiosks)}
+        return {sighting.kiosk: sighting for sighting in self._store.sightings_among(kiosks)}
 
     def sightings(self) -> dict[KioskId, Sighting]:
         """What each kiosk last said of itself."""
-        return {sighting.kiosk: sighting for sighting in self._sightings.sightings()}
+        return {sighting.kiosk: sighting for sighting in self._store.sightings()}
 
     def ring(self) -> KeyRing:
         """The keys of all kiosks that are paired and not revoked."""
@@ -267,8 +255,8 @@ class Kiosks:
     def _current(self) -> _Roster:
         roster = self._roster  # another thread may forget it meanwhile
         if roster is None:
-            mark, kiosks, keys = self._kiosks.kiosks_mark(), {}, {}
-            for kiosk in self._kiosks.kiosks():
+            mark, kiosks, keys = self._store.kiosks_mark(), {}, {}
+            for kiosk in self._store.kiosks():
                 if kiosk.certificate is not None and kiosk.revoked_at_ms is None:
                     kiosks[kiosk.kiosk] = kiosk
                     key = TrustedKey.of(kiosk.certificate)
@@ -279,7 +267,7 @@ class Kiosks:
     def look_again(self) -> None:
         """Take up what another program may have paired or revoked."""
         roster = self._roster
-        if roster is not None and roster.mark != self._kiosks.kiosks_mark():
+        if roster is not None and roster.mark != self._store.kiosks_mark():
             self.forget_ring()
 
     def forget_ring(self) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from central.errors import ConflictError, ProviderError, RefusedError, UnknownError
 from central.rules.books import Books, Wanted
 from central.rules.fares import DayOf
+from central.rules.fleet import Kiosk
 from central.rules.ledger import (
     FARES,
     AccountId,
@@ -27,7 +28,6 @@ from central.rules.ledger import (
     stored,
 )
 from central.rules.posting import (
-    Asked,
     Rules,
     ask,
     hear,
@@ -44,7 +44,7 @@ from wire.claims import ClaimKind
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.ids import ClaimDigest, KioskId, RecordId, SubjectId
 from wire.records import PassRecord
-from wire.requests import ChargeReason, RefundReason
+from wire.requests import ChargeReason, ChargeRequest, RefundReason
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Postings(Protocol):
 
 
 class LedgerStore(Protocol):
-    """Where the books are kept."""
+    """Where the books are kept and read."""
 
     def books(self, wanted: Wanted, moment: Moment) -> AbstractContextManager[Books]:
         """The books of a change; all it posts is saved when the block ends, or nothing if it raises."""
@@ -92,10 +92,6 @@ class LedgerStore(Protocol):
     def provider_orders(self, state: OrderState) -> Sequence[ProviderOrder]:
         """Orders to the payment provider in a state, oldest first."""
         ...
-
-
-class AccountReading(Protocol):
-    """What members' accounts hold."""
 
     def account_of(self, subject: SubjectId) -> AccountId | None:
         """A member's account; None before their first money, and from their withdrawal on."""
@@ -112,10 +108,6 @@ class AccountReading(Protocol):
     def charge(self, charge: RecordId) -> Charge | None:
         """A charge by its key."""
         ...
-
-
-class BookReading(Protocol):
-    """The whole of the books."""
 
     def moved(self, merchant: str, day: Day) -> Mapping[tuple[str, Kind], int]:
         """What a merchant's account gained on a day, by currency and kind."""
@@ -191,13 +183,12 @@ class Ledger:
     def __init__(
         self,
         context: Context,
+        *,
         rules: Rules,
         day_of: DayOf,
         provider: PaymentProvider,
         members: Members,
         store: LedgerStore,
-        accounts: AccountReading,
-        whole: BookReading,
     ) -> None:
         self._context = context
         self._rules = rules
@@ -205,8 +196,6 @@ class Ledger:
         self._provider = provider
         self._members = members
         self._store = store
-        self._accounts = accounts
-        self._whole = whole
         store.post_by(self)
 
     def moment(self) -> Moment:
@@ -223,16 +212,16 @@ class Ledger:
         for record in records:
             hear(books, record, self._rules)
 
-    def charge(self, asked: Asked) -> ChargeReason | None:
+    def charge(self, kiosk: Kiosk, request: ChargeRequest) -> ChargeReason | None:
         """Charge a member once under a key; None: not known yet, ask again under the same key."""
         wanted = Wanted(
-            charges=frozenset({asked.charge}),
-            checkouts=frozenset({asked.checkout}),
-            subjects=frozenset({asked.subject}),
-            merchants=frozenset({asked.merchant}),
+            charges=frozenset({request.idempotency_key}),
+            checkouts=frozenset({request.checkout}),
+            subjects=frozenset({request.subject}),
+            merchants=frozenset({request.merchant}),
         )
         with self._store.books(wanted, self.moment()) as books:
-            said = ask(books, asked, self._rules)
+            said = ask(books, kiosk, request, self._rules)
             orders = [books.orders[key] for key in sorted(books.ordered)]
         if said is not None:
             return said
@@ -240,7 +229,7 @@ class Ledger:
         for order in orders:
             self._perform(order)
         with self._store.books(wanted, self.moment()) as books:
-            return ask(books, asked, self._rules)
+            return ask(books, kiosk, request, self._rules)
 
     def _perform(self, order: ProviderOrder) -> None:
         try:
@@ -274,7 +263,7 @@ class Ledger:
 
     def charge_of(self, charge: RecordId) -> Charge:
         """A charge as it is now; raises UnknownError."""
-        found = self._accounts.charge(charge)
+        found = self._store.charge(charge)
         if found is None:
             raise UnknownError("charge", charge)
         return found
@@ -309,13 +298,13 @@ class Ledger:
     def account_of(self, subject: SubjectId) -> AccountId | None:
         """A member's account, None before their first money; raises UnknownError or ConflictError."""
         self._members.active(subject)
-        return self._accounts.account_of(subject)
+        return self._store.account_of(subject)
 
     def balances(self, account: AccountId | None) -> tuple[Balance, ...]:
         """What an account holds and owes, by currency."""
         if account is None:
             return ()
-        held = self._accounts.balances(account)
+        held = self._store.balances(account)
         return tuple(
             Balance(
                 currency, held.get((stored(account), currency), 0), -held.get((debt(account), currency), 0)
@@ -341,7 +330,7 @@ class Ledger:
         if account is None:
             return Receipts(None, (), (), more=False)
         until_ms = self._context.now_ms() + 1 if before_ms is None else before_ms
-        found = self._accounts.charges_of(account, until_ms, min(most, RECEIPTS_MAX) + 1)
+        found = self._store.charges_of(account, until_ms, min(most, RECEIPTS_MAX) + 1)
         shown = tuple(found[: min(most, RECEIPTS_MAX)])
         return Receipts(account, self.balances(account), shown, more=len(found) > len(shown))
 
@@ -350,19 +339,19 @@ class Ledger:
         with self._store.books(Wanted(merchants=frozenset({merchant})), self.moment()) as books:
             if day >= books.today:
                 return settle(books, merchant, day, {})
-            return settle(books, merchant, day, self._whole.moved(merchant, day))
+            return settle(books, merchant, day, self._store.moved(merchant, day))
 
     def transactions(self, first: Day, last: Day) -> Iterator[Transaction]:
         """Every transaction of some days, both included, in the order in which it was posted."""
-        return self._whole.transactions(first, last)
+        return self._store.transactions(first, last)
 
     def check(self) -> Checked:
         """Walk the whole ledger: whether everything balances and every charge counts as it stands."""
-        wrong = [f"{each} does not balance" for each in self._whole.unbalanced()]
+        wrong = [f"{each} does not balance" for each in self._store.unbalanced()]
         income: dict[RecordId, int] = {}
         totals: dict[str, dict[str, int]] = {}
         transactions = 0
-        for each in self._whole.transactions(FIRST_DAY, LAST_DAY):
+        for each in self._store.transactions(FIRST_DAY, LAST_DAY):
             transactions += 1
             for entry in each.entries:
                 group = entry.account.partition(":")[0]
@@ -371,7 +360,7 @@ class Ledger:
                 if each.charge is not None and (group == "payable" or entry.account == FARES):
                     income[each.charge] = income.get(each.charge, 0) + entry.amount_minor
         charges = 0
-        for charge in self._whole.all_charges():
+        for charge in self._store.all_charges():
             charges += 1
             counts = charge.left_minor if charge.state is State.STANDS else 0
             if income.get(charge.charge, 0) != counts:

@@ -23,14 +23,15 @@ from central.rules.subjects import (
 from central.service.context import Context
 from wire.canonical import joined
 from wire.claims import ClaimKind, claim_digest
+from wire.environment import Hasher
 from wire.ids import ClaimDigest, ClaimId, KioskId, Nonce, SubjectId
 from wire.requests import PinOutcome
 from wire.sealing import open_box, pin_binding
 from wire.values import AgreeBy, GalleryEntry, SealedTemplate
 
 
-class SubjectStore(Protocol):
-    """Where subjects are kept. Each method is one transaction."""
+class MemberStore(Protocol):
+    """Where subjects, claims, PIN verifiers and tries are kept. Each method is one transaction."""
 
     def add_subject(self, subject: Subject, template: SealedTemplate | None, consent: Consent) -> bool:
         """Store a new subject whole; False when there is one of that id."""
@@ -48,10 +49,6 @@ class SubjectStore(Protocol):
         """Delete a subject's template, PIN, events and standings; keep the fact, and the claims' digests."""
         ...
 
-
-class ClaimStore(Protocol):
-    """Where claims are kept."""
-
     def add_claim(self, claim: StoredClaim) -> bool:
         """Store a claim; False when its digest is taken."""
         ...
@@ -67,10 +64,6 @@ class ClaimStore(Protocol):
     def revoke_claim(self, digest: ClaimDigest, now_ms: int) -> None:
         """Mark a claim revoked."""
         ...
-
-
-class PinStore(Protocol):
-    """Where PIN verifiers and tries are kept."""
 
     def pin(self, subject: SubjectId) -> PinState | None:
         """A subject's PIN state."""
@@ -91,15 +84,11 @@ class Members:
     def __init__(
         self,
         context: Context,
-        subjects: SubjectStore,
-        claims: ClaimStore,
-        pins: PinStore,
-        hasher: PasswordHasher | None = None,
+        store: MemberStore,
+        hasher: Hasher | None = None,
     ) -> None:
         self._context = context
-        self._subjects = subjects
-        self._claims = claims
-        self._pins = pins
+        self._store = store
         self._hasher = hasher or PasswordHasher()
 
     def new_subject_id(self) -> SubjectId:
@@ -119,13 +108,13 @@ class Members:
         if template is not None:
             template = context.admitted(subject, template)
         enrolled = Subject(subject, context.now_ms(), agree_by=agree_by)
-        if not self._subjects.add_subject(enrolled, template, consent):
+        if not self._store.add_subject(enrolled, template, consent):
             raise ConflictError("subject", subject, "is enrolled already: draw another id")
         return enrolled
 
     def active(self, subject: SubjectId) -> Subject:
         """A subject who is enrolled and has not withdrawn; raises UnknownError or ConflictError."""
-        found = self._subjects.subject(subject)
+        found = self._store.subject(subject)
         if found is None:
             raise UnknownError("subject", subject)
         if found.withdrawn_at_ms is not None:
@@ -141,50 +130,50 @@ class Members:
     def add_claim(self, subject: SubjectId, kind: ClaimKind, text: str) -> ClaimDigest:
         """Give a subject a further claim; raises RefusedError, or ConflictError when it is taken."""
         self.active(subject)
-        held = [claim for claim in self._claims.claims_of(subject) if claim.revoked_at_ms is None]
+        held = [claim for claim in self._store.claims_of(subject) if claim.revoked_at_ms is None]
         check_claim(kind, text, len(held))
         read = (
             text.upper() if kind is ClaimKind.CARD else text
         )  # as kiosks take cards, however they are typed
         digest = claim_digest(self._context.secrets.claim_key, kind, read)
-        if not self._claims.add_claim(StoredClaim(digest, subject, kind, self._context.now_ms())):
+        if not self._store.add_claim(StoredClaim(digest, subject, kind, self._context.now_ms())):
             raise ConflictError("claim", digest.hex()[:8], "is taken: use another")
         return digest
 
     def renew_qr_claim(self, subject: SubjectId) -> ClaimId:
         """A new QR claim in place of all the subject's earlier ones: lost, copied or shown to somebody."""
         self.active(subject)
-        for claim in self._claims.claims_of(subject):
+        for claim in self._store.claims_of(subject):
             if claim.kind is ClaimKind.QR and claim.revoked_at_ms is None:
-                self._claims.revoke_claim(claim.digest, self._context.now_ms())
+                self._store.revoke_claim(claim.digest, self._context.now_ms())
         return self.add_qr_claim(subject)
 
     def revoke_claim(self, digest: ClaimDigest) -> None:
         """End a claim: a lost card, a QR that was copied; raises UnknownError."""
-        if self._claims.claim(digest) is None:
+        if self._store.claim(digest) is None:
             raise UnknownError("claim", digest.hex()[:8])
-        self._claims.revoke_claim(digest, self._context.now_ms())
+        self._store.revoke_claim(digest, self._context.now_ms())
 
     def claim(self, digest: ClaimDigest) -> StoredClaim | None:
         """The claim of a digest, revoked ones included."""
-        return self._claims.claim(digest)
+        return self._store.claim(digest)
 
     def entry_of_claim(self, digest: ClaimDigest) -> GalleryEntry | None:
         """What the gallery says of whoever holds a claim; None when nobody does."""
-        claim = self._claims.claim(digest)
+        claim = self._store.claim(digest)
         return None if claim is None else self.entry(claim.subject)
 
     def entry(self, subject: SubjectId) -> GalleryEntry | None:
         """What the gallery says of a subject."""
-        found = self._subjects.subject(subject)
+        found = self._store.subject(subject)
         if found is None:
             return None
-        return gallery_entry(found, self._subjects.template(subject), self._claims.claims_of(subject))
+        return gallery_entry(found, self._store.template(subject), self._store.claims_of(subject))
 
     def withdraw(self, subject: SubjectId) -> None:
         """Forget a subject but for a tombstone; raises UnknownError or ConflictError."""
         self.active(subject)
-        self._subjects.withdraw(subject, self._context.now_ms())
+        self._store.withdraw(subject, self._context.now_ms())
 
     def hashed_pin(self, subject: SubjectId, pin: str) -> PinState:
         """What is kept of a new PIN; slow on purpose."""
@@ -197,14 +186,14 @@ class Members:
         """Set or replace a PIN and unlock it, slowly on purpose; raises RefusedError."""
         self.active(subject)
         check_pin(pin)
-        self._pins.save_pin(self.hashed_pin(subject, pin))
+        self._store.save_pin(self.hashed_pin(subject, pin))
 
     def unlock_pin(self, subject: SubjectId) -> None:
         """Give a subject their tries back; raises UnknownError when they have no PIN."""
-        state = self._pins.pin(subject)
+        state = self._store.pin(subject)
         if state is None:
             raise UnknownError("PIN of subject", subject)
-        self._pins.save_pin(PinState(subject, state.verifier))
+        self._store.save_pin(PinState(subject, state.verifier))
 
     def unsealed_pin(self, kiosk: KioskId, subject: SubjectId, nonce: Nonce, sealed_pin: bytes) -> str:
         """The PIN a kiosk sent; raises SealBrokenError."""
@@ -231,19 +220,19 @@ class Members:
 
     def _taken_try(self, subject: SubjectId, now_ms: int) -> PinAnswer | PinState:
         while True:
-            state = self._pins.pin(subject)
+            state = self._store.pin(subject)
             if state is None:
                 return PinAnswer(PinOutcome.NO_PIN, 0, 0)
             step = before_try(state, now_ms)
             # Two threads must not both take the same try.
-            if isinstance(step, PinAnswer) or self._pins.change_pin(state, step):
+            if isinstance(step, PinAnswer) or self._store.change_pin(state, step):
                 return step
 
     def _tried(self, step: PinState, pin: str, now_ms: int) -> PinAnswer:
         answer, settled = after_try(step, self._verifies(step, pin), now_ms)
         if settled != step:
             # Not done when the PIN was changed, unlocked or withdrawn meanwhile: that holds.
-            self._pins.change_pin(step, settled)
+            self._store.change_pin(step, settled)
         return answer
 
     def _verifies(self, state: PinState, pin: str) -> bool:

@@ -11,7 +11,6 @@ from central.rules.audit import Acceptable, ChainReport, Position, StoredLink, a
 from central.rules.export import Chain, Header, export_lines
 from central.rules.fleet import Kiosk
 from central.service.context import Context
-from central.service.kiosks import KioskStore
 from wire.ids import KioskId, PassageId
 from wire.records import ChainHead, Receipt, RecordBatch, RecordBody, RecordFault
 
@@ -20,7 +19,7 @@ Offer = tuple[Position, Acceptable]
 
 
 class RecordStore(Protocol):
-    """Where records are committed."""
+    """Where records are committed and read, and the kiosks whose they are."""
 
     def positions(self, kiosks: Sequence[KioskId]) -> Mapping[KioskId, Position]:
         """How far the records of some kiosks are committed."""
@@ -37,16 +36,16 @@ class RecordStore(Protocol):
         """
         ...
 
-
-class ChainStore(Protocol):
-    """Committed records, to read."""
-
     def stored_links(self, kiosk: KioskId, up_to: int) -> Iterable[StoredLink]:
         """A kiosk's chain from its first record, read as it is walked."""
         ...
 
     def chain_heads(self, kiosk: KioskId) -> Sequence[ChainHead]:
         """The heads a kiosk signed."""
+        ...
+
+    def kiosks(self) -> Sequence[Kiosk]:
+        """Every kiosk."""
         ...
 
     def records_of_passage(self, passage: PassageId) -> Sequence[RecordBody]:
@@ -57,13 +56,9 @@ class ChainStore(Protocol):
 class Records:
     """Ingest, look up, verify."""
 
-    def __init__(
-        self, context: Context, records: RecordStore, chains: ChainStore, kiosks: KioskStore
-    ) -> None:
+    def __init__(self, context: Context, store: RecordStore) -> None:
         self._context = context
-        self._records = records
-        self._chains = chains
-        self._kiosks = kiosks
+        self._store = store
 
     def ingest(self, batch: RecordBatch, public_key: bytes) -> Receipt:
         """Commit what is new of a kiosk's batch, then say how far its records are safe."""
@@ -86,12 +81,12 @@ class Records:
 
     def _ingested(self, batches: Mapping[KioskId, tuple[RecordBatch, bytes]]) -> dict[KioskId, Receipt]:
         """One commit for one batch of each kiosk. Without a receipt: to be looked at anew."""
-        positions = self._records.positions(list(batches))
+        positions = self._store.positions(list(batches))
         faults: dict[KioskId, RecordFault] = {}
         offers: list[Offer] = []
         for kiosk, (batch, public_key) in batches.items():
             position = positions[kiosk]
-            match accept(batch, position, partial(self._records.link_at, kiosk), public_key):
+            match accept(batch, position, partial(self._store.link_at, kiosk), public_key):
                 case RecordFault() as fault:
                     faults[kiosk] = fault
                 case Acceptable(records=()):
@@ -100,7 +95,7 @@ class Records:
                     offers.append((position, found))
         now_ms, told = self._context.now_ms(), dict(positions)
         if offers:
-            outcomes = self._records.commit(offers, now_ms)
+            outcomes = self._store.commit(offers, now_ms)
             refused = {
                 position.kiosk for (position, _), done in zip(offers, outcomes, strict=True) if not done
             }
@@ -108,7 +103,7 @@ class Records:
                 last = found.records[-1]
                 told[position.kiosk] = Position(position.kiosk, last.sequence, last.link)
             if refused:
-                told |= self._records.positions(list(refused))
+                told |= self._store.positions(list(refused))
             for kiosk in refused:
                 if told[kiosk] == positions[kiosk]:
                     faults[kiosk] = RecordFault.CONFLICT
@@ -121,16 +116,16 @@ class Records:
 
     def of_passage(self, passage: PassageId) -> Sequence[RecordBody]:
         """The records of one passage: why was I stepped up? raises UnknownError."""
-        found = self._chains.records_of_passage(passage)
+        found = self._store.records_of_passage(passage)
         if not found:
             raise UnknownError("passage", passage)
         return found
 
     def _chain(self, kiosk: Kiosk) -> Chain:
         # Records go on coming while a chain is walked; each commit ends in a head of its own.
-        up_to = self._records.positions([kiosk.kiosk])[kiosk.kiosk].sequence
-        heads = [head for head in self._chains.chain_heads(kiosk.kiosk) if head.sequence <= up_to]
-        links = self._chains.stored_links(kiosk.kiosk, up_to)
+        up_to = self._store.positions([kiosk.kiosk])[kiosk.kiosk].sequence
+        heads = [head for head in self._store.chain_heads(kiosk.kiosk) if head.sequence <= up_to]
+        links = self._store.stored_links(kiosk.kiosk, up_to)
         return Chain(kiosk.kiosk, kiosk.certificate, links, heads)
 
     def verify(self) -> list[ChainReport]:
@@ -143,7 +138,7 @@ class Records:
                 chain.heads,
                 kiosk_key(chain.kiosk, chain.certificate, root, operator),
             )
-            for chain in map(self._chain, self._kiosks.kiosks())
+            for chain in map(self._chain, self._store.kiosks())
         ]
 
     def export(self) -> Iterator[bytes]:
@@ -151,5 +146,5 @@ class Records:
         context, identity = self._context, self._context.identity
         root = identity.root.public_key
         header = Header(1, context.operator, context.site, context.now_ms(), root)
-        chains = map(self._chain, self._kiosks.kiosks())
+        chains = map(self._chain, self._store.kiosks())
         return export_lines(header, chains, identity.signer, identity.certificate)

@@ -11,8 +11,8 @@ from central.service.context import Context
 from wire.ids import SubjectId
 
 
-class RecordPurge(Protocol):
-    """Takes records' bodies and salts; their commitments and links stay."""
+class RetentionStore(Protocol):
+    """Takes away records' bodies and salts, events, restrictions, and what is left of who withdrew."""
 
     def purge_records(self, before_ms: int) -> int:
         """Those received before an instant; how many."""
@@ -25,10 +25,6 @@ class RecordPurge(Protocol):
     def scrub(self) -> None:
         """Leave nothing of what was taken beside the database."""
         ...
-
-
-class RowPurge(Protocol):
-    """Takes events and restrictions that are over, and what is left of who withdrew."""
 
     def purge_events(self, spent: SpentEvents) -> int:
         """Events that can count no more; how many."""
@@ -51,18 +47,12 @@ class Retention:
     """Runs what is due. It may be stopped anywhere and run again."""
 
     def __init__(
-        self,
-        context: Context,
-        config: RetentionConfig,
-        cards: Iterable[Scorecard],
-        records: RecordPurge,
-        rows: RowPurge,
+        self, context: Context, config: RetentionConfig, cards: Iterable[Scorecard], store: RetentionStore
     ) -> None:
         self._context = context
         self._config = config
         self._cards = tuple(cards)
-        self._records = records
-        self._rows = rows
+        self._store = store
 
     @property
     def withdrawn_days(self) -> int:
@@ -72,14 +62,14 @@ class Retention:
     def run(self) -> Purged:
         """Take away everything that is due now; how much it was."""
         now = due(self._config, self._cards, self._context.now_ms())
-        withdrawn = self._rows.withdrawn_before(now.withdrawn_before_ms)
+        withdrawn = self._store.withdrawn_before(now.withdrawn_before_ms)
         purged = Purged(
-            records=self._records.purge_records(now.records_before_ms),
+            records=self._store.purge_records(now.records_before_ms),
             # Before their rows go: those are what says whose records these are.
-            records_of_withdrawn=self._records.purge_records_of(frozenset(withdrawn)),
-            events=sum(self._rows.purge_events(spent) for spent in now.events),
-            restrictions=self._rows.purge_restrictions(now.restrictions_before_ms),
-            subjects=self._rows.forget_subjects(withdrawn),
+            records_of_withdrawn=self._store.purge_records_of(frozenset(withdrawn)),
+            events=sum(self._store.purge_events(spent) for spent in now.events),
+            restrictions=self._store.purge_restrictions(now.restrictions_before_ms),
+            subjects=self._store.forget_subjects(withdrawn),
         )
-        self._records.scrub()
+        self._store.scrub()
         return purged

@@ -29,8 +29,8 @@ from wire.signing import certificate_holds, key_id_of
 from wire.values import Certificate, Role, Standing
 
 
-class ReviewerStore(Protocol):
-    """Where reviewers are listed."""
+class ReviewStore(Protocol):
+    """Where reviewers, cases and their matters are kept; opening and settling a case do what they mean."""
 
     def reviewers(self) -> Sequence[Reviewer]:
         """Every reviewer's key, revoked ones included."""
@@ -43,10 +43,6 @@ class ReviewerStore(Protocol):
     def revoke_reviewer(self, reviewer: ReviewerId, now_ms: int) -> bool:
         """Revoke whatever key of a reviewer is not; False when there is none."""
         ...
-
-
-class CaseStore(Protocol):
-    """Where cases are kept; opening and settling do what they mean in the same transaction."""
 
     def cases_about(self, matter: Matter, target: str) -> Sequence[Case]:
         """The cases about an event or restriction, in their order."""
@@ -64,10 +60,6 @@ class CaseStore(Protocol):
         """Store the ruling on a case, and do as it says; False when it is settled already."""
         ...
 
-
-class MatterStore(Protocol):
-    """What cases are about."""
-
     def event(self, event_id: str) -> Event | None:
         """An event, disputed and struck ones included."""
         ...
@@ -79,10 +71,6 @@ class MatterStore(Protocol):
     def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
         """A subject's events for one purpose."""
         ...
-
-
-class TallyStore(Protocol):
-    """What the report is made of."""
 
     def tallies(self) -> Sequence[Tally]:
         """How many restrictions were issued, month by month."""
@@ -126,21 +114,10 @@ class Report:
 class Reviews:
     """List and revoke reviewers, open and settle cases, tell histories, report."""
 
-    def __init__(
-        self,
-        context: Context,
-        standings: Standings,
-        reviewers: ReviewerStore,
-        cases: CaseStore,
-        matters: MatterStore,
-        tallies: TallyStore,
-    ) -> None:
+    def __init__(self, context: Context, standings: Standings, store: ReviewStore) -> None:
         self._context = context
         self._standings = standings
-        self._reviewers = reviewers
-        self._cases = cases
-        self._matters = matters
-        self._tallies = tallies
+        self._store = store
 
     def check_new(self, reviewer: ReviewerId) -> None:
         """Whether a name can be given a key; raises RefusedError or ConflictError."""
@@ -157,18 +134,18 @@ class Reviews:
         if certificate.role is not Role.REVIEWER or not holds:
             raise RefusedError("the operator root did not certify this key for a reviewer")
         added = Reviewer(name, key_id_of(certificate.public_key), certificate, now_ms)
-        if not self._reviewers.add_reviewer(added):
+        if not self._store.add_reviewer(added):
             raise ConflictError("reviewer", name, "is listed already")
         return added
 
     def revoke(self, reviewer: ReviewerId) -> None:
         """Trust a reviewer no longer: every restriction they signed stops; raises UnknownError."""
-        if not self._reviewers.revoke_reviewer(reviewer, self._context.now_ms()):
+        if not self._store.revoke_reviewer(reviewer, self._context.now_ms()):
             raise UnknownError("reviewer", reviewer)
 
     def reviewers(self) -> Sequence[Reviewer]:
         """Every reviewer's key, revoked ones included."""
-        return self._reviewers.reviewers()
+        return self._store.reviewers()
 
     def reviewer_of(self, certificate: Certificate) -> ReviewerId:
         """The listed reviewer a key is of; raises RefusedError."""
@@ -177,7 +154,7 @@ class Reviews:
 
     def dispute(self, event_id: str, note: str, opened_by: str = MEMBER) -> Case:
         """Dispute an event: it stops counting at once; raises UnknownError, ConflictError, RefusedError."""
-        event = self._matters.event(event_id)
+        event = self._store.event(event_id)
         if event is None:
             raise UnknownError("event", event_id)
         return self._open(Matter.EVENT, event_id, event.subject, event.purpose, note, opened_by)
@@ -196,22 +173,22 @@ class Reviews:
         self, matter: Matter, target: str, subject: SubjectId, purpose: Purpose, note: str, opened_by: str
     ) -> Case:
         asked = Case(matter, target, 0, subject, purpose, self._context.now_ms(), opened_by, note)
-        case = admit_case(asked, self._cases.cases_about(matter, target))
-        if not self._cases.open_case(case):
+        case = admit_case(asked, self._store.cases_about(matter, target))
+        if not self._store.open_case(case):
             raise ConflictError(matter, target, "is under review already: wait for the ruling")
         self._standings.reissue(subject, purpose)
         return case
 
     def open_case(self, matter: Matter, target: str) -> Case:
         """The case to be ruled on; raises UnknownError."""
-        for case in self._cases.cases_about(matter, target):
+        for case in self._store.cases_about(matter, target):
             if case.open:
                 return case
         raise UnknownError(f"open case about {matter}", target)
 
     def open_cases(self) -> Sequence[Case]:
         """What waits for a reviewer, oldest first."""
-        return self._cases.open_cases()
+        return self._store.open_cases()
 
     def settle(self, ruling: Ruling) -> Case:
         """Admit a signed ruling and do as it says; raises RefusedError, UnknownError, ConflictError."""
@@ -222,32 +199,32 @@ class Reviews:
         case = self.open_case(ruling.matter, ruling.target)
         author: ReviewerId | None = None
         if case.matter is Matter.RESTRICTION:
-            held = self._matters.held(RestrictionId(case.target))
+            held = self._store.held(RestrictionId(case.target))
             author = None if held is None else held.restriction.reviewer
             if ruling.outcome is Outcome.UPHELD and lapsed(case.opened_at_ms, now_ms):
                 raise RefusedError(
                     f"the contest waited for more than {CONTEST_DAYS} days, which ended the restriction"
                 )
         closed = settled(case, ruling, author, now_ms)
-        if not self._cases.settle_case(closed):
+        if not self._store.settle_case(closed):
             raise ConflictError(case.matter, case.target, "was settled meanwhile")
         self._standings.reissue(case.subject, case.purpose)
         return closed
 
     def history(self, key: RestrictionId | ContestCode) -> History:
         """A restriction by its id or contest code, and everything said about it; raises UnknownError."""
-        held = self._matters.held(key)
+        held = self._store.held(key)
         if held is None:
             raise UnknownError("restriction", key)
         return self._history(held)
 
     def histories(self) -> list[History]:
         """Every restriction that is kept."""
-        return [self._history(held) for held in self._tallies.all_held()]
+        return [self._history(held) for held in self._store.all_held()]
 
     def _history(self, held: Held) -> History:
         restriction = held.restriction
-        cases = tuple(self._cases.cases_about(Matter.RESTRICTION, restriction.restriction_id))
+        cases = tuple(self._store.cases_about(Matter.RESTRICTION, restriction.restriction_id))
         binding = held.lifted_at_ms is None and bool(self._standings.binding([restriction]))
         return History(held, binding, self._state(held, cases, binding), cases)
 
@@ -274,13 +251,13 @@ class Reviews:
     def events(self, subject: SubjectId, purpose: Purpose) -> list[tuple[Event, Sequence[Case]]]:
         """A subject's events for one purpose, each with the cases about it."""
         return [
-            (event, self._cases.cases_about(Matter.EVENT, event.event_id))
-            for event in self._matters.events_of(subject, purpose)
+            (event, self._store.cases_about(Matter.EVENT, event.event_id))
+            for event in self._store.events_of(subject, purpose)
         ]
 
     def report(self) -> Report:
         """How often a restriction follows a low score, beside how common low scores are now."""
-        tallies = self._tallies.tallies()
+        tallies = self._store.tallies()
         base = {purpose: self._base(purpose) for purpose in self._standings.purposes}
         rates = {purpose: each.lowest_tier / each.members for purpose, each in base.items() if each.members}
         return Report(

@@ -1,4 +1,4 @@
-"""Shadows: what is wished of a kiosk's configuration, and what it reports of it."""
+"""Shadows: a kiosk's desired settings, and those it reports."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class ShadowStore(Protocol):
     """Where shadows are kept."""
 
     def shadow(self, kiosk: KioskId) -> Shadow:
-        """A kiosk's shadow; an empty one of version 0 where nothing was wished or reported."""
+        """A kiosk's shadow; an empty one of version 0 where nothing was desired or reported."""
         ...
 
-    def wishes(self) -> Sequence[Shadow]:
-        """The versions of every kiosk of which anything is wished, without the settings."""
+    def all_desired(self) -> Sequence[Shadow]:
+        """The versions of every kiosk with desired settings, without the settings."""
         ...
 
-    def wish(self, kiosk: KioskId, version: int, settings: Mapping[str, str], before: int) -> bool:
-        """Store what is wished in place of version `before`; False when that is not the version any more."""
+    def save_desired(self, kiosk: KioskId, version: int, settings: Mapping[str, str], before: int) -> bool:
+        """Store desired settings in place of version `before`; False when that is another by now."""
         ...
 
     def save_report(
@@ -48,58 +48,58 @@ class ShadowStore(Protocol):
 
 
 class Shadows:
-    """Wish, and hear what came of it."""
+    """Desire settings of kiosks, and hear what came of it."""
 
-    def __init__(self, context: Context, kiosks: Kiosks, shadows: ShadowStore) -> None:
-        self._context, self._kiosks, self._shadows = context, kiosks, shadows
+    def __init__(self, context: Context, kiosks: Kiosks, store: ShadowStore) -> None:
+        self._context, self._kiosks, self._store = context, kiosks, store
 
     def set(self, kiosk: KioskId, changes: Mapping[str, str | None]) -> Shadow:
-        """Wish other values; None takes a wish back. Raises UnknownError, RefusedError, ConflictError.
+        """Change desired settings; None takes one back. Raises UnknownError, RefusedError, ConflictError.
 
         What decides who passes (`match`, `search`, `confirm`, `gate`) and keys are refused here already.
         """
         if self._kiosks.paired(kiosk) is None:
             raise UnknownError("paired kiosk", kiosk)
-        known = self._shadows.shadow(kiosk)
-        wished = {**known.desired}
+        known = self._store.shadow(kiosk)
+        settings = {**known.desired}
         for key, value in changes.items():
             _admit(key, value or "")
             if value is None:
-                wished.pop(key, None)
+                settings.pop(key, None)
             else:
-                wished[key] = value
+                settings[key] = value
         # A central restored from a backup may know less than the kiosk does.
         version = max(known.desired_version, known.reported_version) + 1
-        desired = desired_of(version, wished)
-        if len(wished) > SETTINGS_MAX or len(canonical(desired)) > DESIRED_MAX_BYTES:
+        desired = desired_of(version, settings)
+        if len(settings) > SETTINGS_MAX or len(canonical(desired)) > DESIRED_MAX_BYTES:
             raise RefusedError(
                 f"a kiosk's shadow holds at most {SETTINGS_MAX} settings and {DESIRED_MAX_BYTES} bytes: "
                 "take some back (KEY=)"
             )
-        if not self._shadows.wish(kiosk, version, wished, known.desired_version):
+        if not self._store.save_desired(kiosk, version, settings, known.desired_version):
             raise ConflictError("shadow", kiosk, "was changed meanwhile: look at it, and set it again")
-        return self._shadows.shadow(kiosk)
+        return self._store.shadow(kiosk)
 
     def of(self, kiosk: KioskId) -> Shadow:
-        """What is wished and reported; raises UnknownError."""
+        """What is desired and reported; raises UnknownError."""
         if self._kiosks.paired(kiosk) is None:
             raise UnknownError("paired kiosk", kiosk)
-        return self._shadows.shadow(kiosk)
+        return self._store.shadow(kiosk)
 
-    def wishes(self) -> Sequence[Shadow]:
-        """The versions of every kiosk of which anything is wished, without the settings."""
-        return self._shadows.wishes()
+    def all_desired(self) -> Sequence[Shadow]:
+        """The versions of every kiosk with desired settings, without the settings."""
+        return self._store.all_desired()
 
     def desired(self, kiosk: KioskId) -> Desired:
         """What to tell a kiosk."""
-        known = self._shadows.shadow(kiosk)
+        known = self._store.shadow(kiosk)
         return desired_of(known.desired_version, known.desired)
 
     def heard(self, kiosk: KioskId, reported: Reported) -> None:
         """Note what a kiosk reports."""
         settings = {each.key: each.value for each in reported.settings}
         remarks = {each.key: each.remark.value for each in reported.remarks}
-        self._shadows.save_report(kiosk, reported.version, settings, remarks, self._context.now_ms())
+        self._store.save_report(kiosk, reported.version, settings, remarks, self._context.now_ms())
 
 
 def desired_of(version: int, settings: Mapping[str, str]) -> Desired:

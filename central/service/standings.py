@@ -24,8 +24,8 @@ BATCH_SUBJECTS = 500
 """Subjects looked up in the store at once."""
 
 
-class EventStore(Protocol):
-    """Where events are kept."""
+class StandingStore(Protocol):
+    """Where events, standings, restrictions and their reviewers are kept, one subject or many at a time."""
 
     def add_event(self, event: Event) -> bool:
         """Store an event; False when one of that id is there."""
@@ -43,10 +43,6 @@ class EventStore(Protocol):
         """The next subjects in their order, withdrawn ones included."""
         ...
 
-
-class StandingStore(Protocol):
-    """Where standings and restrictions are kept."""
-
     def standing(self, subject: SubjectId, purpose: Purpose) -> Standing | None:
         """The stored standing, without restrictions."""
         ...
@@ -63,10 +59,6 @@ class StandingStore(Protocol):
         """Store and tally a restriction; False when one of that id or contest code is there."""
         ...
 
-
-class RestrictionStore(Protocol):
-    """Restrictions across subjects."""
-
     def restrictions(self) -> Sequence[Restriction]:
         """All that were not lifted."""
         ...
@@ -74,10 +66,6 @@ class RestrictionStore(Protocol):
     def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
         """Mark a restriction lifted; False when unknown, or lifted before."""
         ...
-
-
-class OversightStore(Protocol):
-    """What may keep a restriction from binding."""
 
     def reviewers(self) -> Sequence[Reviewer]:
         """Every reviewer's key, revoked ones included."""
@@ -87,17 +75,9 @@ class OversightStore(Protocol):
         """The cases that nobody settled, oldest first."""
         ...
 
-
-class Revised(Protocol):
-    """What tells whether something changed."""
-
     def revision(self) -> int:
         """A number that rises with every change to what standings are made of, whoever makes it."""
         ...
-
-
-class WholePurposeStore(Revised, Protocol):
-    """Many subjects of one purpose at once: a feed is made of all members."""
 
     def standings_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Standing]:
         """The stored standings of some subjects, without restrictions."""
@@ -131,22 +111,11 @@ class Standings:
     """Compute, explain and hand out standings. A purpose without a scorecard here has none."""
 
     def __init__(
-        self,
-        context: Context,
-        scorecards: Mapping[Purpose, Scorecard],
-        events: EventStore,
-        standings: StandingStore,
-        restrictions: RestrictionStore,
-        whole: WholePurposeStore,
-        oversight: OversightStore,
+        self, context: Context, scorecards: Mapping[Purpose, Scorecard], store: StandingStore
     ) -> None:
         self._context = context
         self._scorecards = scorecards
-        self._events = events
-        self._standings = standings
-        self._restrictions = restrictions
-        self._whole = whole
-        self._oversight = oversight
+        self._store = store
 
     @property
     def purposes(self) -> tuple[Purpose, ...]:
@@ -165,7 +134,7 @@ class Standings:
         return card
 
     def _active(self, subject: SubjectId) -> None:
-        found = self._events.subject(subject)
+        found = self._store.subject(subject)
         if found is None:
             raise UnknownError("subject", subject)
         if found.withdrawn_at_ms is not None:
@@ -176,13 +145,13 @@ class Standings:
         card = self._card(event.purpose)
         self._active(event.subject)
         check_event(event, self._context.now_ms())
-        if not self._events.add_event(event):
+        if not self._store.add_event(event):
             raise ConflictError("event", event.event_id, "is stored already; events are told once")
         return self._compute(card, event.subject)
 
     def reissue(self, subject: SubjectId, purpose: Purpose) -> None:
         """Compute a standing anew, now: what it is made of has changed. Nothing for who withdrew."""
-        found = self._events.subject(subject)
+        found = self._store.subject(subject)
         if found is not None and found.withdrawn_at_ms is None and purpose in self._scorecards:
             self._compute(self._scorecards[purpose], subject)
 
@@ -191,17 +160,15 @@ class Standings:
         if not restrictions:
             return []
         now_ms = self._context.now_ms()
-        revoked = {each.key_id for each in self._oversight.reviewers() if each.revoked_at_ms is not None}
-        contested = {
-            each.target: each.opened_at_ms for each in self._oversight.open_cases(Matter.RESTRICTION)
-        }
+        revoked = {each.key_id for each in self._store.reviewers() if each.revoked_at_ms is not None}
+        contested = {each.target: each.opened_at_ms for each in self._store.open_cases(Matter.RESTRICTION)}
         return [
             each for each in restrictions if binds(each, revoked, contested.get(each.restriction_id), now_ms)
         ]
 
     def lapsed_between(self, after_ms: int, until_ms: int) -> list[SubjectId]:
         """Whose restrictions a contest left waiting ended, after one instant and up to another."""
-        waiting = self._oversight.open_cases(Matter.RESTRICTION)
+        waiting = self._store.open_cases(Matter.RESTRICTION)
         return [
             each.subject
             for each in waiting
@@ -209,16 +176,16 @@ class Standings:
         ]
 
     def _compute(self, card: Scorecard, subject: SubjectId) -> Standing:
-        as_of = self._whole.revision()
-        events = self._events.events_of(subject, card.purpose)
+        as_of = self._store.revision()
+        events = self._store.events_of(subject, card.purpose)
         standing = compute(card, subject, events, self._context.now_ms())
-        self._standings.save_standing(standing, as_of)
+        self._store.save_standing(standing, as_of)
         return standing
 
     def issued(self, subject: SubjectId, purpose: Purpose) -> StandingEntry | None:
         """What kiosks of this purpose are told of a subject; None when there is nobody, or no such one."""
         card = self._scorecards.get(purpose)
-        found = self._events.subject(subject)
+        found = self._store.subject(subject)
         if card is None or found is None:
             return None
         return self._entry(card, found)
@@ -227,35 +194,35 @@ class Standings:
         if found.withdrawn_at_ms is not None:
             return Tombstone(found.subject, found.withdrawn_at_ms)
         now_ms = self._context.now_ms()
-        standing = self._standings.standing(found.subject, card.purpose)
+        standing = self._store.standing(found.subject, card.purpose)
         if standing is None or due(standing, now_ms):
             standing = self._compute(card, found.subject)
-        held = self._standings.restrictions_of(found.subject, card.purpose)
+        held = self._store.restrictions_of(found.subject, card.purpose)
         return restricted(standing, self.binding(held), now_ms)
 
     def everybody(self, purpose: Purpose) -> Iterator[StandingEntry]:
         """What kiosks are told of everybody, in the order of subjects; raises UnknownError."""
         after = ""
-        while batch := self._events.subjects_after(after, BATCH_SUBJECTS):
+        while batch := self._store.subjects_after(after, BATCH_SUBJECTS):
             yield from self.rows(purpose, batch)
             after = batch[-1].subject
 
     def rows(self, purpose: Purpose, everybody: Sequence[Subject]) -> list[StandingEntry]:
         """What kiosks are told of some subjects, computed anew where due; raises UnknownError."""
         card, now_ms = self._card(purpose), self._context.now_ms()
-        named, as_of = [found.subject for found in everybody], self._whole.revision()
-        stored = {each.subject: each for each in self._whole.standings_among(purpose, named)}
+        named, as_of = [found.subject for found in everybody], self._store.revision()
+        stored = {each.subject: each for each in self._store.standings_among(purpose, named)}
         active = [found.subject for found in everybody if found.withdrawn_at_ms is None]
         overdue = [each for each in active if each not in stored or due(stored[each], now_ms)]
         if overdue:
             events: defaultdict[SubjectId, list[Event]] = defaultdict(list)
-            for event in self._whole.events_among(purpose, overdue):
+            for event in self._store.events_among(purpose, overdue):
                 events[event.subject].append(event)
             anew = [compute(card, subject, events[subject], now_ms) for subject in overdue]
-            self._whole.save_standings(anew, as_of)
+            self._store.save_standings(anew, as_of)
             stored |= {standing.subject: standing for standing in anew}
         restrictions: defaultdict[SubjectId, list[Restriction]] = defaultdict(list)
-        for restriction in self.binding(self._whole.restrictions_among(purpose, named)):
+        for restriction in self.binding(self._store.restrictions_among(purpose, named)):
             restrictions[restriction.subject].append(restriction)
         return [
             Tombstone(found.subject, found.withdrawn_at_ms)
@@ -270,7 +237,7 @@ class Standings:
         self._active(subject)
         entry = self.issued(subject, purpose)
         assert isinstance(entry, Standing)
-        events = self._events.events_of(subject, purpose)
+        events = self._store.events_of(subject, purpose)
         # The scorecard may be a newer one than the standing was computed with: what is told must replay.
         if msgspec.structs.replace(entry, restrictions=()) != compute(
             card, subject, events, entry.issued_at_ms
@@ -288,18 +255,18 @@ class Standings:
         self._active(restriction.subject)
         check(restriction, self._context.identity.root.public_key, self._context.operator, now_ms)
         self.check_reviewer(restriction.certificate)
-        held = self._standings.restrictions_of(restriction.subject, restriction.purpose)
+        held = self._store.restrictions_of(restriction.subject, restriction.purpose)
         if len(self.binding(held)) >= RESTRICTIONS_MAX:
             raise RefusedError(f"at most {RESTRICTIONS_MAX} restrictions for one purpose: lift one first")
         standing = self.issued(restriction.subject, restriction.purpose)
         lowest = isinstance(standing, Standing) and standing.tier == lowest_tier(card).value
-        if not self._standings.add_restriction(restriction, month_of(now_ms), lowest_tier=lowest):
+        if not self._store.add_restriction(restriction, month_of(now_ms), lowest_tier=lowest):
             raise ConflictError("restriction", restriction.restriction_id, "is stored already")
 
     def check_reviewer(self, certificate: Certificate) -> None:
         """Admit the key of a reviewer who is listed here and not revoked; raises RefusedError."""
         key_id = key_id_of(certificate.public_key)
-        known = next((each for each in self._oversight.reviewers() if each.key_id == key_id), None)
+        known = next((each for each in self._store.reviewers() if each.key_id == key_id), None)
         if known is None:
             raise RefusedError("no such reviewer is listed here: `stile central reviewer add` lists one")
         if known.revoked_at_ms is not None:
@@ -307,9 +274,9 @@ class Standings:
 
     def restrictions(self) -> Sequence[Restriction]:
         """All restrictions that were not lifted."""
-        return self._restrictions.restrictions()
+        return self._store.restrictions()
 
     def lift_restriction(self, restriction: RestrictionId) -> None:
         """End a restriction before its time, as the operator may; raises UnknownError."""
-        if not self._restrictions.lift(restriction, self._context.now_ms()):
+        if not self._store.lift(restriction, self._context.now_ms()):
             raise UnknownError("restriction", restriction)

@@ -39,13 +39,11 @@ class Account:
 class Visits:
     """Tell members apart by their code and PIN, and nobody whether there is such a member."""
 
-    def __init__(
-        self, context: Context, members: Members, standings: Standings, passages: PassageStore
-    ) -> None:
+    def __init__(self, context: Context, members: Members, standings: Standings, store: PassageStore) -> None:
         self._context = context
         self._members = members
         self._standings = standings
-        self._passages = passages
+        self._store = store
 
     def holder(self, claim: ClaimId) -> SubjectId | None:
         """Whose QR code it is, while it is in use; None for one that was revoked, or is nobody's.
@@ -70,5 +68,5 @@ class Visits:
     def account(self, subject: SubjectId) -> Account:
         """What is known of a member; raises UnknownError or ConflictError."""
         explained = tuple(self._standings.explain(subject, each) for each in self._standings.purposes)
-        found = self._passages.passages_of(subject, PASSAGES_TOLD, RECORDS_LOOKED_AT)
+        found = self._store.passages_of(subject, PASSAGES_TOLD, RECORDS_LOOKED_AT)
         return Account(explained, tuple(found))

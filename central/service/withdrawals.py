@@ -20,7 +20,7 @@ AWAY = frozenset({Presence.LOST.value, Presence.DISCONNECTED.value})
 
 
 class WithdrawalStore(Protocol):
-    """Where withdrawals and their places in the feeds are kept."""
+    """Where withdrawals and their places in the feeds are kept, and what tells a change of those."""
 
     def subject(self, subject: SubjectId) -> Subject | None:
         """A subject, withdrawn ones included."""
@@ -39,10 +39,6 @@ class WithdrawalStore(Protocol):
     def withdrawal_places(self, subject: SubjectId) -> Sequence[tuple[str, str, FeedPlace]]:
         """From which versions on feeds (kind, name) say that somebody is gone; empty before they do."""
         ...
-
-
-class RevisionStore(Protocol):
-    """Tells changes of what feeds are made of."""
 
     def revision(self) -> int:
         """A number that rises with every change."""
@@ -83,21 +79,14 @@ class Progress:
 class Withdrawals:
     """Keeps the feeds as `Feeds.refresh` does, and follows withdrawals through them to the kiosks."""
 
-    def __init__(
-        self,
-        context: Context,
-        feeds: Feeds,
-        kiosks: Kiosks,
-        store: WithdrawalStore,
-        revisions: RevisionStore,
-    ) -> None:
+    def __init__(self, context: Context, feeds: Feeds, kiosks: Kiosks, store: WithdrawalStore) -> None:
         self._context, self._feeds, self._kiosks = context, feeds, kiosks
-        self._store, self._revisions = store, revisions
+        self._store = store
 
     def refresh(self) -> bool:
         """Take up what changed; whether any head is another than before."""
         untold = self._store.untold_withdrawals()
-        revision = self._revisions.revision()  # theirs are none above it
+        revision = self._store.revision()  # theirs are none above it
         moved = self._feeds.refresh()
         if untold and self._feeds.taken_up >= revision:
             # The versions of now say that they are gone; perhaps earlier ones did, which does no harm.

@@ -17,8 +17,8 @@ from edge.adapters.camera.device import open_camera
 from edge.adapters.camera.recordings import open_playable
 from edge.adapters.camera.shared import SharedCamera
 from edge.adapters.central.link import Link
-from edge.adapters.central.shadow import Shadow, read_desired, wished
-from edge.adapters.central.uplink import UplinkConfig, UplinkParts, World, monotonic_ms, prepare_uplink
+from edge.adapters.central.shadow import Shadow, read_desired, with_desired
+from edge.adapters.central.uplink import UplinkConfig, UplinkParts, prepare_uplink
 from edge.adapters.onnx import load_networks
 from edge.adapters.screen.lens import Lens
 from edge.adapters.screen.preview import Preview
@@ -34,6 +34,7 @@ from edge.ports import Camera, Screen
 from edge.shell.kiosk import PassReport
 from models.manifest import MaxFmr, OperatingPoint
 from models.registry import Pack, open_pack
+from wire.environment import Environment, monotonic_ms
 from wire.tls import TlsFiles
 from wire.values import IMAGES_MAX
 
@@ -113,7 +114,7 @@ class Extras:
     camera: Callable[[Callable[[], int]], Camera] | None = None
     attend: Callable[[Screen], Screen] = lambda screen: screen
     on_report: Callable[[PassReport], None] = lambda _: None
-    world: World | None = None
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Base:
 
 @contextlib.asynccontextmanager
 async def open_base(
-    config: KioskConfig, world: World | None, *, passive: bool = False
+    config: KioskConfig, environment: Environment | None, *, passive: bool = False
 ) -> AsyncIterator[Base]:
     """Pack, pipeline and the wire's side of a paired kiosk while the context lasts; nothing is said yet.
 
@@ -143,10 +144,10 @@ async def open_base(
     """
     require_agreement(config)
     folder = Path(config.kiosk.state_dir)
-    settings, _ = wished(config, read_desired(folder))
+    settings, _ = with_desired(config, read_desired(folder))
     pack = open_pack(settings.pack.folder)
     pipeline = pipeline_of(settings, pack, passive=passive)
-    async with prepare_uplink(folder, uplink_config(settings, pack), world) as uplink:
+    async with prepare_uplink(folder, uplink_config(settings, pack), environment) as uplink:
         yield Base(config, settings, pack, pipeline, uplink)
 
 

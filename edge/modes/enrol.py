@@ -55,7 +55,7 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
     if config.kiosk.mode != "enrol":
         raise ConfigError("kiosk.mode", config.kiosk.mode, 'give "enrol", or run it as what it is')
     async with contextlib.AsyncExitStack() as stack:
-        base = await stack.enter_async_context(open_base(config, extras.world))
+        base = await stack.enter_async_context(open_base(config, extras.environment))
         settings, uplink = base.settings, base.uplink
         section = settings.enrol or EnrolConfig()
         consents = read_consents(section.consent_dir)

@@ -66,7 +66,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
     extras = extras or Extras()
     async with contextlib.AsyncExitStack() as stack:
         base = await stack.enter_async_context(
-            open_base(config, extras.world, passive=config.confirm.passive)
+            open_base(config, extras.environment, passive=config.confirm.passive)
         )
         settings, uplink, clock = base.settings, base.uplink, base.uplink.clock
         rules = _rules(settings, base.pack)

@@ -10,11 +10,11 @@ from pathlib import Path
 from edge.adapters.central.pairing import load_identity
 from edge.adapters.central.tls import chosen_files
 from edge.adapters.central.tls import probe as probe_tls
-from edge.adapters.central.uplink import monotonic_ms
 from edge.config import BrokerSection, KioskConfig
 from edge.modes.common import open_eye, tls_files
 from edge.modes.lane import open_configured_gate
 from firmware_bridge.gate import LinkUp
+from wire.environment import monotonic_ms
 
 
 def broker_of(config: KioskConfig) -> tuple[str, int]:

@@ -25,7 +25,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from central.app import init_central, load_config, open_desk, utc_ms
+from central.app import init_central, load_config, open_use_cases
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.rules.standing import compute
 from edge.adapters.central.pairing import pair
@@ -33,6 +33,7 @@ from edge.adapters.central.uplink import Uplink, UplinkConfig, open_uplink
 from edge.errors import FixtureError, StileError
 from scripts.output import EXIT_UNUSABLE, fail, tell_json
 from wire.canonical import canonical
+from wire.environment import utc_ms
 from wire.ids import KioskId, Nonce, Purpose, SubjectId
 from wire.requests import Request, StandingReply, StandingRequest
 
@@ -112,8 +113,8 @@ async def _measure(folder: Path, rows: int) -> CacheReport:
     started_s = time.perf_counter()
     with _central(config) as (http, process):
         start_s = time.perf_counter() - started_s
-        with open_desk(load_config(config)) as desk:
-            code = desk.kiosks.add(KIOSK, RIDE)
+        with open_use_cases(load_config(config)) as use_cases:
+            code = use_cases.kiosks.add(KIOSK, RIDE)
         await pair(http, code, folder / "kiosk", software="bench", random_bytes=os.urandom)
         central_cpu_s, kiosk_cpu_s = _cpu_s(process), time.process_time()
         began_s = time.perf_counter()
@@ -146,7 +147,7 @@ def _populate(config: Path, rows: int) -> list[SubjectId]:
     now_ms = utc_ms()
     loaded = load_config(config)
     card = loaded.scorecards[RIDE]
-    with open_desk(loaded):
+    with open_use_cases(loaded):
         pass  # the tables
     dice = random.Random(SEED)  # noqa: S311 - names of members who do not exist
     subjects = sorted(SubjectId(dice.randbytes(16).hex()) for _ in range(rows))
@@ -242,9 +243,9 @@ async def _change(config: Path, uplink: Uplink, subject: SubjectId) -> float:
     """Seconds from a change at central until the kiosk has it, central's tick of a second included."""
     before = uplink.cache.standing(subject)
     started_s = time.perf_counter()
-    with open_desk(load_config(config)) as desk:
-        event = Event("late", subject, RIDE, EventKind.FARE, EventOutcome.KEPT, desk.context.now_ms())
-        await asyncio.to_thread(desk.standings.record_event, event)
+    with open_use_cases(load_config(config)) as use_cases:
+        event = Event("late", subject, RIDE, EventKind.FARE, EventOutcome.KEPT, use_cases.context.now_ms())
+        await asyncio.to_thread(use_cases.standings.record_event, event)
     async with asyncio.timeout(FILL_WITHIN_S):
         while uplink.cache.standing(subject) == before:  # noqa: ASYNC110 - nobody announces it
             await asyncio.sleep(POLL_S)

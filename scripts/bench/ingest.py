@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import create_engine, make_url, text
 
-from central.app import Desk, Switchboard, init_central, load_config, open_desk
+from central.app import RequestRouter, UseCases, init_central, load_config, open_use_cases
 from central.errors import CentralError, RefusedError
 from central.service.kiosks import BrokerAddress
 from scripts.output import EXIT_UNUSABLE, fail, tell_json
@@ -124,16 +124,19 @@ def _record(kiosk: KioskId, number: int, dice: random.Random) -> PassRecord:
 
 
 def _payloads(
-    desk: Desk, name: str, batch_records: int, dice: random.Random
+    use_cases: UseCases, name: str, batch_records: int, dice: random.Random
 ) -> list[tuple[topics.Address, bytes]]:
     """A kiosk paired with central, and its batches, signed."""
-    code = desk.kiosks.add(KioskId(name), Purpose("ride"))
+    code = use_cases.kiosks.add(KioskId(name), Purpose("ride"))
     signer = Signer.from_seed(dice.randbytes(32))
     box = box_public_key(dice.randbytes(32))
-    desk.kiosks.pair(
+    use_cases.kiosks.pair(
         make_request(parse_code(code), dice.randbytes(16), signer.public_key, box, "bench"), NOBODY
     )
-    kiosk, address = KioskId(name), topics.kiosk_topic(TopicKind.RECORD, desk.context.site, KioskId(name))
+    kiosk, address = (
+        KioskId(name),
+        topics.kiosk_topic(TopicKind.RECORD, use_cases.context.site, KioskId(name)),
+    )
     link, payloads = chain.genesis(kiosk), []
     for first in range(1, BATCHES[batch_records] * batch_records, batch_records):
         records, before = [], link
@@ -142,7 +145,7 @@ def _payloads(
             link = records[-1].link
         head = sign_chain_head(kiosk, records[-1].sequence, link, signer)
         batch = RecordBatch(kiosk, before, tuple(records), head)
-        payloads.append((address, encode(address, batch, signer, desk.context.operator, "ride")))
+        payloads.append((address, encode(address, batch, signer, use_cases.context.operator, "ride")))
     return payloads
 
 
@@ -156,30 +159,31 @@ def measure_ingest(folder: Path, database: str | None = None) -> Ingested:
         config = msgspec.structs.replace(
             config, settings=msgspec.structs.replace(config.settings, database=database)
         )
-    with open_desk(config) as desk:
-        if desk.kiosks.all():
+    with open_use_cases(config) as use_cases:
+        if use_cases.kiosks.all():
             raise RefusedError("this database is in use: give an empty one, made for measuring")
         dice = random.Random(SEED)  # noqa: S311 the same records in every run
-        rates = tuple(_rate(desk, batch_records, dice) for batch_records in BATCHES)
-        committed = sum(report.records for report in desk.records.verify() if report.broken_at is None)
+        rates = tuple(_rate(use_cases, batch_records, dice) for batch_records in BATCHES)
+        committed = sum(report.records for report in use_cases.records.verify() if report.broken_at is None)
     assert committed == sum(rate.records for rate in rates)
     return Ingested(rates, _disk_bytes(config.database) // committed)
 
 
-def _rate(desk: Desk, batch_records: int, dice: random.Random) -> Rate:
+def _rate(use_cases: UseCases, batch_records: int, dice: random.Random) -> Rate:
     kiosks = [
-        _payloads(desk, f"bench-{batch_records}-{number}", batch_records, dice) for number in range(KIOSKS)
+        _payloads(use_cases, f"bench-{batch_records}-{number}", batch_records, dice)
+        for number in range(KIOSKS)
     ]
     started_s = time.perf_counter()
-    asyncio.run(_answer_all(Switchboard(desk), kiosks))
+    asyncio.run(_answer_all(RequestRouter(use_cases), kiosks))
     took_s = time.perf_counter() - started_s
     return Rate(batch_records, KIOSKS * BATCHES[batch_records] * batch_records, took_s)
 
 
-async def _answer_all(switchboard: Switchboard, kiosks: list[list[tuple[topics.Address, bytes]]]) -> None:
+async def _answer_all(router: RequestRouter, kiosks: list[list[tuple[topics.Address, bytes]]]) -> None:
     async def one(payloads: list[tuple[topics.Address, bytes]]) -> None:
         for address, payload in payloads:
-            assert await switchboard.answer(address, payload)
+            assert await router.answer(address, payload)
 
     async with asyncio.TaskGroup() as group:
         for payloads in kiosks:

@@ -18,12 +18,12 @@ from rich.table import Table
 from edge.config import KioskConfig, read_config
 from edge.errors import StileError
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
+from wire.environment import timesync_marker
 
 FREE_MIN_MB = 500
 """Room for a day of records and a snapshot of a large site, with some to spare."""
 CONNECT_WITHIN_S = 3.0
 GATE_WITHIN_S = 3.0
-TIMESYNC_MARKER = Path("/run/systemd/timesync/synchronized")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _disk(kiosk: KioskConfig | None) -> Finding:
 
 
 def _clock() -> Finding:
-    if TIMESYNC_MARKER.exists():
+    if timesync_marker() is not None:
         return Finding("clock", True, "set by NTP since boot")
     # A kiosk also takes the time from central's signed heads, so this is no fault by itself.
     return Finding("clock", True, "no NTP since boot: unsure until central is heard")

@@ -19,13 +19,11 @@ from argon2 import PasswordHasher
 
 from central.app import (
     Central,
-    Dice,
     add_reviewer,
     init_central,
     issue_restriction,
     load_config,
     open_central,
-    utc_ms,
 )
 from central.rules.enrolment import Consent
 from central.rules.restriction import DAY_MS, Terms
@@ -35,6 +33,7 @@ from edge.compare.gallery import Template
 from scripts.harness.children import serve
 from wire import topics
 from wire.codec import encode
+from wire.environment import Environment, utc_ms
 from wire.fleet import Command, CommandAction, StandingDelta
 from wire.ids import (
     GateId,
@@ -89,18 +88,18 @@ class CentralVerbs:
 
     async def enrol(self, count: int) -> Mapping[str, Any]:
         """Enrol members with a template, a claim and a PIN."""
-        desk = self._central.desk
-        vault = Vault(desk.context.operator, desk.context.site, desk.context.secrets)
+        use_cases = self._central.use_cases
+        vault = Vault(use_cases.context.operator, use_cases.context.site, use_cases.context.secrets)
         generator = np.random.Generator(np.random.PCG64(self._dice.getrandbits(32)))
         members = []
         for _ in range(count):
             vector = generator.normal(size=DIMENSIONS).astype(np.float32)
             vector /= np.linalg.norm(vector)
-            subject = desk.members.new_subject_id()
+            subject = use_cases.members.new_subject_id()
             sealed = vault.seal(Template(subject, vector, RECIPE, 3), os.urandom)
-            desk.members.enrol(subject, sealed, Consent("harness", "en", utc_ms()))
-            claim = desk.members.add_qr_claim(subject)
-            desk.members.set_pin(subject, PIN)
+            use_cases.members.enrol(subject, sealed, Consent("harness", "en", utc_ms()))
+            claim = use_cases.members.add_qr_claim(subject)
+            use_cases.members.set_pin(subject, PIN)
             members.append({"subject": subject, "claim": claim})
             await asyncio.sleep(0)
         await asyncio.to_thread(self._central.publish_heads)
@@ -110,7 +109,7 @@ class CentralVerbs:
         """Pairing codes for new kiosks: names, and each its purpose."""
         codes = {}
         for name, purpose in kiosks.items():
-            codes[name] = self._central.desk.kiosks.add(KioskId(name), Purpose(purpose))
+            codes[name] = self._central.use_cases.kiosks.add(KioskId(name), Purpose(purpose))
             await asyncio.sleep(0)
         return {"codes": codes, "url": self._central.http_url}
 
@@ -122,11 +121,11 @@ class CentralVerbs:
         events: list[dict[str, str]],
     ) -> Mapping[str, Any]:
         """Change several things, tell them all at once, and say from when on kiosks are told."""
-        desk = self._central.desk
+        use_cases = self._central.use_cases
         began_ms = utc_ms()
         issued = [
             issue_restriction(
-                desk,
+                use_cases,
                 Terms(
                     SubjectId(each["subject"]),
                     OperatorId(OPERATOR),
@@ -140,12 +139,12 @@ class CentralVerbs:
             for each in restrict
         ]
         for restriction in lift:
-            desk.standings.lift_restriction(RestrictionId(restriction))
+            use_cases.standings.lift_restriction(RestrictionId(restriction))
         for subject in withdraw:
-            desk.members.withdraw(SubjectId(subject))
+            use_cases.members.withdraw(SubjectId(subject))
         for each in events:
             self._numbers += 1
-            desk.standings.record_event(
+            use_cases.standings.record_event(
                 Event(
                     f"harness-{self._numbers}",
                     SubjectId(each["subject"]),
@@ -155,19 +154,19 @@ class CentralVerbs:
                     utc_ms(),
                 )
             )
-        await asyncio.to_thread(desk.feeds.refresh)
+        await asyncio.to_thread(use_cases.feeds.refresh)
         self._central.publish_heads()
         return {
             "restrictions": [each.restriction_id for each in issued],
             "began_ms": began_ms,
             "told_ms": utc_ms(),
-            "versions": {name: list(desk.feeds.place(Purpose(name)) or (0, 0)) for name in PURPOSES},
+            "versions": {name: list(use_cases.feeds.place(Purpose(name)) or (0, 0)) for name in PURPOSES},
         }
 
     async def command(self, kiosk: str, kind: str) -> Mapping[str, Any]:
         """Sign and send a command: good, expired, long, foreign, misdirected, or one sent before again."""
-        desk, now_ms = self._central.desk, utc_ms()
-        address = topics.kiosk_topic(TopicKind.COMMAND, desk.context.site, KioskId(kiosk))
+        use_cases, now_ms = self._central.use_cases, utc_ms()
+        address = topics.kiosk_topic(TopicKind.COMMAND, use_cases.context.site, KioskId(kiosk))
         if kind == "again":
             if self._sent:
                 self._central.link.publish(*self._dice.choice(self._sent))
@@ -182,13 +181,13 @@ class CentralVerbs:
             GateId("harness-1"),
             "ada",
         )
-        signer = Signer.from_seed(b"?" * 32) if kind == "foreign" else desk.context.identity.signer
-        known = desk.kiosks.paired(KioskId(kiosk))
+        signer = Signer.from_seed(b"?" * 32) if kind == "foreign" else use_cases.context.identity.signer
+        known = use_cases.kiosks.paired(KioskId(kiosk))
         purpose = "" if known is None else known.purpose
         signed_for = address
         if kind == "misdirected":
-            signed_for = topics.kiosk_topic(TopicKind.COMMAND, desk.context.site, KioskId("nobody"))
-        payload = encode(signed_for, order, signer, desk.context.operator, purpose)
+            signed_for = topics.kiosk_topic(TopicKind.COMMAND, use_cases.context.site, KioskId("nobody"))
+        payload = encode(signed_for, order, signer, use_cases.context.operator, purpose)
         sent = self._central.link.publish(address, payload)
         if kind in {"good", "expired"}:
             self._sent = [*self._sent[-50:], (address, payload)]
@@ -196,20 +195,22 @@ class CentralVerbs:
 
     async def mislabel(self, purpose: str) -> Mapping[str, Any]:
         """A fault of central's own: a change, rightly signed, whose rows were made for another purpose."""
-        desk, other = self._central.desk, next(name for name in PURPOSES if name != purpose)
-        rows = [row for row in desk.standings.everybody(Purpose(other)) if isinstance(row, Standing)]
-        place = desk.feeds.place(Purpose(purpose))
+        use_cases, other = self._central.use_cases, next(name for name in PURPOSES if name != purpose)
+        rows = [row for row in use_cases.standings.everybody(Purpose(other)) if isinstance(row, Standing)]
+        place = use_cases.feeds.place(Purpose(purpose))
         assert place is not None, "the feed of a configured purpose is there from the start"
         delta = StandingDelta(place[0], place[1] + 1, utc_ms(), tuple(rows[:ROWS_A_DELTA]), ())
-        address = topics.standing_delta(desk.context.site, Purpose(purpose))
-        signer = desk.context.identity.signer
-        self._central.link.publish(address, encode(address, delta, signer, desk.context.operator, purpose))
+        address = topics.standing_delta(use_cases.context.site, Purpose(purpose))
+        signer = use_cases.context.identity.signer
+        self._central.link.publish(
+            address, encode(address, delta, signer, use_cases.context.operator, purpose)
+        )
         return {"version": delta.version}
 
     async def stats(self) -> Mapping[str, Any]:
         """What central ignored, by reason."""
         return {
-            "ignored": dict(self._central.switchboard.ignored),
+            "ignored": dict(self._central.router.ignored),
             "connected": self._central.link.connected.is_set(),
         }
 
@@ -238,7 +239,7 @@ async def main() -> None:
             at = Path(folder)
             config = load_config(write_config(at, host, port, head_every_s))
             add_reviewer(config, ReviewerId("noor"), at / "reviewer.key")
-            central = await stack.enter_async_context(open_central(config, Dice(hasher=HASHER)))
+            central = await stack.enter_async_context(open_central(config, Environment(hasher=HASHER)))
             verbs.update(CentralVerbs(central, at, seed).verbs)
             return {"config": str(at / "central.toml"), "url": central.http_url}
 

@@ -20,7 +20,7 @@ import msgspec
 
 from edge.adapters.central.commands import Answer
 from edge.adapters.central.pairing import pair
-from edge.adapters.central.uplink import Uplink, UplinkConfig, World, host_ms, monotonic_ms, open_uplink
+from edge.adapters.central.uplink import Uplink, UplinkConfig, open_uplink
 from edge.compare.claim import QrClaim
 from edge.compare.member import KnownMember, WithdrawnMember
 from edge.confirm.pin import PinOutcome
@@ -42,6 +42,7 @@ from edge.decide.verdict import (
 from edge.enact.record import Account, KioskIdentity, Stamp, pass_record, verdict_kind
 from edge.errors import StoreError
 from scripts.harness.ledger import Begun, Decided, Kept, Ledger, Obeyed
+from wire.environment import Environment, monotonic_ms, utc_ms
 from wire.fleet import Command
 from wire.ids import ClaimId, GateId, KioskId, PassageId, SubjectId
 from wire.records import GateOutcome, IdentifiedBy, PassRecord
@@ -103,8 +104,8 @@ class SimulatedKiosk:
             standing=self.standing,
             broker=(host, self.port),
         )
-        world = World(host_ms=lambda: host_ms() + self.skew_ms, ntp=lambda: None, dice=self.dice)
-        async with open_uplink(self.folder, config, obey=self._obey, world=world) as uplink:
+        environment = Environment(utc_ms=lambda: utc_ms() + self.skew_ms, ntp=lambda: None, dice=self.dice)
+        async with open_uplink(self.folder, config, obey=self._obey, environment=environment) as uplink:
             self.uplink = uplink
             self._identity = KioskIdentity(
                 KioskId(self.name),
@@ -125,11 +126,11 @@ class SimulatedKiosk:
 
     def _lag_ms(self, uplink: Uplink) -> int:
         now_ms = uplink.clock.now_ms()
-        return 0 if now_ms is None else host_ms() - now_ms
+        return 0 if now_ms is None else utc_ms() - now_ms
 
     def _obey(self, command: Command, _answer: Answer) -> None:
         assert self.uplink is not None
-        at_ms = host_ms()
+        at_ms = utc_ms()
         self.ledger.write(Obeyed(self.name, command.nonce.hex(), at_ms, self._lag_ms(self.uplink)))
 
     async def pass_through(self, person: Person) -> Verdict | None:
@@ -186,7 +187,7 @@ class SimulatedKiosk:
             kiosk=self.name,
             subject=meant,
             verdict=verdict_kind(verdict),
-            at_ms=host_ms(),
+            at_ms=utc_ms(),
             lag_ms=self._lag_ms(uplink),
             age=record.circumstances.age,
             membership=record.circumstances.membership,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from central.app import load_config, open_desk
+from central.app import load_config, open_use_cases
 from scripts.harness.invariants import Stored
 from wire.codec import Rejected, decode_record
 from wire.records import ChargeOutcome, GateOutcome, PassRecord
@@ -21,8 +21,8 @@ def read_central(config: Path) -> tuple[list[Stored], list[str]]:
     finally:
         connection.close()
     stored = [_stored(kiosk, record, passage, body) for kiosk, record, passage, body in rows]
-    with open_desk(loaded) as desk:
-        broken = [str(report.kiosk) for report in desk.records.verify() if report.broken_at is not None]
+    with open_use_cases(loaded) as use_cases:
+        broken = [str(report.kiosk) for report in use_cases.records.verify() if report.broken_at is not None]
     return stored, broken
 
 

@@ -93,7 +93,7 @@ async def open_live(
         broker = BrokerSection(central.broker.host, central.broker.port)
 
         async def paired(name: str) -> str:
-            code = central.desk.kiosks.add(KioskId(name), Purpose(PURPOSE), enrols=name == ENROL)
+            code = central.use_cases.kiosks.add(KioskId(name), Purpose(PURPOSE), enrols=name == ENROL)
             state = folder / name
             state.mkdir(mode=0o700)
             await pair(central.http_url, code, state, software="demo", random_bytes=os.urandom)

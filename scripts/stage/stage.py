@@ -20,7 +20,6 @@ import msgspec
 
 from central.app import (
     Central,
-    Dice,
     add_reviewer,
     init_central,
     issue_restriction,
@@ -56,6 +55,7 @@ from scripts.cli.gate.app import write_gate_key
 from scripts.cli.gate.stand import Runs, Stand, open_stand
 from scripts.people.cast import ENROLMENT_IMAGES, MEMBERS, Cast, Member, Part
 from scripts.people.clip import APPROACH_S, SHOW_S, ClipFormat, Scene, Studio
+from wire.environment import Environment
 from wire.ids import (
     ClaimId,
     KioskId,
@@ -103,7 +103,7 @@ class Staging:
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     extras: Extras = field(default_factory=Extras)
-    dice: Dice | None = None
+    environment: Environment | None = None
     mqtt_port: int = 0
     head_every_s: int = 60
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -242,7 +242,7 @@ class Stage:
             self.screen.press(OtherWayAsked())
         report = await self.perform(part, scene)
         if restriction is not None and claimant is not None:
-            self.central.desk.standings.lift_restriction(restriction)
+            self.central.use_cases.standings.lift_restriction(restriction)
             await self._told(claimant.subject, RestrictionState.NONE)
         return report
 
@@ -306,7 +306,7 @@ class Stage:
 
     async def _restrict(self, claimant: Enrolled) -> RestrictionId:
         """A reviewer signs the demo's restriction, and the kiosk has it."""
-        now_ms = self.central.desk.context.now_ms()
+        now_ms = self.central.use_cases.context.now_ms()
         terms = Terms(
             claimant.subject,
             OperatorId(OPERATOR),
@@ -315,7 +315,7 @@ class Stage:
             "A restriction signed by the demo's reviewer, to show one.",
             now_ms + DAY_MS,
         )
-        restriction = issue_restriction(self.central.desk, terms, self._reviewer_key)
+        restriction = issue_restriction(self.central.use_cases, terms, self._reviewer_key)
         await self._told(claimant.subject, RestrictionState.VERIFIED)
         return restriction.restriction_id
 
@@ -351,7 +351,7 @@ class Stage:
             return self.kiosk.uplink.outbox.backlog.waiting == 0
 
         await self._until("central has every record", empty)
-        (report,) = self.central.desk.records.verify()
+        (report,) = self.central.use_cases.records.verify()
         return report.records
 
     async def _waiting(self) -> bool:
@@ -385,7 +385,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             told.replace("head_every_s = 60", f"head_every_s = {staging.head_every_s}"), "utf-8"
         )
         central_config = load_config(config_file)
-        central_life = _Life(lambda: open_central(central_config, staging.dice))
+        central_life = _Life(lambda: open_central(central_config, staging.environment))
         stack.push_async_callback(central_life.stack.aclose)
         central = await central_life.begin()
         reviewer_key = folder / "reviewer.key"
@@ -395,7 +395,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
         gate, gate_runs, gate_why = stack.enter_context(
             open_stand(derive_keys(gate_key, GATE), runs=staging.gate)
         )
-        code = central.desk.kiosks.add(KioskId(KIOSK), Purpose(PURPOSE))
+        code = central.use_cases.kiosks.add(KioskId(KIOSK), Purpose(PURPOSE))
         kiosk_folder = folder / "kiosk"
         kiosk_folder.mkdir(mode=0o700)
         await pair(central.http_url, code, kiosk_folder, software="demo", random_bytes=os.urandom)
@@ -466,8 +466,8 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
 
 def enrol_member(central: Central, kiosk: OpenKiosk, member: Member, images: tuple[Image, ...]) -> Enrolled:
     """A member's template is made by the kiosk and sealed; central gets that, consent, a claim and a PIN."""
-    desk = central.desk
-    subject = desk.members.new_subject_id()
+    use_cases = central.use_cases
+    subject = use_cases.members.new_subject_id()
     samples = []
     for number, image in enumerate(images):
         probe = kiosk.pipeline.acquire(Frame(image, number, member.name)).probe
@@ -481,14 +481,14 @@ def enrol_member(central: Central, kiosk: OpenKiosk, member: Member, images: tup
     if isinstance(template, FailureToEnrol):
         raise FixtureError(f"{member.name} cannot be enrolled: {template.reason.value}")
     sealed = kiosk.uplink.members.vault.seal(template, os.urandom)
-    desk.members.enrol(subject, sealed, Consent("demo-1", "en", desk.context.now_ms()))
-    claim = desk.members.add_qr_claim(subject)
+    use_cases.members.enrol(subject, sealed, Consent("demo-1", "en", use_cases.context.now_ms()))
+    claim = use_cases.members.add_qr_claim(subject)
     pin = f"{secrets.randbelow(10**6):06}"
-    desk.members.set_pin(subject, pin)
+    use_cases.members.set_pin(subject, pin)
     count, outcome = FARES_FOR.get(member.tier, (UNPAID_FARES, EventOutcome.BROKEN))
     for number in range(count):
-        at_ms = desk.context.now_ms() - number * 60_000
-        desk.standings.record_event(
+        at_ms = use_cases.context.now_ms() - number * 60_000
+        use_cases.standings.record_event(
             Event(os.urandom(16).hex(), subject, Purpose(PURPOSE), EventKind.FARE, outcome, at_ms)
         )
     return Enrolled(member, subject, claim, pin)

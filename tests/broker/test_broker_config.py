@@ -18,12 +18,13 @@ from typer.testing import CliRunner
 from central.adapters.broker.access import acl
 from central.adapters.broker.certificates import BrokerAuthority
 from central.adapters.broker.files import Listener, Written, write_broker
-from central.app import init_central, load_config, utc_ms
+from central.app import init_central, load_config
 from central.errors import ConfigError, RefusedError, SecretsError
 from central.rules.fleet import Kiosk, certify
 from edge.adapters.central.tls import certificate_request, make_key
 from scripts.cli.central.app import app
 from scripts.lab.deployment_sums import load, measured
+from wire.environment import utc_ms
 from wire.ids import GalleryName, KioskId, OperatorId, Purpose, SiteId
 from wire.signing import Signer
 from wire.values import Role

@@ -34,7 +34,7 @@ async def lane(
 
 
 def sighted(lane: Lane, kiosk: str) -> str | None:
-    seen = lane.rig.central.desk.kiosks.sightings().get(kiosk)
+    seen = lane.rig.central.use_cases.kiosks.sightings().get(kiosk)
     return None if seen is None else seen.presence
 
 
@@ -106,7 +106,7 @@ async def test_a_change_at_central_reaches_the_cache_of_a_kiosk(lane: Lane):
 
 
 async def test_a_roll_call_is_heard_and_answered(lane: Lane):
-    seen = lane.rig.central.desk.kiosks.sightings
+    seen = lane.rig.central.use_cases.kiosks.sightings
     await lane.another("gate-roll")
     async with lane.client("gate-roll", (topics.roll_call(lane.identity.site).topic,)) as witness:
         lane.rig.clock.advance(1)
@@ -119,7 +119,7 @@ async def test_a_roll_call_is_heard_and_answered(lane: Lane):
 
 async def test_what_is_too_large_for_any_topic_is_not_carried(lane: Lane):
     await lane.another("gate-large")
-    central = lane.rig.central.switchboard.ignored
+    central = lane.rig.central.router.ignored
     async with lane.client("gate-large", (lane.topic(TopicKind.REPLY, "gate-large"),)) as client:
         before = dict(central)
         client.say(lane.topic(TopicKind.REQUEST, "gate-large"), bytes(4 * LARGEST_MESSAGE_BYTES))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from central.app import utc_ms
 from edge.adapters.central.uplink import Uplink
 from tests.doubles.brokers import NatsCluster
 from tests.doubles.central_rig import Clock, new_config, running
 from tests.doubles.kiosk_rig import Kiosk, eventually, paired
 from tests.doubles.wire_samples import pass_record
+from wire.environment import utc_ms
 from wire.ids import PassageId, RecordId
 from wire.requests import HeadReply, HeadRequest
 
@@ -100,9 +100,9 @@ async def test_a_node_of_three_is_killed_under_load_and_every_record_lands_once(
             while any(uplink.outbox.backlog.waiting for uplink in uplinks):  # noqa: ASYNC110 - nor this
                 await asyncio.sleep(0.1)
         await cluster.healthy()
-        desk = rig.central.desk
-        counts = {len(desk.records.of_passage(each)) for kiosk in passages for each in kiosk}
+        use_cases = rig.central.use_cases
+        counts = {len(use_cases.records.of_passage(each)) for kiosk in passages for each in kiosk}
         assert counts == {1}
-        assert all(report.broken_at is None for report in desk.records.verify())
-        assert sum(report.records for report in desk.records.verify()) == sum(map(len, passages))
+        assert all(report.broken_at is None for report in use_cases.records.verify())
+        assert sum(report.records for report in use_cases.records.verify()) == sum(map(len, passages))
         assert all(uplink.outbox.standstill is None for uplink in uplinks)

@@ -15,13 +15,13 @@ import pytest_asyncio
 
 from central.adapters.broker.certificates import BrokerAuthority, Pair
 from central.adapters.broker.embedded import LOOPBACK
-from central.app import utc_ms
 from edge.adapters.central.renewal import LEFT, Renewal, due
 from edge.adapters.central.tls import files_in, look_at_files, open_context, probe
 from tests.doubles.brokers import TLS_HOST, Mosquitto
 from tests.doubles.contract_lane import Lane, open_lane
 from tests.doubles.kiosk_rig import enrol, eventually
 from wire import topics
+from wire.environment import utc_ms
 from wire.ids import KioskId, Purpose
 from wire.tls import BrokerContext, TlsFiles
 from wire.topics import RULES, TopicKind, kiosk_topic
@@ -85,7 +85,7 @@ async def test_a_kiosk_hears_nothing_of_another_kiosk_by_name_or_by_wildcard(lan
 async def test_what_a_kiosk_publishes_on_anybody_elses_topic_goes_nowhere(lane: Lane):
     await lane.another("thief-2")
     site, other = lane.identity.site, lane.identity.kiosk
-    ignored, heard = lane.rig.central.switchboard.ignored, lane.uplink.link.ignored
+    ignored, heard = lane.rig.central.router.ignored, lane.uplink.link.ignored
     before, before_heard = sum(ignored.values()), sum(heard.values())
     mine, kiosk_kinds = KioskId("thief-2"), [kind for kind in RULES if kind.value.startswith("kiosk/")]
     forged = [kiosk_topic(kind, site, other).topic for kind in kiosk_kinds]
@@ -266,7 +266,7 @@ async def test_a_port_without_tls_is_told(lane: Lane):
 async def test_a_kiosk_that_is_revoked_hears_and_says_nothing_from_then_on(lane: Lane):
     identity = await lane.another("gate-lost")
     call = topics.roll_call(lane.identity.site).topic
-    ignored, seen = lane.rig.central.switchboard.ignored, lane.rig.central.desk.kiosks.sightings
+    ignored, seen = lane.rig.central.router.ignored, lane.rig.central.use_cases.kiosks.sightings
 
     async def called() -> bool:
         """Whether the lost kiosk heard a roll-call that another has answered by now."""
@@ -278,7 +278,7 @@ async def test_a_kiosk_that_is_revoked_hears_and_says_nothing_from_then_on(lane:
 
     async with lane.client("gate-lost", (call,)) as lost:
         assert await called()
-        lane.rig.central.desk.kiosks.revoke(identity.kiosk)
+        lane.rig.central.use_cases.kiosks.revoke(identity.kiosk)
         # Central's next tick writes the ACL and has Mosquitto read it.
         acl = lane.broker.folder / "acl"
         await eventually(lambda: "gate-lost" not in acl.read_text())

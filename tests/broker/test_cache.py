@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.app import add_reviewer, issue_restriction, load_config
 from central.rules.restriction import DAY_MS, Terms
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.service.feeds import LEASE_MS
 from tests.doubles.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, kiosk_state, until
 from wire.canonical import canonical
+from wire.environment import utc_ms
 from wire.fleet import Head, Presence
 from wire.ids import GalleryName, ReasonCode, ReviewerId, SubjectId
 from wire.packing import row_number, rows_digest, unpack_gallery, unpack_standings
@@ -46,7 +47,7 @@ async def standings_of(end: KioskEnd) -> dict[str, Standing | Tombstone]:
 
 def fare(rig: Rig, subject: SubjectId, number: int, outcome: EventOutcome = EventOutcome.KEPT) -> None:
     event = Event(f"e{number}", subject, RIDE, EventKind.FARE, outcome, rig.clock.ms - number)
-    rig.central.desk.standings.record_event(event)
+    rig.central.use_cases.standings.record_event(event)
 
 
 async def test_a_kiosk_takes_every_standing_from_nothing(rig: Rig):
@@ -101,7 +102,7 @@ async def test_a_standing_of_another_purpose_is_never_served(rig: Rig):
         assert (reply.entry.purpose, reply.entry.score) == ("locker", 500)
         assert {row.purpose for row in (await standings_of(end)).values()} == {"locker"}
         end.send(TopicKind.REQUEST, StandingRequest(end.nonce(), end.clock.ms + 1, subject), RIDE)
-        await until(lambda: rig.central.switchboard.ignored["wrong_purpose"] == 1)
+        await until(lambda: rig.central.router.ignored["wrong_purpose"] == 1)
         assert {received.purpose for received in end.heard} <= {LOAN, ""}
 
 
@@ -168,7 +169,7 @@ async def test_a_restored_central_begins_a_new_epoch_that_is_later_than_every_ve
     rig.central.publish_heads()
     async with rig.kiosk() as end:
         before = (await end.ask(HeadRequest)).head
-        rig.central.desk.feeds.restored()
+        rig.central.use_cases.feeds.restored()
         rig.central.publish_heads()
         after = (await end.ask(HeadRequest)).head
         gallery = (await end.ask(HeadRequest, gallery=MEMBERS)).head
@@ -181,7 +182,7 @@ async def test_a_withdrawn_subject_is_answered_by_a_tombstone_and_nothing_else_i
     subject, claim = rig.add_member("4711")
     fare(rig, subject, 1)
     async with rig.kiosk() as end:
-        rig.central.desk.members.withdraw(subject)
+        rig.central.use_cases.members.withdraw(subject)
         rig.central.publish_heads()
         assert (await end.ask(StandingRequest, subject=subject)).entry == Tombstone(subject, rig.clock.ms)
         gone = (await end.ask(ClaimRequest, gallery=MEMBERS, claim_digest=end.claim_digest(claim))).entry
@@ -192,7 +193,7 @@ async def test_a_withdrawn_subject_is_answered_by_a_tombstone_and_nothing_else_i
 async def test_a_revoked_claim_is_named_as_revoked(rig: Rig):
     subject, claim = rig.add_member()
     async with rig.kiosk() as end:
-        rig.central.desk.members.revoke_claim(end.claim_digest(claim))
+        rig.central.use_cases.members.revoke_claim(end.claim_digest(claim))
         row = (await end.ask(ClaimRequest, gallery=MEMBERS, claim_digest=end.claim_digest(claim))).entry
         assert (row.subject, row.claim_digests) == (subject, ())
         assert row.revoked_digests == (end.claim_digest(claim),)
@@ -208,7 +209,7 @@ async def test_a_restriction_reaches_the_kiosk_with_its_reviewers_signature(rig:
     terms = Terms(
         subject, config.settings.operator, RIDE, ReasonCode("staff_assaulted"), "12", rig.clock.ms + DAY_MS
     )
-    made = issue_restriction(rig.central.desk, terms, key_file)
+    made = issue_restriction(rig.central.use_cases, terms, key_file)
     async with rig.kiosk() as end:
         entry = (await end.ask(StandingRequest, subject=subject)).entry
         assert entry.restrictions == (made,)
@@ -226,11 +227,11 @@ async def test_a_late_request_is_told_so_except_for_a_head(rig: Rig):
 
 async def test_a_kiosks_state_is_known_and_a_will_of_an_earlier_life_is_not_believed(rig: Rig):
     async with rig.kiosk() as end:
-        sightings = rig.central.desk.kiosks.sightings
+        sightings = rig.central.use_cases.kiosks.sightings
         end.send(TopicKind.STATE, kiosk_state(end, Presence.READY, "2"))
         await until(lambda: sightings().get("gate-1"))
         end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "1"))
-        await until(lambda: rig.central.switchboard.ignored["late_will"] == 1)
+        await until(lambda: rig.central.router.ignored["late_will"] == 1)
         assert sightings()["gate-1"].presence == "ready"
         end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "2"))
         await until(lambda: sightings()["gate-1"].presence == "lost")

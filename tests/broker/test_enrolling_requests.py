@@ -91,9 +91,9 @@ async def entry_of(end: KioskEnd, claim: ClaimId) -> Any:
 
 def rows(rig: Rig) -> dict[SubjectId, Any]:
     """What the gallery says of everybody, as feeds have it."""
-    desk = rig.central.desk
-    everybody = desk.feeds._subjects.subjects_after("", 1000)
-    return {row.subject: row for row in desk.feeds._gallery_rows(everybody)}
+    use_cases = rig.central.use_cases
+    everybody = use_cases.feeds._store.subjects_after("", 1000)
+    return {row.subject: row for row in use_cases.feeds._gallery_rows(everybody)}
 
 
 async def test_a_kiosk_with_the_right_to_enrol_enrols_a_member_whole(rig: Rig):
@@ -101,11 +101,11 @@ async def test_a_kiosk_with_the_right_to_enrol_enrols_a_member_whole(rig: Rig):
     async with rig.kiosk("desk-1", enrols=True) as end:
         subject = await enrolled(end, claim_id=claim)
         row = await entry_of(end, claim)
-    desk = rig.central.desk
+    use_cases = rig.central.use_cases
     assert isinstance(row, GalleryRow)
     assert (row.subject, row.agree_by, row.template.recipe_digest) == (subject, AgreeBy.NOD, RECIPE)
-    assert desk.members.check_pin(subject, PIN).outcome is PinOutcome.RIGHT
-    stored = desk.feeds._subjects.subject(subject)
+    assert use_cases.members.check_pin(subject, PIN).outcome is PinOutcome.RIGHT
+    stored = use_cases.feeds._store.subject(subject)
     assert (stored.agree_by, stored.enrolled_by) == (AgreeBy.NOD, "desk-1")
 
 
@@ -123,7 +123,7 @@ async def test_the_same_enrolment_again_is_accepted_and_changes_nothing(rig: Rig
         other = await answered(end, asked(end, subject=subject, pin="2749"))
     assert (other.accepted, other.reason) == (False, "subject_taken")
     assert len(rows(rig)) == 1
-    assert rig.central.desk.members.check_pin(subject, PIN).outcome is PinOutcome.RIGHT
+    assert rig.central.use_cases.members.check_pin(subject, PIN).outcome is PinOutcome.RIGHT
 
 
 async def test_a_claim_that_somebody_holds_is_not_given_twice(rig: Rig):
@@ -199,12 +199,14 @@ async def test_who_looks_alike_must_claim_until_one_of_them_withdraws(rig: Rig):
         elder, other = await enrolled(end), await enrolled(end)
         younger = await enrolled(end, claim_needed=(elder, SubjectId("9" * 32)))
         assert {subject for subject, row in rows(rig).items() if row.claim_needed} == {elder, younger}
-        assert rig.central.desk.enrolling.alike() == [(younger, elder)]
+        assert rig.central.use_cases.enrolling.alike() == [(younger, elder)]
         rig.central.publish_heads()
-        before = rig.central.desk.feeds.head("gallery", end.grant.gallery)
-        rig.central.desk.members.withdraw(younger)
+        before = rig.central.use_cases.feeds.head("gallery", end.grant.gallery)
+        rig.central.use_cases.members.withdraw(younger)
         rig.central.publish_heads()
-        told = rig.central.desk.feeds.delta("gallery", end.grant.gallery, before.epoch, before.version + 1)
+        told = rig.central.use_cases.feeds.delta(
+            "gallery", end.grant.gallery, before.epoch, before.version + 1
+        )
     assert {row.subject: getattr(row, "claim_needed", None) for row in told.rows} == {
         younger: None,
         elder: False,
@@ -255,11 +257,11 @@ async def test_a_member_withdraws_with_their_pin_and_is_nobody_from_then_on(rig:
         assert (again.accepted, again.reason) == (True, "withdrawn")
         assert isinstance(await entry_of(gate, claim), Tombstone)
         assert (await withdraws(gate, SubjectId("9" * 32), PIN)).reason == "no_subject"
-    desk = rig.central.desk
-    assert desk.members.check_pin(subject, PIN).outcome is PinOutcome.NO_PIN
-    assert desk.feeds._gallery.templates_among([subject]) == {}
-    desk.withdrawals.refresh()
-    assert isinstance(desk.standings.issued(subject, end.grant.purpose), Tombstone | None)
+    use_cases = rig.central.use_cases
+    assert use_cases.members.check_pin(subject, PIN).outcome is PinOutcome.NO_PIN
+    assert use_cases.feeds._gallery.templates_among([subject]) == {}
+    use_cases.withdrawals.refresh()
+    assert isinstance(use_cases.standings.issued(subject, end.grant.purpose), Tombstone | None)
 
 
 async def test_five_wrong_pins_lock_a_withdrawal_as_they_lock_a_passage(rig: Rig):
@@ -270,7 +272,7 @@ async def test_five_wrong_pins_lock_a_withdrawal_as_they_lock_a_passage(rig: Rig
             rig.clock.advance(60_000)
         assert reply.reason == "locked"
         assert (await withdraws(end, subject, PIN)).reason == "locked"
-        assert rig.central.desk.members.check_pin(subject, PIN).outcome is PinOutcome.LOCKED
+        assert rig.central.use_cases.members.check_pin(subject, PIN).outcome is PinOutcome.LOCKED
 
 
 async def test_a_withdrawal_that_a_broker_sends_again_uses_up_one_try(rig: Rig):
@@ -288,19 +290,19 @@ async def test_a_withdrawal_that_a_broker_sends_again_uses_up_one_try(rig: Rig):
 
 
 async def test_a_withdrawal_is_counted_at_each_kiosk_by_the_versions_it_says_it_has(rig: Rig):
-    desk = rig.central.desk
+    use_cases = rig.central.use_cases
     async with rig.kiosk("gate-1") as near, rig.kiosk("gate-2") as slow, rig.kiosk("gate-3") as lost:
-        desk.kiosks.add(KioskId("never-paired"), near.grant.purpose)
+        use_cases.kiosks.add(KioskId("never-paired"), near.grant.purpose)
         subject, _ = rig.add_member(PIN)
         rig.central.publish_heads()
-        desk.members.withdraw(subject)
+        use_cases.members.withdraw(subject)
         rig.central.publish_heads()
-        places = {(kind, name): place for kind, name, place in desk.feeds.places()}
+        places = {(kind, name): place for kind, name, place in use_cases.feeds.places()}
         gallery = places["gallery", near.grant.gallery].version
         standings = places["standing", near.grant.purpose].version
 
         def reaches() -> dict[str, str]:
-            return {each.kiosk: each.reach.value for each in desk.withdrawals.progress(subject).kiosks}
+            return {each.kiosk: each.reach.value for each in use_cases.withdrawals.progress(subject).kiosks}
 
         assert set(reaches().values()) == {"unreachable"}  # nobody has said anything yet
         near.send(TopicKind.STATE, kiosk_state(near, Presence.READY, "b", caches=held(gallery, standings)))
@@ -315,12 +317,12 @@ async def test_a_withdrawal_is_counted_at_each_kiosk_by_the_versions_it_says_it_
         await until(lambda: reaches() == expected)
         # The will was made when the kiosk connected: it takes nothing back.
         near.send(TopicKind.STATE, kiosk_state(near, Presence.LOST, "b", caches=held(0, 0)))
-        await until(lambda: desk.kiosks.sightings()[KioskId("gate-1")].presence == "lost")
+        await until(lambda: use_cases.kiosks.sightings()[KioskId("gate-1")].presence == "lost")
         assert reaches() == expected
         slow.send(
             TopicKind.STATE, kiosk_state(slow, Presence.READY, "b", caches=held(gallery, standings - 1))
         )
-        await until(lambda: desk.kiosks.sightings()[KioskId("gate-2")].gallery.version == gallery)
+        await until(lambda: use_cases.kiosks.sightings()[KioskId("gate-2")].gallery.version == gallery)
         assert reaches() == expected
         async with rig.http() as client:
             told = (await client.get(f"/v1/subjects/{subject}/withdrawal")).json()
@@ -330,15 +332,15 @@ async def test_a_withdrawal_is_counted_at_each_kiosk_by_the_versions_it_says_it_
 
 
 async def test_a_withdrawal_is_noted_with_the_versions_that_tell_it(rig: Rig):
-    desk = rig.central.desk
+    use_cases = rig.central.use_cases
     subject, _ = rig.add_member(PIN)
     rig.central.publish_heads()
-    before = {(kind, name): place for kind, name, place in desk.feeds.places()}
-    desk.members.withdraw(subject)
-    desk.withdrawals.refresh()
-    store = desk.withdrawals._store
+    before = {(kind, name): place for kind, name, place in use_cases.feeds.places()}
+    use_cases.members.withdraw(subject)
+    use_cases.withdrawals.refresh()
+    store = use_cases.withdrawals._store
     assert store.untold_withdrawals() == []
     noted = {(kind, name): place for kind, name, place in store.withdrawal_places(subject)}
     assert noted.keys() == before.keys()
     assert noted["gallery", "members"] > before["gallery", "members"]
-    assert desk.withdrawals.progress(subject).told
+    assert use_cases.withdrawals.progress(subject).told

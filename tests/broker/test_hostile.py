@@ -19,7 +19,7 @@ from wire.topics import TopicKind
 
 
 async def ignored(rig: Rig, reason: str) -> None:
-    await until(lambda: rig.central.switchboard.ignored[reason] == 1)
+    await until(lambda: rig.central.router.ignored[reason] == 1)
 
 
 def asking(end: KioskEnd) -> HeadRequest:
@@ -95,7 +95,7 @@ async def test_central_answers_on_after_a_flood_of_rubbish(rig: Rig, seed: int):
             size = dice.choice([0, 1, 20, 900, 4096, min(kind_limit(kind), 60_000)])
             end.send_raw(kind, dice.randbytes(size))
         assert (await end.ask(HeadRequest)).head.name == RIDE
-        counted = rig.central.switchboard.ignored
+        counted = rig.central.router.ignored
         await until(lambda: sum(counted.values()) == 300)
         assert set(counted) <= {"malformed", "unknown_version", "oversized"}
 

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from central.adapters.keyfiles import load_reviewer
-from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.app import add_reviewer, issue_restriction, load_config
 from central.rules.restriction import CONTEST_DAYS, DAY_MS, Terms
 from central.rules.review import Outcome, rule
 from tests.doubles.central_rig import CONSENT, RIDE, Rig, member_body
+from wire.environment import utc_ms
 from wire.ids import ReasonCode, ReviewerId
 from wire.signing import Signer
 
@@ -71,14 +72,14 @@ async def test_without_the_token_nothing_answers_but_pairing_and_what_members_ma
 
 
 async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles_it(rig: Rig, tmp_path: Path):
-    config, desk = load_config(rig.config), rig.central.desk
+    config, use_cases = load_config(rig.config), rig.central.use_cases
     keys = [tmp_path / "ada.json", tmp_path / "bea.json"]
     for key in keys:
         await asyncio.to_thread(add_reviewer, config, ReviewerId(key.stem), key)
     rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
     subject, _ = rig.add_member()
     terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), "Incident 12", rig.clock.ms + DAY_MS)
-    made = issue_restriction(desk, terms, keys[0])
+    made = issue_restriction(use_cases, terms, keys[0])
     path = f"/v1/contests/{made.contest_code}"
     async with httpx.AsyncClient(base_url=rig.central.http_url) as member:
         told = await member.get(path)
@@ -90,7 +91,7 @@ async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles
         assert (await member.post(path, json={"note": ""})).status_code == 422
         for hidden in (subject, made.restriction_id, "ada"):
             assert hidden not in told.text + contested.text
-    (case,) = desk.reviews.open_cases()
+    (case,) = use_cases.reviews.open_cases()
     rulings = []
     for key in keys:
         own = load_reviewer(key)
@@ -108,7 +109,7 @@ async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles
         assert (answer.status_code, answer.json()["settled_by"]) == (201, "bea")
         (listed,) = (await client.get("/v1/restrictions")).json()
         assert (listed["state"], listed["contests"][0]["ruling"]) == ("struck", "Mistaken.")
-    assert desk.standings.issued(subject, RIDE).restrictions == ()
+    assert use_cases.standings.issued(subject, RIDE).restrictions == ()
 
 
 async def test_a_template_sealed_for_somebody_else_is_refused(rig: Rig):

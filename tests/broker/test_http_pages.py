@@ -23,18 +23,19 @@ from central.adapters.http.member_pages.forms import (
 )
 from central.adapters.http.member_pages.texts import MESSAGES, chosen, read_messages
 from central.adapters.http.member_pages.tickets import KEPT_MAX, LIFE_MS, Step, Tickets
-from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.app import add_reviewer, issue_restriction, load_config
 from central.errors import UnknownError
-from central.rules.posting import Asked
 from central.rules.restriction import DAY_MS, Terms
 from central.rules.subjects import FIRST_WAIT_MS, PIN_TRIES
 from central.service import visits
 from edge.compare.claim import qr_text
 from edge.decide.verdict import Reason
 from tests.doubles.central_rig import RIDE, Rig, held, kiosk_state, new_config, running
+from tests.doubles.ledger_samples import asked
 from tests.doubles.wire_samples import SUBJECT
 from wire.claims import ClaimKind
-from wire.ids import ClaimId, KioskId, ReasonCode, RecordId, ReviewerId, SubjectId
+from wire.environment import utc_ms
+from wire.ids import ClaimId, ReasonCode, ReviewerId, SubjectId
 from wire.requests import ChargeReason
 from wire.topics import TopicKind
 
@@ -65,7 +66,7 @@ async def restricted(rig: Rig, folder: Path, text: str = "Incident 12") -> tuple
     rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
     subject, claim = rig.add_member(PIN)
     terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), text, rig.clock.ms + DAY_MS)
-    return subject, claim, issue_restriction(rig.central.desk, terms, key).contest_code
+    return subject, claim, issue_restriction(rig.central.use_cases, terms, key).contest_code
 
 
 async def test_a_restriction_is_read_and_contested_by_its_code_alone(rig: Rig, tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ async def test_a_restriction_is_read_and_contested_by_its_code_alone(rig: Rig, t
         assert (again.status_code, EN.problem["not_contested"].title in said(again)) == (409, True)
         for hidden in (subject, "ada"):
             assert hidden not in told.text + sent.text + again.text
-    (case,) = rig.central.desk.reviews.open_cases()
+    (case,) = rig.central.use_cases.reviews.open_cases()
     assert case.note == "I was <i>elsewhere</i>."
 
 
@@ -97,7 +98,7 @@ async def test_a_member_withdraws_with_code_and_pin_and_only_by_confirming(rig: 
         assert asked.status_code == 200
         for sentence in EN.withdraw.consequences:
             assert sentence.replace("{days}", "30") in said(asked)
-        assert rig.central.desk.members.active(subject)
+        assert rig.central.use_cases.members.active(subject)
         assert PIN not in asked.text
         assert claim not in asked.text.lower()
         ticket = ticket_in(asked)
@@ -105,7 +106,7 @@ async def test_a_member_withdraws_with_code_and_pin_and_only_by_confirming(rig: 
         assert (done.status_code, EN.withdraw.done in said(done)) == (200, True)
         twice = await member.post("/withdraw/confirm", data={"ticket": ticket})
         assert (twice.status_code, EN.problem["late"].title in said(twice)) == (422, True)
-    assert rig.central.desk.members.entry(subject).withdrawn_at_ms == rig.clock.ms
+    assert rig.central.use_cases.members.entry(subject).withdrawn_at_ms == rig.clock.ms
 
 
 async def test_who_withdrew_sees_kiosk_after_kiosk_confirm_it(rig: Rig) -> None:
@@ -115,8 +116,8 @@ async def test_who_withdrew_sees_kiosk_after_kiosk_confirm_it(rig: Rig) -> None:
         done = await member.post("/withdraw/confirm", data={"ticket": ticket_in(asked)})
         assert EN.withdraw.heard.format(heard=0, all=1) in said(done)
         rig.central.publish_heads()
-        desk = rig.central.desk
-        heads = {"gallery": desk.feeds.gallery_heads(), "standing": desk.feeds.standing_heads()}
+        use_cases = rig.central.use_cases
+        heads = {"gallery": use_cases.feeds.gallery_heads(), "standing": use_cases.feeds.standing_heads()}
         versions = {
             "gallery": heads["gallery"]["members"].version,
             "standings": heads["standing"][RIDE].version,
@@ -154,7 +155,7 @@ async def test_why_somebody_was_asked_is_told_with_the_factors_and_the_last_pass
     rig: Rig, tmp_path: Path
 ) -> None:
     subject, claim, code = await restricted(rig, tmp_path)
-    desk = rig.central.desk
+    use_cases = rig.central.use_cases
     event = {
         "event_id": "fare-1",
         "purpose": "ride",
@@ -174,7 +175,7 @@ async def test_why_somebody_was_asked_is_told_with_the_factors_and_the_last_pass
     async with pages(rig) as member:
         told = await member.post("/why", data={"code": claim, "pin": PIN})
     text = said(told)
-    (factor,) = desk.standings.explain(subject, RIDE).standing.factors
+    (factor,) = use_cases.standings.explain(subject, RIDE).standing.factors
     assert f"{factor.text} ( {factor.points:+d} points )" in text.replace("(", "( ").replace(
         ")", " )"
     ).replace("  ", " ")
@@ -188,21 +189,10 @@ async def test_why_somebody_was_asked_is_told_with_the_factors_and_the_last_pass
 
 async def test_receipts_are_read_with_the_code_alone_and_a_strangers_code_shows_nothing(rig: Rig) -> None:
     subject, claim = rig.add_member(PIN)
-    ledger = rig.central.desk.ledger
+    ledger = rig.central.use_cases.ledger
     ledger.top_up(subject, 1000, "EUR")
-    asked = Asked(
-        charge=RecordId("a" * 32),
-        kiosk=KioskId("till-1"),
-        purpose=RIDE,
-        subject=subject,
-        amount_minor=250,
-        currency="EUR",
-        merchant="cafe",
-        checkout=RecordId("b" * 32),
-        reference="Tea & <b>cake</b>",
-        not_after_ms=rig.clock.ms + 1000,
-    )
-    assert ledger.charge(asked) is ChargeReason.CHARGED
+    attempt = asked(1, 250, purpose=RIDE, subject=subject, reference="Tea & <b>cake</b>")
+    assert ledger.charge(*attempt) is ChargeReason.CHARGED
     async with pages(rig) as member:
         told = await member.post("/receipts", data={"code": qr_text(claim)})
         for sentence in ("2.50 EUR", "7.50 EUR", "cafe", "till-1"):
@@ -217,13 +207,13 @@ async def test_receipts_are_read_with_the_code_alone_and_a_strangers_code_shows_
 
 
 async def test_nobody_learns_whether_there_is_such_a_member(rig: Rig) -> None:
-    desk = rig.central.desk
+    use_cases = rig.central.use_cases
     _, known = rig.add_member(PIN)
     _, without_pin = rig.add_member()
     gone, withdrawn = rig.add_member(PIN)
-    desk.members.withdraw(gone)
+    use_cases.members.withdraw(gone)
     lost, revoked = rig.add_member(PIN)
-    desk.members.renew_qr_claim(lost)
+    use_cases.members.renew_qr_claim(lost)
     answers = []
     async with pages(rig) as stranger:
         for claim in ("0" * 32, known, known, without_pin, withdrawn, revoked):
@@ -239,7 +229,7 @@ async def test_nobody_learns_whether_there_is_such_a_member(rig: Rig) -> None:
 
 
 async def test_whoever_is_refused_costs_the_same_work(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    members = rig.central.desk.members
+    members = rig.central.use_cases.members
     hasher, worked = members._hasher, []
     monkeypatch.setattr(members, "_hasher", Counted(hasher, worked))
     subject, claim = rig.add_member()
@@ -247,12 +237,12 @@ async def test_whoever_is_refused_costs_the_same_work(rig: Rig, monkeypatch: pyt
     worked.clear()
     seen = []
     for tried in ("0" * 32, claim, claim):  # nobody; a wrong PIN; too soon
-        assert rig.central.desk.visits.proven(ClaimId(tried), "4712") is None
+        assert rig.central.use_cases.visits.proven(ClaimId(tried), "4712") is None
         seen.append(len(worked))
     members.unlock_pin(subject)
     for _ in range(PIN_TRIES + 1):  # the last one is locked already
         rig.clock.advance(FIRST_WAIT_MS << PIN_TRIES)
-        assert rig.central.desk.visits.proven(claim, "4712") is None
+        assert rig.central.use_cases.visits.proven(claim, "4712") is None
         seen.append(len(worked))
     assert seen == list(range(1, len(seen) + 1))
 
@@ -275,16 +265,16 @@ async def test_five_wrong_pins_here_lock_the_pin_everywhere(rig: Rig) -> None:
             assert (await member.post("/why", data={"code": claim, "pin": "4712"})).status_code == 422
             rig.clock.advance(FIRST_WAIT_MS << PIN_TRIES)
         assert (await member.post("/why", data={"code": claim, "pin": PIN})).status_code == 422
-        assert rig.central.desk.members.check_pin(subject, PIN).tries_left == 0
-        rig.central.desk.members.unlock_pin(subject)
+        assert rig.central.use_cases.members.check_pin(subject, PIN).tries_left == 0
+        rig.central.use_cases.members.unlock_pin(subject)
         assert (await member.post("/why", data={"code": claim, "pin": PIN})).status_code == 200
 
 
 async def test_card_numbers_and_phone_digits_open_nothing_here(rig: Rig) -> None:
     subject, _ = rig.add_member(PIN)
     card = "ab" * 16  # a card's number may look like a member code
-    rig.central.desk.members.add_claim(subject, ClaimKind.CARD, card)
-    rig.central.desk.members.add_claim(subject, ClaimKind.PHONE, "12345678")
+    rig.central.use_cases.members.add_claim(subject, ClaimKind.CARD, card)
+    rig.central.use_cases.members.add_claim(subject, ClaimKind.PHONE, "12345678")
     async with pages(rig) as member:
         for code in (card, "12345678"):
             assert (await member.post("/why", data={"code": code, "pin": PIN})).status_code == 422
@@ -339,7 +329,7 @@ async def test_a_page_of_another_site_can_send_none_of_the_forms(rig: Rig) -> No
         ):
             answer = await member.post(path, data=sent, headers=foreign)
             assert (answer.status_code, EN.problem["foreign_page"].title in said(answer)) == (403, True), path
-    assert rig.central.desk.members.active(subject)
+    assert rig.central.use_cases.members.active(subject)
 
 
 @pytest.mark.parametrize("language", sorted(WORDS))
@@ -444,7 +434,7 @@ def test_what_is_no_form_is_refused(kind: str, body: bytes) -> None:
 async def test_passages_are_looked_for_in_the_newest_records_of_each_kiosk(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = rig.central.desk.visits._passages
+    store = rig.central.use_cases.visits._passages
     async with rig.kiosk("gate-1") as one, rig.kiosk("gate-2") as two:
         for kiosk in (one, two):
             kiosk.write_records(10, subject=SUBJECT)
@@ -467,4 +457,4 @@ async def test_an_operator_who_wants_no_pages_has_none(rig: Rig) -> None:
             answer = await stranger.get(path)
             assert (answer.status_code, answer.json()["error"]) == (401, "no_token"), path
     with pytest.raises(UnknownError):
-        bare.central.desk.members.active(SUBJECT)
+        bare.central.use_cases.members.active(SUBJECT)

@@ -22,13 +22,13 @@ DAY_MS = 86_400_000
 
 def fields_of(request) -> dict[str, object]:
     names = ("subject", "amount_minor", "currency", "reference", "checkout", "merchant")
-    found = {name: getattr(request, name) for name in names}
+    found = {name: getattr(request.request, name) for name in names}
     return {**found, "idempotency_key": request.charge, "passage": request.charge}
 
 
 async def test_a_kiosk_charges_and_refunds_once_whatever_it_sends_again(rig: Rig):
     subject, _ = rig.add_member()
-    ledger = rig.central.desk.ledger
+    ledger = rig.central.use_cases.ledger
     ledger.top_up(subject, 1000, "EUR")
     async with rig.kiosk("till-1") as kiosk:
         request = asked(1, subject=subject)
@@ -56,7 +56,7 @@ async def test_operators_move_money_over_http_and_each_key_once(rig: Rig):
             assert (await http.post("/v1/ledger/top-ups", json=body)).status_code == 201
         other = {**body, "amount_minor": 999}
         assert (await http.post("/v1/ledger/top-ups", json=other)).json()["error"] == "conflict"
-        rig.central.desk.ledger.charge(asked(2, subject=subject))
+        rig.central.use_cases.ledger.charge(*asked(2, subject=subject))
         refund = {"charge": key(2), "amount_minor": 200, "key": key(3)}
         for _ in range(2):
             answer = await http.post("/v1/ledger/refunds", json=refund)
@@ -72,7 +72,7 @@ async def test_operators_move_money_over_http_and_each_key_once(rig: Rig):
             answer = await http.post("/v1/ledger/refunds", json={**refund, **change})
             assert answer.status_code == status
             assert answer.json()["detail"]
-        day = rig.central.desk.ledger.moment().today
+        day = rig.central.use_cases.ledger.moment().today
         settlement = {"merchant": "cafe", "day": day}
         assert (await http.post("/v1/ledger/settlements", json=settlement)).status_code == 422
         rig.clock.advance(DAY_MS)
@@ -100,7 +100,7 @@ async def test_without_the_token_no_money_moves(rig: Rig, method: str, path: str
 
 async def test_the_command_line_tops_up_refunds_settles_exports_and_checks(rig: Rig, tmp_path: Path):
     subject, _ = rig.add_member()
-    ledger = rig.central.desk.ledger
+    ledger = rig.central.use_cases.ledger
 
     def run(*words: str, code: int = 0) -> dict[str, object]:
         found = CliRunner().invoke(app, ["ledger", *words, "--config", str(rig.config), "--json"])
@@ -110,7 +110,7 @@ async def test_the_command_line_tops_up_refunds_settles_exports_and_checks(rig: 
     run("top-up", subject, "--amount", "10.00", "--currency", "EUR", "--key", key(1))
     run("top-up", subject, "--amount", "10", "--currency", "EUR", "--key", key(1))
     run("top-up", subject, "--amount", "1.005", "--currency", "EUR", code=1)
-    ledger.charge(asked(2, subject=subject))
+    ledger.charge(*asked(2, subject=subject))
     assert run("refund", key(2), "--amount", "2")["left_minor"] == 300
     run("refund", key(2), "--amount", "3.01", code=1)
     run("pay-out", subject, "--amount", "1", "--currency", "EUR")
@@ -134,5 +134,5 @@ async def test_a_record_reaches_the_ledger_over_the_broker(rig: Rig):
         kiosk.chain.append(chain.chained(link, 1, record, kiosk.dice.randbytes(16)))
         for _ in range(2):
             await kiosk.deliver(kiosk.batch(1, 1))
-    ledger = rig.central.desk.ledger
+    ledger = rig.central.use_cases.ledger
     assert ledger.balances(ledger.account_of(subject))[0].debt_minor == 500

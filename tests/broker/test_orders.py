@@ -1,4 +1,4 @@
-"""Central orders kiosks, wishes settings of them and shows them in Home Assistant, over a real broker."""
+"""Central orders kiosks, desires settings of them and shows them in Home Assistant, over a real broker."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def commanded(end: KioskEnd, count: int = 1) -> list[Command]:
 
 
 def order(rig: Rig, action: CommandAction = CommandAction.RELEASE_EXIT, life_s: int = 10) -> Order:
-    return rig.central.desk.commands.order(GATE_1, action, "ada", life_s)
+    return rig.central.use_cases.commands.order(GATE_1, action, "ada", life_s)
 
 
 async def test_an_order_reaches_its_kiosk_signed_and_once_and_what_became_of_it_is_known(rig: Rig):
@@ -62,17 +62,19 @@ async def test_an_order_reaches_its_kiosk_signed_and_once_and_what_became_of_it_
         other.send(
             TopicKind.STATE, kiosk_state(other, orders=(OrderAnswer(given.nonce, OrderOutcome.GATE_FAULT),))
         )
-        await until(lambda: "gate-2" in rig.central.desk.kiosks.sightings())
-        assert rig.central.desk.commands.of(given.nonce).outcome is None, "it is not the other one's to say"
+        await until(lambda: "gate-2" in rig.central.use_cases.kiosks.sightings())
+        assert rig.central.use_cases.commands.of(given.nonce).outcome is None, (
+            "it is not the other one's to say"
+        )
         end.send(
             TopicKind.STATE,
             kiosk_state(end, orders=(OrderAnswer(given.nonce, OrderOutcome.OBEYED, passage),)),
         )
-        await until(lambda: rig.central.desk.commands.of(given.nonce).outcome)
+        await until(lambda: rig.central.use_cases.commands.of(given.nonce).outcome)
         end.send(TopicKind.STATE, kiosk_state(end, orders=(OrderAnswer(given.nonce, OrderOutcome.LATE),)))
         order(rig)
         await commanded(end, 2)
-        known = rig.central.desk.commands.of(given.nonce)
+        known = rig.central.use_cases.commands.of(given.nonce)
         assert (known.outcome, known.passage) == (OrderOutcome.OBEYED, passage)
         assert not [each for each in other.heard if isinstance(each.message, Command)]
 
@@ -81,18 +83,18 @@ async def test_an_order_that_is_over_before_a_broker_is_there_is_never_sent(rig:
     async with rig.kiosk() as end:
         await rig.central.link.close()
         late = order(rig, life_s=5)
-        await rig.central.telling.look()
+        await rig.central.announcer.look()
         rig.clock.advance(5_001)
         rig.central.link.open(rig.central.broker.host, rig.central.broker.port)
         await rig.central.link.connected.wait()
         good = order(rig)
         (heard,) = await commanded(end)
         assert heard.nonce == good.nonce
-        assert rig.central.desk.commands.of(late.nonce).sent_at_ms is None
+        assert rig.central.use_cases.commands.of(late.nonce).sent_at_ms is None
 
 
 async def test_orders_for_strangers_for_too_long_and_of_nobody_are_refused(rig: Rig):
-    commands = rig.central.desk.commands
+    commands = rig.central.use_cases.commands
     async with rig.kiosk():
         with pytest.raises(UnknownError, match="gate-9"):
             commands.order(KioskId("gate-9"), CommandAction.CLOSE_LANE, "ada")
@@ -100,12 +102,12 @@ async def test_orders_for_strangers_for_too_long_and_of_nobody_are_refused(rig: 
             order(rig, life_s=61)
         with pytest.raises(RefusedError, match="named by"):
             commands.order(GATE_1, CommandAction.CLOSE_LANE, "Ada L.")
-        rig.central.desk.kiosks.revoke(GATE_1)
+        rig.central.use_cases.kiosks.revoke(GATE_1)
         with pytest.raises(UnknownError, match="gate-1"):
             order(rig)
 
 
-async def test_the_api_orders_and_wishes_as_the_command_line_does(rig: Rig):
+async def test_the_api_orders_and_desires_as_the_command_line_does(rig: Rig):
     async with rig.kiosk() as end, rig.http() as http:
         body = {"action": "close_lane", "staff": "ada"}
         given = await http.post("/v1/kiosks/gate-1/commands", json=body)
@@ -116,8 +118,10 @@ async def test_the_api_orders_and_wishes_as_the_command_line_does(rig: Rig):
         assert (await http.get(f"/v1/commands/{nonce}")).json()["outcome"] is None
         assert (await http.get(f"/v1/commands/{'0' * 32}")).status_code == 404
         assert (await http.post("/v1/kiosks/gate-1/commands", json={**body, "for_s": 61})).status_code == 422
-        wished = await http.patch("/v1/kiosks/gate-1/settings", json={"settings": {"screen.language": "de"}})
-        assert wished.json()["desired"] == {"screen.language": "de"}
+        answered = await http.patch(
+            "/v1/kiosks/gate-1/settings", json={"settings": {"screen.language": "de"}}
+        )
+        assert answered.json()["desired"] == {"screen.language": "de"}
         for key in ("match.max_fmr", "gate.id", "keys.root", "language"):
             refused = await http.patch("/v1/kiosks/gate-1/settings", json={"settings": {key: "1"}})
             assert (refused.status_code, refused.json()["error"]) == (422, "refused")
@@ -147,15 +151,17 @@ async def reading(rig: Rig, *topics: str) -> AsyncIterator[list[tuple[str, bytes
         await asyncio.gather(life, return_exceptions=True)
 
 
-def wishes(end: KioskEnd) -> list[Desired]:
+def desired_by(end: KioskEnd) -> list[Desired]:
     return [each.message for each in end.heard if isinstance(each.message, Desired)]
 
 
-async def test_a_wish_is_told_whole_retained_and_with_a_version_above_any_the_kiosk_knows(rig: Rig):
-    shadows = rig.central.desk.shadows
+async def test_a_desired_version_is_told_whole_retained_and_with_a_version_above_any_the_kiosk_knows(
+    rig: Rig,
+):
+    shadows = rig.central.use_cases.shadows
     async with rig.kiosk() as end, rig.kiosk("gate-2") as other:
         shadows.set(GATE_1, {"screen.language": "de", "camera.fps": "15"})
-        (first,) = await end.wait_for(lambda: wishes(end) or None)
+        (first,) = await end.wait_for(lambda: desired_by(end) or None)
         assert first == Desired(1, (Setting("camera.fps", "15"), Setting("screen.language", "de")))
         known = Reported(
             7,
@@ -170,40 +176,40 @@ async def test_a_wish_is_told_whole_retained_and_with_a_version_above_any_the_ki
             {"camera.fps": "needs_restart"},
         )
         shadows.set(GATE_1, {"camera.fps": None})
-        await end.wait_for(lambda: wishes(end)[1:] or None)
-        assert wishes(end)[1] == Desired(8, (Setting("screen.language", "de"),))
-        assert wishes(other) == []
+        await end.wait_for(lambda: desired_by(end)[1:] or None)
+        assert desired_by(end)[1] == Desired(8, (Setting("screen.language", "de"),))
+        assert desired_by(other) == []
         async with reading(rig, end.address(TopicKind.DESIRED).topic) as heard:
             await until(lambda: heard)
             assert heard[0][2], "it lies at the broker for whoever comes later"
 
 
-async def test_a_kiosk_that_still_reports_an_older_wish_is_told_the_newest_again(rig: Rig):
+async def test_a_kiosk_that_still_reports_an_older_version_is_told_the_newest_again(rig: Rig):
     async with rig.kiosk() as end:
-        rig.central.desk.shadows.set(GATE_1, {"screen.language": "de"})
-        await end.wait_for(lambda: wishes(end) or None)
+        rig.central.use_cases.shadows.set(GATE_1, {"screen.language": "de"})
+        await end.wait_for(lambda: desired_by(end) or None)
         rig.clock.advance(1)
         end.send(TopicKind.REPORTED, Reported(0, ()))
-        await end.wait_for(lambda: wishes(end)[1:] or None)
+        await end.wait_for(lambda: desired_by(end)[1:] or None)
         rig.clock.advance(1)
         end.send(TopicKind.REPORTED, Reported(1, ()))
-        await until(lambda: rig.central.desk.shadows.of(GATE_1).reported_version == 1)
-        await rig.central.telling.look()
-        assert len(wishes(end)) == 2
+        await until(lambda: rig.central.use_cases.shadows.of(GATE_1).reported_version == 1)
+        await rig.central.announcer.look()
+        assert len(desired_by(end)) == 2
 
 
-async def test_a_broker_that_lost_everything_is_told_every_wish_again(rig: Rig):
+async def test_a_broker_that_lost_everything_is_told_every_desired_setting_again(rig: Rig):
     async with rig.kiosk() as end:
-        rig.central.desk.shadows.set(GATE_1, {"screen.language": "de"})
-        await end.wait_for(lambda: wishes(end) or None)
+        rig.central.use_cases.shadows.set(GATE_1, {"screen.language": "de"})
+        await end.wait_for(lambda: desired_by(end) or None)
         rig.central.on_connect()
-        await end.wait_for(lambda: wishes(end)[1:] or None)
-        assert wishes(end)[0] == wishes(end)[1]
+        await end.wait_for(lambda: desired_by(end)[1:] or None)
+        assert desired_by(end)[0] == desired_by(end)[1]
 
 
-async def test_central_wishes_nothing_that_decides_who_passes_and_no_more_than_8_kib(rig: Rig):
+async def test_central_desires_nothing_that_decides_who_passes_and_no_more_than_8_kib(rig: Rig):
     async with rig.kiosk():
-        shadows = rig.central.desk.shadows
+        shadows = rig.central.use_cases.shadows
         for key in (
             "match.max_fmr",
             "search.mode",
@@ -223,7 +229,7 @@ async def test_central_wishes_nothing_that_decides_who_passes_and_no_more_than_8
             shadows.set(GATE_1, {f"screen.k{number:02}": "1" for number in range(49)})
         full = {f"screen.{'k' * 50}{number:02}": "v" * 64 for number in range(48)}
         shadows.set(GATE_1, full)
-        await rig.central.telling.look()
+        await rig.central.announcer.look()
         assert shadows.of(GATE_1).desired == full
 
 
@@ -289,7 +295,7 @@ async def test_each_kiosk_is_a_device_in_home_assistant_until_it_is_revoked(show
         shown.clock.advance(60_000)
         await until(lambda: len([each for each in heard if each[0] == state_topic]) > before)
 
-        shown.central.desk.kiosks.revoke(GATE_1)
+        shown.central.use_cases.kiosks.revoke(GATE_1)
         await until(lambda: (topic, b"", False) in heard)
 
 
@@ -308,8 +314,8 @@ async def test_home_assistant_is_told_nothing_unless_it_is_asked_for(rig: Rig):
         reading(rig, "homeassistant/#", end.address(TopicKind.DESIRED).topic) as heard,
     ):
         end.send(TopicKind.STATE, kiosk_state(end))
-        await until(lambda: "gate-1" in rig.central.desk.kiosks.sightings())
-        rig.central.desk.shadows.set(GATE_1, {"screen.language": "de"})
+        await until(lambda: "gate-1" in rig.central.use_cases.kiosks.sightings())
+        rig.central.use_cases.shadows.set(GATE_1, {"screen.language": "de"})
         await until(lambda: heard)
-        await rig.central.telling.look()
+        await rig.central.announcer.look()
         assert {topic for topic, _, _ in heard} == {end.address(TopicKind.DESIRED).topic}

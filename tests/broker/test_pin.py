@@ -47,7 +47,7 @@ async def test_five_wrong_pins_lock_and_the_lock_survives_a_restart(config: Path
             assert outcomes == [PinOutcome.WRONG] * 4 + [PinOutcome.LOCKED]
     async with running(config, clock, seed=2) as rig, rig.kiosk("gate-2") as end:
         assert (await try_pin(end, subject, "4711")).outcome is PinOutcome.LOCKED
-        rig.central.desk.members.unlock_pin(subject)
+        rig.central.use_cases.members.unlock_pin(subject)
         assert (await try_pin(end, subject, "4711")).outcome is PinOutcome.RIGHT
 
 
@@ -88,4 +88,4 @@ async def test_a_wrong_pin_that_a_broker_sends_again_and_again_costs_one_try(rig
             rig.clock.advance(9_000)
         rig.clock.advance(60_000)
         assert (await try_pin(end, subject, "4711")).outcome is PinOutcome.RIGHT
-    assert rig.central.switchboard.ignored["replayed_pin"] == 11
+    assert rig.central.router.ignored["replayed_pin"] == 11

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from central.adapters.broker.embedded import EmbeddedBroker, free_port
-from central.app import load_config, open_desk, utc_ms
+from central.app import load_config, open_use_cases
 from tests.doubles.central_rig import Clock, KioskEnd, Rig, fix_ports, new_config, pair, running
 from wire import chain
+from wire.environment import utc_ms
 from wire.ids import KioskId, PassageId
 from wire.records import DroppedRecord, RecordFault
 from wire.topics import TopicKind
@@ -30,7 +31,7 @@ async def test_a_batch_delivered_twice_is_counted_once(rig: Rig):
         again = await end.deliver(end.batch(1, 5))
         assert (first.sequence, first.link, first.fault) == (5, end.chain[4].link, None)
         assert (again.sequence, again.link, again.fault) == (5, end.chain[4].link, None)
-        (report,) = rig.central.desk.records.verify()
+        (report,) = rig.central.use_cases.records.verify()
         assert (report.records, report.broken_at) == (5, None)
 
 
@@ -66,7 +67,7 @@ async def test_a_record_the_kiosk_had_no_room_for_is_known_to_be_missing_and_the
             (2, True),
             (3, False),
         ]
-        (report,) = rig.central.desk.records.verify()
+        (report,) = rig.central.use_cases.records.verify()
         assert (report.records, report.purged, report.broken_at) == (3, 1, None)
         bent = msgspec.structs.replace(left, sequence=4, commitment=b"x" * 32)
         end.write_records(1)
@@ -109,7 +110,7 @@ async def test_a_chain_head_signed_by_another_key_is_refused(rig: Rig):
 
 
 def stored(rig: Rig) -> list[object]:
-    return list(rig.central.desk.records._chains.stored_links(KioskId("gate-1")))
+    return list(rig.central.use_cases.records._store.stored_links(KioskId("gate-1")))
 
 
 async def test_one_can_ask_why_of_a_passage(rig: Rig):
@@ -120,7 +121,7 @@ async def test_one_can_ask_why_of_a_passage(rig: Rig):
             answer = await client.get(f"/v1/passages/{2:032x}")
         (record,) = answer.json()
         assert (record["verdict"], record["reasons"]) == ("grant", ["tier_standard"])
-        (same,) = rig.central.desk.records.of_passage(PassageId(f"{2:032x}"))
+        (same,) = rig.central.use_cases.records.of_passage(PassageId(f"{2:032x}"))
         assert same.record_id == f"{2:032x}"
 
 
@@ -133,8 +134,8 @@ async def test_the_audit_names_the_first_record_that_was_changed_in_the_database
     database.execute(f"UPDATE records SET body = ({first}) WHERE sequence = 4")
     database.commit()
     database.close()
-    with open_desk(load_config(config)) as desk:
-        (report,) = desk.records.verify()
+    with open_use_cases(load_config(config)) as use_cases:
+        (report,) = use_cases.records.verify()
     assert (report.broken_at, report.why) == (4, "a record was changed")
 
 
@@ -175,8 +176,8 @@ async def test_nothing_acknowledged_is_lost_when_central_is_killed_in_the_middle
         print(f" seed {seed}", end="", flush=True)
     dice, clock = random.Random(seed), Clock(utc_ms())
     config = new_config(tmp_path, clock)
-    with open_desk(load_config(config)) as desk:
-        code = desk.kiosks.add(KioskId("gate-1"), "ride")
+    with open_use_cases(load_config(config)) as use_cases:
+        code = use_cases.kiosks.add(KioskId("gate-1"), "ride")
     broker, process = EmbeddedBroker(), CentralProcess(config)
     await asyncio.to_thread(broker.start)
     try:
@@ -198,8 +199,8 @@ async def test_nothing_acknowledged_is_lost_when_central_is_killed_in_the_middle
         await process.kill()
     finally:
         await asyncio.to_thread(broker.stop)
-    with open_desk(load_config(config)) as desk:
-        (report,) = desk.records.verify()
+    with open_use_cases(load_config(config)) as use_cases:
+        (report,) = use_cases.records.verify()
     assert (report.records, report.broken_at) == (len(end.chain), None)
 
 

@@ -16,7 +16,7 @@ NEXT, PACK = "e" * 64, "f" * 64
 
 
 def body(rig: Rig, subject: SubjectId, recipe: str) -> dict[str, object]:
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     key = context.secrets.gallery_keys[-1]
     binding = template_binding(context.operator, context.site, subject, recipe)
     sealed = seal(key.key, key.version, b"n" * 12, bytes(512), binding)
@@ -31,15 +31,15 @@ def body(rig: Rig, subject: SubjectId, recipe: str) -> dict[str, object]:
 
 async def test_a_members_new_template_waits_for_the_switch_and_is_then_the_gallerys(rig: Rig):
     subject, _ = rig.add_member("4711")
-    desk = rig.central.desk
-    desk.reenrolments.begin("fused", PACK, NEXT)
+    use_cases = rig.central.use_cases
+    use_cases.reenrolments.begin("fused", PACK, NEXT)
     async with rig.http() as client:
         path = f"/v1/subjects/{subject}/template"
         answer = await client.put(path, json=body(rig, subject, NEXT))
         assert (answer.status_code, answer.json()) == (200, {"waits_for_switch": True})
-        assert desk.members.entry(subject).template.recipe_digest == RECIPE
-        desk.reenrolments.switch()
-        assert desk.members.entry(subject).template.recipe_digest == NEXT
+        assert use_cases.members.entry(subject).template.recipe_digest == RECIPE
+        use_cases.reenrolments.switch()
+        assert use_cases.members.entry(subject).template.recipe_digest == NEXT
         late = await client.put(path, json=body(rig, subject, RECIPE))
         assert (late.status_code, late.json()["error"]) == (422, "refused")
         nobody = await client.put(f"/v1/subjects/{'9' * 32}/template", json=body(rig, subject, NEXT))
@@ -51,13 +51,13 @@ async def test_a_members_new_template_waits_for_the_switch_and_is_then_the_galle
 async def test_what_a_kiosk_says_of_its_pack_is_counted_and_outlives_its_will(rig: Rig):
     rig.add_member()
     async with rig.kiosk() as end:
-        desk = rig.central.desk
+        use_cases = rig.central.use_cases
         ready = msgspec.structs.replace(
             kiosk_state(end, Presence.READY, "2"), pack_digest=PACK, recipe_digest=NEXT
         )
-        assert desk.reenrolments.progress(NEXT).kiosks_there == 0
+        assert use_cases.reenrolments.progress(NEXT).kiosks_there == 0
         end.send(TopicKind.STATE, ready)
-        await until(lambda: desk.reenrolments.progress(NEXT).kiosks_there == 1)
+        await until(lambda: use_cases.reenrolments.progress(NEXT).kiosks_there == 1)
         end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "2"))
-        await until(lambda: desk.kiosks.sightings()["gate-1"].presence == "lost")
-        assert desk.reenrolments.progress(NEXT).kiosks_there == 1
+        await until(lambda: use_cases.kiosks.sightings()["gate-1"].presence == "lost")
+        assert use_cases.reenrolments.progress(NEXT).kiosks_there == 1

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from central.adapters.broker.embedded import free_port
 from central.adapters.db.engines import database_url, lock
 from central.adapters.db.leases import SILENT_S, SiteLease
-from central.app import init_central, load_config, open_desk
+from central.app import init_central, load_config, open_use_cases
 from central.errors import ConfigError, LeaseError
 from central.worker import PATIENCE_MAX_S, check_sites, patience_s, try_every_s
 from edge.adapters.central.pairing import pair
@@ -164,8 +164,8 @@ def shared(*workers: WorkerProcess) -> bool:
 async def new_kiosk(config: Path, folder: Path, name: str) -> Kiosk:
     """A kiosk paired with the site's central, whichever worker that is."""
     loaded = load_config(config)
-    with open_desk(loaded) as desk:
-        code = desk.kiosks.add(KioskId(name), RIDE)
+    with open_use_cases(loaded) as use_cases:
+        code = use_cases.kiosks.add(KioskId(name), RIDE)
     await asyncio.to_thread(folder.mkdir)
     url = f"http://127.0.0.1:{loaded.settings.http.port}"
     await pair(url, code, folder, software="0.1.0", random_bytes=os.urandom)
@@ -225,10 +225,10 @@ async def traffic(city: City, folder: Path, name: str) -> AsyncIterator[Traffic]
         await people.all_committed()
         assert all(uplink.outbox.standstill is None for uplink in uplinks.values())
     for site, config in city.configs.items():
-        with open_desk(load_config(config)) as desk:
-            (report,) = [each for each in desk.records.verify() if each.kiosk == name]
+        with open_use_cases(load_config(config)) as use_cases:
+            (report,) = [each for each in use_cases.records.verify() if each.kiosk == name]
             assert (report.broken_at, report.records) == (None, len(people.passages[site]))
-            assert {len(desk.records.of_passage(each)) for each in people.passages[site]} == {1}
+            assert {len(use_cases.records.of_passage(each)) for each in people.passages[site]} == {1}
 
 
 @NO_POSTGRES

@@ -11,11 +11,12 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from central.adapters.http.member_pages.texts import Messages, read_messages
-from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.app import add_reviewer, issue_restriction, load_config
 from central.rules.restriction import DAY_MS, Terms
 from edge.compare.claim import qr_text
 from tests.doubles.axe import violations
 from tests.doubles.central_rig import RIDE, Clock, Rig, new_config, running
+from wire.environment import utc_ms
 from wire.ids import ReasonCode, ReviewerId
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -85,7 +86,7 @@ async def test_a_member_contests_by_code_and_withdraws(
         key = tmp_path / "ada.json"
         await asyncio.to_thread(add_reviewer, load_config(rig.config), ReviewerId("ada"), key)
         terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), "Incident <12>", rig.clock.ms + DAY_MS)
-        code = issue_restriction(rig.central.desk, terms, key).contest_code
+        code = issue_restriction(rig.central.use_cases, terms, key).contest_code
 
         await sound(page, words)
         await page.get_by_role("link", name=words.contest.name, exact=True).first.click()
@@ -102,7 +103,7 @@ async def test_a_member_contests_by_code_and_withdraws(
         await page.get_by_label(words.contest.note_label).fill("I was elsewhere.")
         await page.get_by_role("button", name=words.contest.send).click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(words.contest.sent)
-        assert [case.note for case in rig.central.desk.reviews.open_cases()] == ["I was elsewhere."]
+        assert [case.note for case in rig.central.use_cases.reviews.open_cases()] == ["I was elsewhere."]
         await sound(page, words)
 
         await page.get_by_role("link", name=words.withdraw.name, exact=True).first.click()
@@ -111,7 +112,7 @@ async def test_a_member_contests_by_code_and_withdraws(
         await page.get_by_role("button", name=words.common.next).click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(words.withdraw.heading)
         await sound(page, words)
-        assert rig.central.desk.members.active(subject)
+        assert rig.central.use_cases.members.active(subject)
         await page.get_by_role("button", name=words.withdraw.confirm).click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(words.withdraw.done)
         await sound(page, words)

@@ -24,6 +24,7 @@ from central.adapters.broker.embedded import LOOPBACK, EmbeddedBroker, free_port
 from central.adapters.broker.files import Listener, write_broker
 from central.app import load_config
 from tests.doubles.central_rig import fix_ports
+from wire.environment import utc_ms
 from wire.topics import LARGEST_MESSAGE_BYTES
 
 START_S = 40.0
@@ -113,11 +114,15 @@ class Mosquitto:
 
     def write(self, config: Path, hosts: Sequence[str] = (TLS_HOST, LOOPBACK), now_ms: int = 0) -> None:
         """Write its files for a central; a running one reads them again."""
-        from central.app import open_desk, utc_ms
+        from central.app import open_use_cases
 
         loaded = load_config(config)
-        with open_desk(loaded) as desk:
-            operator, site, kiosks = desk.context.operator, desk.context.site, desk.kiosks.all()
+        with open_use_cases(loaded) as use_cases:
+            operator, site, kiosks = (
+                use_cases.context.operator,
+                use_cases.context.site,
+                use_cases.kiosks.all(),
+            )
         listener = Listener(tuple(hosts), self.port, LOOPBACK)
         write_broker(loaded.keys_path, self.folder, operator, site, listener, kiosks, now_ms or utc_ms())
 

@@ -19,18 +19,13 @@ import msgspec
 from argon2 import PasswordHasher
 
 from central.adapters.mqtt.link import MqttLink
-from central.app import (
-    Central,
-    Dice,
-    init_central,
-    load_config,
-    open_central,
-)
+from central.app import Central, init_central, load_config, open_central
 from central.rules.enrolment import Consent
 from tests.doubles.wire_samples import pass_record
 from wire import chain, topics
 from wire.claims import ClaimKind, claim_digest
 from wire.codec import Received, encode, receive
+from wire.environment import Environment
 from wire.fleet import CacheAge, KioskState, Presence
 from wire.ids import BootId, ClaimId, KioskId, Nonce, Purpose, SubjectId
 from wire.messages import Message
@@ -89,19 +84,19 @@ class Rig:
 
     def add_member(self, pin: str | None = None, *, face: bool = True) -> tuple[SubjectId, ClaimId]:
         """Enrol somebody, with a template sealed as a kiosk would."""
-        desk = self.central.desk
-        subject = desk.members.new_subject_id()
+        use_cases = self.central.use_cases
+        subject = use_cases.members.new_subject_id()
         template = None
         if face:
-            newest = desk.context.secrets.gallery_keys[-1]
-            binding = template_binding(desk.context.operator, desk.context.site, subject, RECIPE)
+            newest = use_cases.context.secrets.gallery_keys[-1]
+            binding = template_binding(use_cases.context.operator, use_cases.context.site, subject, RECIPE)
             plain = self.dice.randbytes(512)
             sealed = seal(newest.key, newest.version, self.dice.randbytes(12), plain, binding)
             template = SealedTemplate(sealed, newest.version, RECIPE, 3)
-        desk.members.enrol(subject, template, Consent("2026-11", "en", self.clock.ms))
-        claim = desk.members.add_qr_claim(subject)
+        use_cases.members.enrol(subject, template, Consent("2026-11", "en", self.clock.ms))
+        claim = use_cases.members.add_qr_claim(subject)
         if pin is not None:
-            desk.members.set_pin(subject, pin)
+            use_cases.members.set_pin(subject, pin)
         return subject, claim
 
     @contextlib.asynccontextmanager
@@ -109,7 +104,7 @@ class Rig:
         self, name: str = "gate-1", purpose: Purpose = RIDE, *, enrols: bool = False
     ) -> AsyncIterator[KioskEnd]:
         """Add, pair and connect a kiosk."""
-        code = self.central.desk.kiosks.add(KioskId(name), purpose, enrols=enrols)
+        code = self.central.use_cases.kiosks.add(KioskId(name), purpose, enrols=enrols)
         end = await pair(self.central.http_url, code, self.clock, self.dice)
         async with end.connected():
             yield end
@@ -124,14 +119,14 @@ class Rig:
 async def running(config: Path, clock: Clock, seed: int = 1) -> AsyncIterator[Rig]:
     """Open central from a configuration file."""
     drawn = random.Random(seed)
-    made = Dice(clock.now_ms, drawn.randbytes, CHEAP_HASHER)
+    made = Environment(utc_ms=clock.now_ms, random_bytes=drawn.randbytes, hasher=CHEAP_HASHER)
     async with open_central(load_config(config), made) as central:
         yield Rig(central, clock, config, drawn)
 
 
 def new_config(folder: Path, clock: Clock) -> Path:
     """A configuration with two purposes on free ports."""
-    config = init_central(folder, "metro", "north", RIDE, dice=Dice(clock.now_ms))
+    config = init_central(folder, "metro", "north", RIDE, environment=Environment(utc_ms=clock.now_ms))
     card = (folder / "ride.scorecard.toml").read_text().replace('purpose = "ride"', f'purpose = "{LOAN}"')
     (folder / "locker.scorecard.toml").write_text(card)
     text = config.read_text().replace("[purposes]", f'[purposes]\n{LOAN} = "locker.scorecard.toml"')
@@ -303,7 +298,7 @@ def held(gallery: int, standings: int) -> tuple[CacheAge, ...]:
 
 
 def member_body(rig: Rig, subject: str, sealed_for: str | None = None) -> dict[str, object]:
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     key = context.secrets.gallery_keys[-1]
     binding = template_binding(context.operator, context.site, SubjectId(sealed_for or subject), RECIPE)
     sealed = seal(key.key, key.version, b"n" * 12, bytes(512), binding)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from central.app import utc_ms
 from edge.adapters.central.clock import Clock as KioskClock
 from edge.adapters.central.link import Link
 from edge.adapters.central.pairing import Identity, load_identity
@@ -22,6 +21,7 @@ from tests.doubles.brokers import RunningBroker, running_broker
 from tests.doubles.central_rig import Clock, Rig, new_config, running
 from tests.doubles.kiosk_rig import Host, Kiosk, eventually, filled, paired
 from tests.doubles.wire_samples import pass_record
+from wire.environment import utc_ms
 from wire.ids import KioskId, PassageId, RecordId
 from wire.tls import TlsFiles
 from wire.topics import TopicKind, kiosk_topic
@@ -134,7 +134,7 @@ class Lane:
 
     def at_central(self, passages: list[PassageId]) -> list[int]:
         """How many records central holds of each."""
-        return [len(self.rig.central.desk.records.of_passage(each)) for each in passages]
+        return [len(self.rig.central.use_cases.records.of_passage(each)) for each in passages]
 
     async def calm(self) -> None:
         """Everybody is connected, and every record is at central."""

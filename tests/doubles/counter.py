@@ -101,7 +101,7 @@ class Counter:
             return (await self.reports.get()).record
 
     def stored_minor(self) -> int:
-        ledger = self.central.desk.ledger
+        ledger = self.central.use_cases.ledger
         return ledger.balances(ledger.account_of(self.member.subject))[0].stored_minor
 
 
@@ -109,7 +109,7 @@ class Counter:
 async def open_counter(folder: Path) -> AsyncIterator[Counter]:
     told = load_config(init_central(folder / "central", OPERATOR, SITE, PURPOSE))
     async with open_central(told) as central:
-        code = central.desk.kiosks.add(KioskId("till-1"), Purpose(PURPOSE))
+        code = central.use_cases.kiosks.add(KioskId("till-1"), Purpose(PURPOSE))
         (own := folder / "kiosk").mkdir(mode=0o700)
         await pair(central.http_url, code, own, software="test", random_bytes=os.urandom)
         config = KioskConfig(

@@ -75,7 +75,7 @@ class Desk:
             self.screen.on_show = self.shown.append
             return self.screen
 
-        extras = Extras(camera=camera, attend=attend, world=self.lane.hours.world)
+        extras = Extras(camera=camera, attend=attend, environment=self.lane.hours.environment)
         self.opened = await self._life.enter_async_context(open_enroller(self.config, extras))
         self.floor = Floor(self.lane.stage.cast, self.lane.stage.studio)
         self.device.play(self.floor)
@@ -150,7 +150,7 @@ def read_code(shown: Display) -> ClaimId:
 async def open_desk_at(lane: Lane, folder: Path, **enrol: object) -> AsyncIterator[Desk]:
     """Add, pair and open an enrolment kiosk with the shipped consent in an empty folder; overhear it all."""
     central = lane.stage.central
-    code = central.desk.kiosks.add(KioskId(DESK), Purpose(lane.uplink.identity.purpose), enrols=True)
+    code = central.use_cases.kiosks.add(KioskId(DESK), Purpose(lane.uplink.identity.purpose), enrols=True)
     await pair(central.http_url, code, folder, software="test", random_bytes=os.urandom)
     config = KioskConfig(
         kiosk=KioskSection(str(folder), mode="enrol"),
@@ -198,5 +198,5 @@ async def overhearing(lane: Lane, into: list[bytes]) -> AsyncIterator[None]:
 def enrolled_as(lane: Lane, claim: ClaimId, pin: str = PIN):
     """The newcomer as the lane knows members."""
     digest = lane.uplink.members._digest(QrClaim(claim))
-    found = lane.stage.central.desk.members.entry_of_claim(digest)
+    found = lane.stage.central.use_cases.members.entry_of_claim(digest)
     return replace(lane.member("amber"), subject=found.subject, claim=claim, pin=pin)

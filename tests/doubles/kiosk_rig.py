@@ -18,13 +18,14 @@ from central.rules.enrolment import Consent
 from edge.adapters.central.commands import Answer, Obey
 from edge.adapters.central.pairing import pair
 from edge.adapters.central.reporter import Voice
-from edge.adapters.central.uplink import Uplink, UplinkConfig, World, open_uplink
+from edge.adapters.central.uplink import Uplink, UplinkConfig, open_uplink
 from edge.adapters.storage.vault import Vault
 from edge.compare.claim import QrClaim
 from edge.compare.gallery import Template
 from tests.doubles.central_rig import RECIPE, RIDE, WAIT_S, Rig
 from wire import topics
 from wire.codec import Decoded, decode, encode
+from wire.environment import Environment
 from wire.fleet import Command, Health, KioskState, Presence
 from wire.ids import ClaimId, KioskId, Purpose, SubjectId
 from wire.messages import Message
@@ -66,9 +67,9 @@ class Host:
         self.monotonic_ms += ms
 
     @property
-    def world(self) -> World:
-        return World(
-            host_ms=lambda: self.clock_ms,
+    def environment(self) -> Environment:
+        return Environment(
+            utc_ms=lambda: self.clock_ms,
             monotonic_ms=lambda: self.monotonic_ms,
             ntp=lambda: None,
             random_bytes=os.urandom,
@@ -90,7 +91,11 @@ class Kiosk:
     async def running(self, **changes: Any) -> AsyncIterator[Uplink]:
         config = replace(self.config, **changes)
         opening = open_uplink(
-            self.folder, config, voice=self.host.voice(), obey=self.host.obey, world=self.host.world
+            self.folder,
+            config,
+            voice=self.host.voice(),
+            obey=self.host.obey,
+            environment=self.host.environment,
         )
         async with opening as uplink:
             yield uplink
@@ -98,7 +103,7 @@ class Kiosk:
 
 async def paired(rig: Rig, folder: Path, name: str = "gate-1", purpose: Purpose = RIDE) -> Kiosk:
     """A new kiosk, paired with the rig's central."""
-    code = rig.central.desk.kiosks.add(KioskId(name), purpose)
+    code = rig.central.use_cases.kiosks.add(KioskId(name), purpose)
     await pair(rig.central.http_url, code, folder, software="0.1.0", random_bytes=os.urandom)
     return Kiosk(folder)
 
@@ -111,14 +116,14 @@ def face(seed: int) -> np.ndarray:
 
 def enrol(rig: Rig, seed: int = 1, pin: str | None = None, recipe: str = RECIPE) -> tuple[SubjectId, QrClaim]:
     """Enrol somebody with the template a kiosk would have made of their face."""
-    desk = rig.central.desk
-    subject = desk.members.new_subject_id()
-    vault = Vault(desk.context.operator, desk.context.site, desk.context.secrets)
+    use_cases = rig.central.use_cases
+    subject = use_cases.members.new_subject_id()
+    vault = Vault(use_cases.context.operator, use_cases.context.site, use_cases.context.secrets)
     sealed = vault.seal(Template(subject, face(seed), recipe, 3), os.urandom)
-    desk.members.enrol(subject, sealed, Consent("2026-11", "en", rig.clock.ms))
-    claim = QrClaim(ClaimId(desk.members.add_qr_claim(subject)))
+    use_cases.members.enrol(subject, sealed, Consent("2026-11", "en", rig.clock.ms))
+    claim = QrClaim(ClaimId(use_cases.members.add_qr_claim(subject)))
     if pin is not None:
-        desk.members.set_pin(subject, pin)
+        use_cases.members.set_pin(subject, pin)
     return subject, claim
 
 
@@ -156,7 +161,7 @@ class Watcher:
 
     @contextlib.asynccontextmanager
     async def watching(self, rig: Rig) -> AsyncIterator[Watcher]:
-        site = rig.central.desk.context.site
+        site = rig.central.use_cases.context.site
         filters = [topics.every(kind, site) for kind in (TopicKind.STATE, TopicKind.HEALTH)]
         link = MqttLink("watcher", filters, self._hear, lambda: None)
         link.open(rig.central.broker.host, rig.central.broker.port)

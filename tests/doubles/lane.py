@@ -18,8 +18,6 @@ from typing import Any
 import msgspec
 
 from central.adapters.broker.embedded import free_port
-from central.app import Dice, utc_ms
-from edge.adapters.central.uplink import World, host_ms, monotonic_ms
 from edge.adapters.storage.cache import FeedName
 from edge.capture.sample import Box, Image
 from edge.capture.tracking import TrackingConfig
@@ -50,6 +48,7 @@ from scripts.people.clip import figure as cut_out
 from scripts.stage.stage import KIOSK, Enrolled, Stage, Staging, open_stage
 from tests.doubles.central_rig import CHEAP_HASHER, WAIT_S
 from wire.codec import decode_record
+from wire.environment import Environment, monotonic_ms, utc_ms
 from wire.ids import KioskId
 from wire.records import PassRecord
 
@@ -87,18 +86,18 @@ class Hours:
         self.monotonic_ms += ms
 
     @property
-    def world(self) -> World:
+    def environment(self) -> Environment:
         """The kiosk's; it has no NTP."""
-        return World(
-            host_ms=lambda: host_ms() + self.host_ms,
+        return Environment(
+            utc_ms=lambda: utc_ms() + self.host_ms,
             monotonic_ms=lambda: monotonic_ms() + self.monotonic_ms,
             ntp=lambda: None,
         )
 
     @property
-    def dice(self) -> Dice:
+    def central_environment(self) -> Environment:
         """Central's: its clock is right, whatever the kiosk's host says."""
-        return Dice(now_ms=lambda: utc_ms() + self.monotonic_ms, hasher=CHEAP_HASHER)
+        return Environment(utc_ms=lambda: utc_ms() + self.monotonic_ms, hasher=CHEAP_HASHER)
 
 
 class Floor:
@@ -353,7 +352,7 @@ class Lane:
 
     async def hears_heads(self) -> None:
         """Central tells every head, and the kiosk has them."""
-        told_ms, cache = self.hours.dice.now_ms(), self.uplink.cache
+        told_ms, cache = self.hours.central_environment.utc_ms(), self.uplink.cache
         self.stage.central.publish_heads()
         await eventually(
             lambda: all((held := cache.held(feed)) and held.issued_at_ms >= told_ms for feed in FeedName),
@@ -368,9 +367,9 @@ class Lane:
 
 def records_of(stage: Stage) -> dict[str, PassRecord]:
     """Central's records by passage; raises AssertionError for one that is there twice, or a broken chain."""
-    records = stage.central.desk.records
+    records = stage.central.use_cases.records
     (report,) = records.verify()
-    stored = [decode_record(link.body) for link in records._chains.stored_links(KioskId(KIOSK))]
+    stored = [decode_record(link.body) for link in records._store.stored_links(KioskId(KIOSK))]
     assert report.broken_at is None, report
     assert all(isinstance(record, PassRecord) for record in stored)
     twice = [name for name, times in Counter(record.passage for record in stored).items() if times > 1]
@@ -396,6 +395,10 @@ def staged(**otherwise: Any) -> Staging:
 async def open_lane(folder: Path, staging: Staging | None = None) -> AsyncIterator[Lane]:
     """A lane in an empty folder."""
     hours = Hours()
-    staging = replace(staging or staged(), dice=hours.dice, extras=Extras(world=hours.world))
+    staging = replace(
+        staging or staged(),
+        environment=hours.central_environment,
+        extras=Extras(environment=hours.environment),
+    )
     async with open_stage(folder, SEED, staging) as stage:
         yield Lane(stage, hours)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from central.rules.posting import (
-    Asked,
-)
+from typing import Any, NamedTuple
+
+import msgspec
+
+from central.rules.fleet import Kiosk
 from tests.doubles.wire_samples import pass_record
-from wire.ids import KioskId, Purpose, RecordId, SubjectId
+from wire.ids import GalleryName, KioskId, Nonce, PassageId, Purpose, RecordId, SiteId, SubjectId
 from wire.records import Charge as ChargeTold
 from wire.records import ChargeOutcome, GateOutcome, PassRecord
+from wire.requests import ChargeRequest
 from wire.values import AgreeBy
 
 RIDE, SHOP = Purpose("ride"), Purpose("shop")
@@ -21,11 +24,28 @@ def key(number: int) -> RecordId:
     return RecordId(f"{number:032x}")
 
 
-def asked(number: int, amount_minor: int = 500, **changes: object) -> Asked:
-    fields: dict[str, object] = {
-        "charge": key(number),
-        "kiosk": TILL,
-        "purpose": SHOP,
+class ChargeAttempt(NamedTuple):
+    """A kiosk, and its request to charge."""
+
+    kiosk: Kiosk
+    request: ChargeRequest
+
+    @property
+    def charge(self) -> RecordId:
+        return self.request.idempotency_key
+
+    def again(self, charge: RecordId, not_after_ms: int) -> ChargeAttempt:
+        again = msgspec.structs.replace(self.request, idempotency_key=charge, not_after_ms=not_after_ms)
+        return ChargeAttempt(self.kiosk, again)
+
+
+def asked(
+    number: int, amount_minor: int = 500, *, kiosk: KioskId = TILL, purpose: Purpose = SHOP, **changes: Any
+) -> ChargeAttempt:
+    fields: dict[str, Any] = {
+        "nonce": Nonce(bytes(16)),
+        "idempotency_key": key(number),
+        "passage": PassageId(key(number)),
         "subject": ADA,
         "amount_minor": amount_minor,
         "currency": "EUR",
@@ -34,15 +54,17 @@ def asked(number: int, amount_minor: int = 500, **changes: object) -> Asked:
         "reference": "two coffees",
         "not_after_ms": number,
     }
-    return Asked(**{**fields, **changes})  # type: ignore[arg-type]
+    till = Kiosk(kiosk, SiteId("north"), purpose, GalleryName("members"), 0)
+    return ChargeAttempt(till, ChargeRequest(**{**fields, **changes}))
 
 
-def told(request: Asked, outcome: ChargeOutcome) -> PassRecord:
+def told(attempt: ChargeAttempt, outcome: ChargeOutcome) -> PassRecord:
     """The record in which a kiosk tells what became of a request."""
+    kiosk, request = attempt
     return pass_record(
-        request.kiosk,
-        record_id=request.charge,
-        purpose=request.purpose,
+        kiosk.kiosk,
+        record_id=request.idempotency_key,
+        purpose=kiosk.purpose,
         subject=request.subject,
         gate_outcome=GateOutcome.NOT_RELEASED,
         amount_minor=request.amount_minor,

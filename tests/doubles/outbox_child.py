@@ -7,8 +7,9 @@ import random
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from edge.adapters.central.uplink import UplinkConfig, World, open_uplink
+from edge.adapters.central.uplink import UplinkConfig, open_uplink
 from tests.doubles.wire_samples import pass_record
+from wire.environment import Environment
 from wire.ids import PassageId, RecordId
 
 CONFIG = UplinkConfig(software="0.1.0", recipe_digest="ab" * 32, receipt_timeout_s=0.5)
@@ -25,7 +26,7 @@ def drain(folder: Path, said: Connection) -> None:
 
 
 async def _write(folder: Path, dice: random.Random, life: int, said: Connection) -> None:
-    async with open_uplink(folder, CONFIG, world=World(ntp=lambda: None)) as uplink:
+    async with open_uplink(folder, CONFIG, environment=Environment(ntp=lambda: None)) as uplink:
         await _settle_leftovers(uplink.outbox, said)
         kiosk, number = uplink.identity.kiosk, life * 1_000_000
         said.send("ready")
@@ -50,7 +51,7 @@ async def _settle_leftovers(outbox, said: Connection) -> None:
 
 
 async def _drain(folder: Path, said: Connection) -> None:
-    async with open_uplink(folder, CONFIG, world=World(ntp=lambda: None)) as uplink:
+    async with open_uplink(folder, CONFIG, environment=Environment(ntp=lambda: None)) as uplink:
         await _settle_leftovers(uplink.outbox, said)
         async with asyncio.timeout(120):
             while uplink.outbox.backlog.waiting:  # noqa: ASYNC110 - as a person watching it would

@@ -71,8 +71,8 @@ async def desk(one_desk: Desk) -> AsyncIterator[Desk]:
 
 def subjects(lane: Lane) -> dict[str, object]:
     """What central has of everybody."""
-    feeds = lane.stage.central.desk.feeds
-    return {row.subject: row for row in feeds._gallery_rows(feeds._subjects.subjects_after("", 1000))}
+    feeds = lane.stage.central.use_cases.feeds
+    return {row.subject: row for row in feeds._gallery_rows(feeds._store.subjects_after("", 1000))}
 
 
 def everything_written(*folders: Path) -> bytes:
@@ -88,7 +88,7 @@ def windows(vector: np.ndarray) -> list[bytes]:
 
 
 async def test_who_enrols_at_a_desk_passes_a_turnstile_and_then_withdraws(lane: Lane, desk: Desk):
-    central = lane.stage.central.desk
+    central = lane.stage.central.use_cases
     began_s = time.monotonic()
     desk.touches = 0
     amber = lane.member("amber").subject
@@ -271,8 +271,8 @@ async def test_who_cancels_while_it_is_being_sent_is_enrolled_nowhere(lane: Lane
 @pytest.fixture
 def deafened(lane: Lane, monkeypatch: pytest.MonkeyPatch):
     """Central answers, and none of its answers to an enrolment arrives."""
-    switchboard = lane.stage.central.switchboard
-    signed = switchboard.signed
+    router = lane.stage.central.router
+    signed = router.signed
     lost = []
 
     def losing(address, message, purpose=""):
@@ -281,7 +281,7 @@ def deafened(lane: Lane, monkeypatch: pytest.MonkeyPatch):
             address = type(address)(address.kind, address.site, type(address.name)("nobody-1"))
         return signed(address, message, purpose)
 
-    monkeypatch.setattr(switchboard, "signed", losing)
+    monkeypatch.setattr(router, "signed", losing)
     return lost
 
 
@@ -345,5 +345,5 @@ async def test_a_wrong_pin_withdraws_nobody_and_the_right_one_does(lane: Lane, d
 async def test_the_desk_says_that_its_consent_is_an_example(lane: Lane, desk: Desk):
     assert "consent_example" in desk.screen.notice.degraded
     assert desk.screen.notice.mode == "enrol"
-    states = lane.stage.central.switchboard.states
+    states = lane.stage.central.router.states
     await eventually(lambda: "consent_example" in states[DESK].notes, "central has heard it too")

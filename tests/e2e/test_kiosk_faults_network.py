@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from central.app import utc_ms
 from edge.decide.standing import StandingConfig
 from edge.enact.display import Prompt
 from firmware_bridge.gate import LinkStatus
 from tests.doubles.lane import Lane, eventually
+from wire.environment import utc_ms
 from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,5 +109,5 @@ async def test_a_restricted_member_is_neither_refused_nor_let_through_while_the_
         assert record.reasons == ("restriction_unconfirmed", "clock_unsure")
         assert (record.restriction, record.contest_code) == (None, None)
     finally:
-        lane.stage.central.desk.standings.lift_restriction(restriction)
+        lane.stage.central.use_cases.standings.lift_restriction(restriction)
         lane.stage.central.publish_heads()

@@ -109,7 +109,7 @@ async def test_a_member_who_withdrew_is_referred_to_staff_and_not_looked_at(lane
     lane.stage.enrolled["leaver"] = leaver
     try:
         assert (await lane.passes("leaver", shown=FACES["birch"])).subject == leaver.subject
-        stage.central.desk.members.withdraw(leaver.subject)
+        stage.central.use_cases.members.withdraw(leaver.subject)
         stage.central.publish_heads()
         await eventually(lambda: len(lane.uplink.members.gallery()) == len(MEMBERS), "the template is gone")
         lane.embedded.clear()
@@ -147,10 +147,12 @@ async def test_a_reviewers_restriction_denies_and_a_revoked_reviewers_does_not(l
     key = lane.stage._reviewer_key.parent / "vera.json"
     config = load_config(key.parent / "central" / "central.toml")
     await asyncio.to_thread(add_reviewer, config, ReviewerId("vera"), key)
-    amber, desk = lane.member("amber"), lane.stage.central.desk
-    now_ms = desk.context.now_ms()
+    amber, use_cases = lane.member("amber"), lane.stage.central.use_cases
+    now_ms = use_cases.context.now_ms()
     why = (ReasonCode("staff_assaulted"), "Incident 12", now_ms + DAY_MS)
-    made = issue_restriction(desk, Terms(amber.subject, OperatorId(OPERATOR), Purpose(PURPOSE), *why), key)
+    made = issue_restriction(
+        use_cases, Terms(amber.subject, OperatorId(OPERATOR), Purpose(PURPOSE), *why), key
+    )
     await lane.stage._told(amber.subject, RestrictionState.VERIFIED)
     record = await lane.passes("amber")
     assert (record.verdict, record.reasons[0], record.restriction) == (
@@ -160,7 +162,7 @@ async def test_a_reviewers_restriction_denies_and_a_revoked_reviewers_does_not(l
     )
     assert (record.contest_code, record.gate_outcome) == (made.contest_code, GateOutcome.NOT_RELEASED)
 
-    desk.reviews.revoke(ReviewerId("vera"))
+    use_cases.reviews.revoke(ReviewerId("vera"))
     await lane.stage._told(amber.subject, RestrictionState.NONE)
     record = await lane.passes("amber")
     assert (record.verdict, record.restriction) == ("grant", None)

@@ -26,7 +26,7 @@ HOUR_MS = 3_600_000
 
 def same_rows(rig: Rig, uplink: Uplink) -> bool:
     """Whether both caches hold just the rows of central's newest versions."""
-    feeds = rig.central.desk.feeds
+    feeds = rig.central.use_cases.feeds
     names = {FeedName.STANDING: (FeedKind.STANDING, RIDE), FeedName.GALLERY: (FeedKind.GALLERY, "members")}
     for feed, name in names.items():
         head, held = feeds.head(*name), uplink.cache.held(feed)
@@ -48,7 +48,7 @@ async def test_a_change_reaches_the_kiosk_as_a_change_and_not_as_a_snapshot(rig:
         await eventually(lambda: same_rows(rig, uplink))
         before = {feed: uplink.cache.held(feed).generation for feed in FeedName}
         second, _ = enrol(rig, seed=2)
-        rig.central.desk.members.withdraw(first)
+        rig.central.use_cases.members.withdraw(first)
         rig.central.publish_heads()
         await eventually(lambda: isinstance(uplink.cache.member(first), Tombstone))
         await eventually(lambda: uplink.cache.standing(second))
@@ -86,7 +86,7 @@ async def test_changes_that_central_no_longer_keeps_are_made_up_for_by_a_snapsho
         before = uplink.cache.held(FeedName.STANDING)
     second, _ = enrol(rig, seed=2)
     rig.central.publish_heads()
-    for feed in rig.central.desk.feeds._feeds.values():
+    for feed in rig.central.use_cases.feeds._feeds.values():
         feed.deltas.clear()
     async with kiosk.running() as uplink:
         await eventually(lambda: same_rows(rig, uplink))
@@ -98,7 +98,7 @@ async def test_a_restored_central_is_followed_into_its_new_epoch(rig: Rig, kiosk
     subject, _ = enrol(rig)
     async with kiosk.running() as uplink:
         await filled(uplink, subject)
-        rig.central.desk.feeds.restored()
+        rig.central.use_cases.feeds.restored()
         rig.central.publish_heads()
         await eventually(lambda: same_rows(rig, uplink))
         assert uplink.cache.held(FeedName.STANDING).epoch > 1
@@ -110,7 +110,7 @@ async def test_changes_that_are_not_to_be_believed_are_counted_and_the_last_veri
 ):
     subject, _ = enrol(rig)
     rig.central.publish_heads()  # else it may come once more as a delta, after the snapshot
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     central, site = context.identity.signer, context.site
     address = topics.standing_delta(site, RIDE)
     gallery = topics.gallery_delta(site, context.gallery)
@@ -155,7 +155,7 @@ async def test_a_change_that_makes_other_rows_than_the_head_names_is_mended_by_a
     rig: Rig, kiosk: Kiosk
 ):
     subject, _ = enrol(rig)
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     address = topics.standing_delta(context.site, RIDE)
     async with kiosk.running() as uplink:
         await filled(uplink, subject)
@@ -178,7 +178,7 @@ async def test_a_kiosk_whose_central_keeps_a_newer_version_to_itself_says_that_i
     rig: Rig, kiosk: Kiosk
 ):
     subject, _ = enrol(rig)
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     address = topics.standing_head(context.site, RIDE)
     watcher = Watcher()
     async with watcher.watching(rig), kiosk.running() as uplink:

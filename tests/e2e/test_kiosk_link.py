@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from central.app import add_reviewer, issue_restriction, load_config, utc_ms
+from central.app import add_reviewer, issue_restriction, load_config
 from central.rules.enrolment import Consent
 from central.rules.restriction import Terms
 from central.service.feeds import FeedKind
@@ -30,6 +30,7 @@ from tests.doubles.kiosk_rig import Host, Kiosk, Watcher, enrol, eventually, fac
 from tests.doubles.wire_samples import pass_record
 from wire import topics
 from wire.canonical import canonical
+from wire.environment import utc_ms
 from wire.fleet import Command, CommandAction, Head, Presence
 from wire.ids import ClaimId, GateId, KioskId, Nonce, ReasonCode, ReviewerId
 from wire.records import Receipt
@@ -64,8 +65,8 @@ async def test_a_new_kiosk_fills_its_caches_and_knows_a_member_by_their_claim(ri
 
 async def test_templates_lie_at_central_turned_by_the_sites_secret_rotation(rig: Rig, kiosk: Kiosk):
     subject, _ = enrol(rig, seed=3)
-    stored = rig.central.desk.members.entry(subject).template
-    context = rig.central.desk.context
+    stored = rig.central.use_cases.members.entry(subject).template
+    context = rig.central.use_cases.context
     binding = template_binding(context.operator, context.site, subject, stored.recipe_digest)
     plain = np.frombuffer(open_seal(context.gallery_keys, stored.sealed, binding), "<f4")
     assert abs(float(plain @ face(3))) < 0.5
@@ -105,7 +106,7 @@ async def test_while_the_recipe_changes_members_are_invited_until_they_have_enro
     rig: Rig, kiosk: Kiosk
 ):
     subject, claim = enrol(rig)
-    desk = rig.central.desk
+    use_cases = rig.central.use_cases
     next_recipe = "ef" * 32
 
     async def invited(uplink: Uplink) -> bool:
@@ -117,13 +118,13 @@ async def test_while_the_recipe_changes_members_are_invited_until_they_have_enro
     async with kiosk.running() as uplink:
         await filled(uplink, subject)
         assert not await invited(uplink)
-        desk.reenrolments.begin("fused", "fe" * 32, next_recipe)
+        use_cases.reenrolments.begin("fused", "fe" * 32, next_recipe)
         rig.central.publish_heads()
         await eventually(lambda: uplink.cache.member(subject).enrol_again)
         assert await invited(uplink)
-        vault = Vault(desk.context.operator, desk.context.site, desk.context.secrets)
+        vault = Vault(use_cases.context.operator, use_cases.context.site, use_cases.context.secrets)
         again = vault.seal(Template(subject, face(2), next_recipe, 3), os.urandom)
-        assert desk.reenrolments.enrol_again(subject, again, Consent("2026-11", "en", rig.clock.ms))
+        assert use_cases.reenrolments.enrol_again(subject, again, Consent("2026-11", "en", rig.clock.ms))
         rig.central.publish_heads()
         await eventually(lambda: not uplink.cache.member(subject).enrol_again)
         assert not await invited(uplink)
@@ -134,7 +135,7 @@ async def test_a_member_who_withdraws_is_withdrawn_at_the_kiosk(rig: Rig, kiosk:
     async with kiosk.running() as uplink:
         await eventually(lambda: uplink.cache.member(subject))
         assert len(uplink.members.gallery()) == 1
-        rig.central.desk.members.withdraw(subject)
+        rig.central.use_cases.members.withdraw(subject)
         rig.central.publish_heads()
         await eventually(lambda: isinstance(uplink.cache.member(subject), Tombstone))
         await eventually(lambda: isinstance(uplink.cache.standing(subject), Tombstone))
@@ -167,7 +168,7 @@ def issue_restriction_at(rig: Rig, subject, key: Path):
     rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
     until_ms = rig.clock.ms + 24 * HOUR_MS
     terms = Terms(subject, "metro", RIDE, ReasonCode("conduct"), "See staff", until_ms)
-    return issue_restriction(rig.central.desk, terms, key)
+    return issue_restriction(rig.central.use_cases, terms, key)
 
 
 # --- without central, without a broker
@@ -218,7 +219,7 @@ async def test_a_kiosk_that_starts_before_its_broker_connects_by_itself_and_lose
         assert uplink.outbox.backlog.waiting == 5
         await asyncio.to_thread(rig.central.embedded.restart)
         await eventually(lambda: uplink.outbox.backlog.waiting == 0)
-    (report,) = rig.central.desk.records.verify()
+    (report,) = rig.central.use_cases.records.verify()
     assert (report.records, report.broken_at) == (5, None)
 
 
@@ -231,7 +232,7 @@ async def test_a_broker_that_restarts_costs_nothing(rig: Rig, kiosk: Kiosk):
         await uplink.outbox.settle(pass_record(KIOSK, 2))
         await eventually(lambda: uplink.link.connection.connects == 2)
         await eventually(lambda: uplink.outbox.backlog.waiting == 0)
-    (report,) = rig.central.desk.records.verify()
+    (report,) = rig.central.use_cases.records.verify()
     assert (report.records, report.broken_at) == (2, None)
 
 
@@ -248,7 +249,7 @@ async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verifi
 ):
     subject, _ = enrol(rig)
     rig.central.publish_heads()  # else it may come once more as a delta, after the snapshot
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     central, site = context.identity.signer, context.site
     address = topics.standing_head(site, RIDE)
     later = Head(RIDE, 9, 9, rig.clock.ms + 1, 0, bytes(32), ())
@@ -293,13 +294,13 @@ async def test_heads_that_are_not_to_be_believed_are_counted_and_the_last_verifi
 
 async def test_a_snapshot_whose_chunk_is_not_the_one_the_head_named_is_not_used(rig: Rig, kiosk: Kiosk):
     subject, _ = enrol(rig)
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     async with kiosk.running() as uplink:
         await filled(uplink, subject)
         held = uplink.cache.held(FeedName.STANDING)
         address = topics.standing_head(context.site, RIDE)
         wrong = Head(RIDE, held.epoch, held.version, rig.clock.ms, 1, held.digest, (b"w" * 32,))
-        feeds = rig.central.desk.feeds
+        feeds = rig.central.use_cases.feeds
         feed = feeds._feeds[FeedKind.STANDING, RIDE]
         # A head of central's own key that names other rows than central then sends.
         feed.snapshot = replace(feed.snapshot, version=held.version + 1)
@@ -311,7 +312,7 @@ async def test_a_snapshot_whose_chunk_is_not_the_one_the_head_named_is_not_used(
 
 
 async def test_forged_receipts_and_replies_nobody_asked_for_are_ignored_and_counted(rig: Rig, kiosk: Kiosk):
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     to = topics.kiosk_topic(TopicKind.RECEIPT, context.site, KIOSK)
     reply_to = topics.kiosk_topic(TopicKind.REPLY, context.site, KIOSK)
     async with kiosk.running() as uplink:
@@ -371,7 +372,7 @@ async def test_a_pin_is_judged_by_central_and_wrong_ones_slow_the_kiosk_down_eve
 
 
 async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_foreign(rig: Rig, kiosk: Kiosk):
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     central = context.identity.signer
     to = topics.kiosk_topic(TopicKind.COMMAND, context.site, KIOSK)
 
@@ -414,7 +415,7 @@ async def test_a_command_is_obeyed_once_in_time_and_never_when_retained_or_forei
 async def test_a_command_with_the_longest_life_is_obeyed_by_a_kiosk_whose_clock_is_behind(
     rig: Rig, kiosk: Kiosk
 ):
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     to = topics.kiosk_topic(TopicKind.COMMAND, context.site, KIOSK)
     async with kiosk.running() as uplink:
         await filled(uplink)
@@ -438,7 +439,7 @@ async def test_a_kiosk_says_how_it_is_at_birth_at_changes_at_roll_call_and_at_it
             ready = await watcher.state(lambda state: "camera_black" in state.notes)
             assert (ready.presence, ready.boot_id) == (Presence.READY, birth.boot_id)
             assert {cache.freshness for cache in ready.caches} == {"fresh"}
-            address, payload = rig.central.switchboard.roll_call()
+            address, payload = rig.central.router.roll_call()
             await send(rig, address, payload)
             await watcher.state(lambda state: state.roll_call is not None)
             health = await eventually(lambda: watcher.healths and watcher.healths[0])

@@ -71,7 +71,7 @@ async def test_with_a_full_disk_a_record_that_was_not_kept_is_an_error_and_the_o
 
 
 def report(rig: Rig) -> ChainReport:
-    (found,) = rig.central.desk.records.verify()
+    (found,) = rig.central.use_cases.records.verify()
     assert found.broken_at is None
     return found
 
@@ -101,7 +101,7 @@ async def test_a_question_for_a_head_whose_answer_was_lost_is_asked_again_soon(
     rig.central.publish_heads()
     async with kiosk.running() as uplink:
         await filled(uplink, subject)
-    answer, lost = rig.central.switchboard.answer, []
+    answer, lost = rig.central.router.answer, []
 
     async def losing(address, payload):
         if len(lost) < 2 and address.kind is TopicKind.REQUEST:
@@ -109,7 +109,7 @@ async def test_a_question_for_a_head_whose_answer_was_lost_is_asked_again_soon(
             return []
         return await answer(address, payload)
 
-    monkeypatch.setattr(rig.central.switchboard, "answer", losing)
+    monkeypatch.setattr(rig.central.router, "answer", losing)
     # Its caches are full and no head changes: only the answer to a question of its own tells the time.
     async with kiosk.running() as uplink:
         await eventually(lambda: uplink.clock.sure, "central's answer tells the time")

@@ -34,12 +34,12 @@ def files(folder: Path) -> list[str]:
 
 
 async def test_a_paired_kiosk_reads_back_what_it_was_granted(rig: Rig, tmp_path: Path):
-    code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
+    code = rig.central.use_cases.kiosks.add(KioskId("gate-1"), RIDE)
     made = await attempt(rig.central.http_url, code, tmp_path / "kiosk")
     read = load_identity(tmp_path / "kiosk", os.urandom)
     assert (read.operator, read.site, read.kiosk, read.purpose) == ("metro", "north", "gate-1", "ride")
-    assert read.secrets == made.secrets == rig.central.desk.context.secrets
-    assert read.root_public_key == rig.central.desk.context.identity.root.public_key
+    assert read.secrets == made.secrets == rig.central.use_cases.context.secrets
+    assert read.root_public_key == rig.central.use_cases.context.identity.root.public_key
     assert read.signer.public_key == made.signer.public_key
     assert {(tmp_path / "kiosk" / name).stat().st_mode & 0o777 for name in files(tmp_path / "kiosk")} == {
         0o600
@@ -55,7 +55,7 @@ async def test_a_wrong_a_used_and_a_malformed_code_are_refused_by_a_sentence(rig
         await attempt(url, "ABCD-EFGH-IJKL-MNOP", folder)
     with pytest.raises(PairingError, match="four groups of four"):
         await attempt(url, "1234", folder)
-    code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
+    code = rig.central.use_cases.kiosks.add(KioskId("gate-1"), RIDE)
     await attempt(url, code, tmp_path / "first")
     with pytest.raises(PairingError, match="unknown, used or older"):
         await attempt(url, code, folder)
@@ -63,7 +63,7 @@ async def test_a_wrong_a_used_and_a_malformed_code_are_refused_by_a_sentence(rig
 
 
 async def test_a_central_that_is_not_there_or_is_something_else_is_named(rig: Rig, tmp_path: Path):
-    code = rig.central.desk.kiosks.add(KioskId("gate-1"), RIDE)
+    code = rig.central.use_cases.kiosks.add(KioskId("gate-1"), RIDE)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         with pytest.raises(PairingError, match="central does not answer"):
@@ -76,7 +76,7 @@ async def test_a_central_that_is_not_there_or_is_something_else_is_named(rig: Ri
 async def test_a_paired_folder_is_not_paired_over(rig: Rig, tmp_path: Path):
     await paired(rig, tmp_path / "kiosk")
     before = (tmp_path / "kiosk" / "identity").read_bytes()
-    code = rig.central.desk.kiosks.add(KioskId("gate-2"), RIDE)
+    code = rig.central.use_cases.kiosks.add(KioskId("gate-2"), RIDE)
     with pytest.raises(PairingError, match="paired already"):
         await attempt(rig.central.http_url, code, tmp_path / "kiosk")
     assert (tmp_path / "kiosk" / "identity").read_bytes() == before
@@ -143,10 +143,10 @@ async def test_a_kiosk_without_the_newest_gallery_key_asks_for_it_and_keeps_it(r
 async def test_what_a_revoked_kiosk_holds_opens_nothing_new_and_the_others_read_on(rig: Rig, tmp_path: Path):
     stays, stolen = await paired(rig, tmp_path / "stays"), await paired(rig, tmp_path / "stolen", "gate-2")
     before, claim = enrol(rig, 1)
-    context = rig.central.desk.context
+    context = rig.central.use_cases.context
     async with stays.running() as uplink:
         await filled(uplink, before)
-        rig.central.desk.kiosks.revoke(KioskId("gate-2"))
+        rig.central.use_cases.kiosks.revoke(KioskId("gate-2"))
         after, later_claim = enrol(rig, 2)
         rig.central.publish_heads()
         for subject, held, seed in ((before, claim, 1), (after, later_claim, 2)):
@@ -182,13 +182,13 @@ async def test_a_change_of_the_key_that_was_cut_short_is_finished_at_the_next_st
     config = new_config(tmp_path, clock)
     async with running(config, clock) as rig:
         subjects = [enrol(rig, seed)[0] for seed in range(3)]
-        keys = rig.central.desk.context.keys
+        keys = rig.central.use_cases.context.keys
         keys._templates = Severed()  # type: ignore[assignment]
         with pytest.raises(ConnectionError):
             keys.rotate()
     async with running(config, clock) as rig:
-        desk = rig.central.desk
-        versions = [desk.members._subjects.template(subject).key_version for subject in subjects]
+        use_cases = rig.central.use_cases
+        versions = [use_cases.members._store.template(subject).key_version for subject in subjects]
         assert versions == [2, 2, 2]
 
 

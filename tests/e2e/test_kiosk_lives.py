@@ -67,7 +67,7 @@ async def holds(rig: Rig, own: BootId) -> None:
     wanted = (Presence.READY, own)
     async with asyncio.timeout(WAIT_S):
         while True:
-            seen = rig.central.desk.kiosks.sightings()[KIOSK]
+            seen = rig.central.use_cases.kiosks.sightings()[KIOSK]
             stored = await stored_state(rig, KIOSK)
             if (seen.presence, seen.boot_id) == wanted == (stored.presence, stored.boot_id):
                 return
@@ -75,7 +75,7 @@ async def holds(rig: Rig, own: BootId) -> None:
 
 
 async def test_a_will_sent_when_the_later_life_takes_the_name_over_hides_nothing(rig: Rig, kiosk: Kiosk):
-    sightings = rig.central.desk.kiosks.sightings
+    sightings = rig.central.use_cases.kiosks.sightings
     watcher = Watcher()
     async with watcher.watching(rig), earlier_life(rig, kiosk) as ended:
         await eventually(lambda: sightings().get("gate-1"))
@@ -112,7 +112,7 @@ async def test_a_will_of_its_own_that_comes_after_the_birth_is_corrected_within_
 
 async def stored_state(rig: Rig, kiosk: KioskId) -> KioskState:
     """What lies at the broker for a third party that comes only now."""
-    address = topics.kiosk_topic(TopicKind.STATE, rig.central.desk.context.site, kiosk)
+    address = topics.kiosk_topic(TopicKind.STATE, rig.central.use_cases.context.site, kiosk)
     heard: list[bytes] = []
     farewell = Publication("elsewhere", b"", 0, retained=False)
     connection = Connection(

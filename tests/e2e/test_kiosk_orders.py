@@ -129,18 +129,18 @@ async def test_an_emergency_and_a_gate_that_is_silent_go_before_an_order(lane: L
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_wish_is_taken_up_while_the_kiosk_runs_and_shown_beside_what_it_has(lane: Lane):
-    wish = ["release.linger_ms=250", "screen.language=de", "camera.fps=15", "zone.min_face_height_px=1"]
-    told = await stile(lane, "set", KIOSK, *wish)
+async def test_a_desired_setting_is_taken_up_while_the_kiosk_runs_and_shown_beside_what_it_has(lane: Lane):
+    desired = ["release.linger_ms=250", "screen.language=de", "camera.fps=15", "zone.min_face_height_px=1"]
+    told = await stile(lane, "set", KIOSK, *desired)
     assert told["exit_code"] == 0
-    await eventually(lambda: lane.kiosk.rules.release.linger_ms == 250, "the wish is taken up")
+    await eventually(lambda: lane.kiosk.rules.release.linger_ms == 250, "the desired settings are taken up")
     version = told["version"]
 
     async def shown() -> dict[str, Any]:
         return {row["key"]: row for row in (await stile(lane, "show", KIOSK))["settings"]}
 
-    desk = lane.stage.central.desk
-    await eventually(lambda: desk.shadows.of(KIOSK).reported_version == version, "the kiosk reports")
+    use_cases = lane.stage.central.use_cases
+    await eventually(lambda: use_cases.shadows.of(KIOSK).reported_version == version, "the kiosk reports")
     rows = await shown()
     assert rows["release.linger_ms"] == {
         "key": "release.linger_ms",
@@ -152,8 +152,8 @@ async def test_a_wish_is_taken_up_while_the_kiosk_runs_and_shown_beside_what_it_
     assert rows["camera.fps"]["remark"] == "needs_restart"
     assert rows["zone.min_face_height_px"]["remark"] == "not_settable"
     assert await spoken(lane) == "de", "the page that is served speaks it already"
-    back = await stile(lane, "set", KIOSK, *(f"{each.partition('=')[0]}=" for each in wish))
-    await eventually(lambda: desk.shadows.of(KIOSK).reported_version == back["version"], "and back")
+    back = await stile(lane, "set", KIOSK, *(f"{each.partition('=')[0]}=" for each in desired))
+    await eventually(lambda: use_cases.shadows.of(KIOSK).reported_version == back["version"], "and back")
     assert lane.kiosk.rules.release.linger_ms == lane.stage.config.release.linger_ms
     assert not [row for row in (await shown()).values() if row["desired"] or row["remark"]]
     assert await spoken(lane) == "en"
@@ -210,7 +210,7 @@ async def test_an_order_for_another_gate_does_nothing_and_every_answer_is_told_f
         await filled(uplink)
         one = OneLane()
         kiosk.host.obeys = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock).obey
-        context, now_ms = rig.central.desk.context, uplink.clock.now_ms()
+        context, now_ms = rig.central.use_cases.context, uplink.clock.now_ms()
         to = topics.kiosk_topic(TopicKind.COMMAND, context.site, uplink.identity.kiosk)
         other = command(b"a", now_ms, CommandAction.RELEASE_ENTRY, "other")
         assert rig.central.link.publish(to, forge(to, other, context.identity.signer))
@@ -232,17 +232,19 @@ async def test_an_order_for_another_gate_does_nothing_and_every_answer_is_told_f
 async def test_what_did_nothing_is_answered_with_its_reason_but_a_replay_does_not_change_the_first_word(
     rig: Rig, kiosk: Kiosk
 ):
-    desk = rig.central.desk
+    use_cases = rig.central.use_cases
     async with kiosk.running() as uplink:
         await filled(uplink)
         one = OneLane()
         kiosk.host.obeys = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock).obey
-        given = desk.commands.order(uplink.identity.kiosk, CommandAction.RELEASE_EXIT, "ada")
-        await soon(lambda: desk.commands.of(given.nonce).outcome is OrderOutcome.OBEYED)
-        desk.commands._orders.sent_order(given.nonce, None)  # as if central had forgotten that it was sent
+        given = use_cases.commands.order(uplink.identity.kiosk, CommandAction.RELEASE_EXIT, "ada")
+        await soon(lambda: use_cases.commands.of(given.nonce).outcome is OrderOutcome.OBEYED)
+        use_cases.commands._orders.sent_order(
+            given.nonce, None
+        )  # as if central had forgotten that it was sent
         await soon(lambda: uplink.link.ignored["replayed_command"] == 1)
         kiosk.host.passes(60_000)
-        late = desk.commands.order(uplink.identity.kiosk, CommandAction.RELEASE_EXIT, "ada")
-        await soon(lambda: desk.commands.of(late.nonce).outcome is OrderOutcome.LATE)
+        late = use_cases.commands.order(uplink.identity.kiosk, CommandAction.RELEASE_EXIT, "ada")
+        await soon(lambda: use_cases.commands.of(late.nonce).outcome is OrderOutcome.LATE)
         assert len(one.released) == 1
-        assert desk.commands.of(given.nonce).outcome is OrderOutcome.OBEYED
+        assert use_cases.commands.of(given.nonce).outcome is OrderOutcome.OBEYED

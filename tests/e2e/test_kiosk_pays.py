@@ -17,7 +17,7 @@ async def test_a_member_pays_once_whatever_a_lost_reply_and_a_restart_do_and_is_
 ) -> None:
     async with open_counter(tmp_path) as counter:
         async with counter.running() as kiosk:
-            counter.central.desk.ledger.top_up(counter.member.subject, 1000, "EUR")
+            counter.central.use_cases.ledger.top_up(counter.member.subject, 1000, "EUR")
             assert counter.shown[-1].prompt is Prompt.NO_CHECKOUT
             assert counter.screen.notice.mode == "pay"
             made = await counter.till("POST", "/checkouts", TEA)

@@ -14,12 +14,11 @@ import pytest
 import pytest_asyncio
 
 from central.adapters.broker.embedded import free_port
-from central.app import Central, Dice, init_central, load_config, open_central, utc_ms
+from central.app import Central, init_central, load_config, open_central
 from central.rules.enrolment import Consent
 from central.rules.ledger import Charge, State
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from edge.adapters.central.pairing import pair
-from edge.adapters.central.uplink import World
 from edge.compare.claim import qr_text
 from edge.config import BrokerSection, KioskConfig, KioskSection, PayConfig, ScreenSection, TillSection
 from edge.modes.common import Extras
@@ -31,6 +30,7 @@ from tests.doubles.lane import eventually
 from tests.doubles.pay_child import Point, Purchase, empty_room, pay_until_killed
 from tests.doubles.till import Till
 from wire.codec import Decoded, decode, decode_record
+from wire.environment import Environment, utc_ms
 from wire.ids import KioskId, Purpose, SubjectId
 from wire.records import ChargeOutcome, PassRecord
 from wire.requests import ChargeReply
@@ -64,31 +64,31 @@ class Office:
     """Central commits charges, and what it says of them is lost."""
 
     def __post_init__(self) -> None:
-        answer = self.central.switchboard.answer
+        answer = self.central.router.answer
 
         async def answered(address: Address, payload: bytes) -> list[tuple[Address, bytes]]:
             outgoing = await answer(address, payload)
             return [sent for sent in outgoing if not (self.mute and _is_charge_reply(*sent))]
 
-        self.central.switchboard.answer = answered
+        self.central.router.answer = answered
 
     def member(self, pin: str) -> Purchase:
         """Somebody with claim, PIN, money and a good name, and no face; and what the till asks of them."""
-        desk = self.central.desk
-        subject, now_ms = desk.members.new_subject_id(), desk.context.now_ms()
-        desk.members.enrol(subject, None, Consent("test-1", "en", now_ms))
-        claim = qr_text(desk.members.add_qr_claim(subject))
-        desk.members.set_pin(subject, pin)
+        use_cases = self.central.use_cases
+        subject, now_ms = use_cases.members.new_subject_id(), use_cases.context.now_ms()
+        use_cases.members.enrol(subject, None, Consent("test-1", "en", now_ms))
+        claim = qr_text(use_cases.members.add_qr_claim(subject))
+        use_cases.members.set_pin(subject, pin)
         for _ in range(3):
             told = (os.urandom(16).hex(), subject, Purpose(PURPOSE), EventKind.FARE, EventOutcome.KEPT)
-            desk.standings.record_event(Event(*told, now_ms))
-        desk.ledger.top_up(subject, STORED_MINOR, "EUR")
+            use_cases.standings.record_event(Event(*told, now_ms))
+        use_cases.ledger.top_up(subject, STORED_MINOR, "EUR")
         self.central.publish_heads()
         return Purchase(subject, claim, pin, f"key-{pin}", TEA)
 
     async def kiosk(self, name: KioskId, charge_ms: int) -> KioskConfig:
         """A new kiosk, paired."""
-        code = self.central.desk.kiosks.add(name, Purpose(PURPOSE))
+        code = self.central.use_cases.kiosks.add(name, Purpose(PURPOSE))
         (own := self.folder / name).mkdir(mode=0o700)
         await pair(self.central.http_url, code, own, software="test", random_bytes=os.urandom)
         return KioskConfig(
@@ -101,7 +101,7 @@ class Office:
 
     def charges(self, kiosk: KioskId) -> list[Charge]:
         """Every charge of a kiosk, whatever became of it."""
-        return [each for each in self.central.desk.ledger._whole.all_charges() if each.kiosk == kiosk]
+        return [each for each in self.central.use_cases.ledger._whole.all_charges() if each.kiosk == kiosk]
 
     def standing_minor(self, kiosk: KioskId) -> list[int]:
         """What counts."""
@@ -109,12 +109,12 @@ class Office:
 
     def stored_minor(self, subject: SubjectId) -> int:
         """What the member has left."""
-        ledger = self.central.desk.ledger
+        ledger = self.central.use_cases.ledger
         return ledger.balances(ledger.account_of(subject))[0].stored_minor
 
     def records(self, kiosk: KioskId) -> list[PassRecord]:
         """What central has of a kiosk."""
-        links = self.central.desk.records._chains.stored_links(kiosk)
+        links = self.central.use_cases.records._store.stored_links(kiosk)
         return [decode_record(link.body) for link in links]
 
 
@@ -128,7 +128,7 @@ def _is_charge_reply(address: Address, payload: bytes) -> bool:
 async def only_office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
     folder = tmp_path_factory.mktemp("office")
     told = load_config(init_central(folder / "central", OPERATOR, SITE, PURPOSE, mqtt_port=free_port()))
-    async with open_central(told, Dice(hasher=CHEAP_HASHER)) as central:
+    async with open_central(told, Environment(hasher=CHEAP_HASHER)) as central:
         yield Office(central, folder)
 
 
@@ -192,8 +192,8 @@ async def test_a_kiosk_killed_while_it_pays_charges_once_or_not_at_all_and_all_s
     office.mute = False
     assert office.standing_minor(name) == [PRICE_MINOR] * (point in COMMITTED)
 
-    world = World(dice=Eager(1))  # looks for a lost broker as often as it may
-    async with open_kiosk(config, Extras(camera=empty_room, world=world)) as kiosk:
+    environment = Environment(dice=Eager(1))  # looks for a lost broker as often as it may
+    async with open_kiosk(config, Extras(camera=empty_room, environment=environment)) as kiosk:
         outbox, till = kiosk.uplink.outbox, Till.of(kiosk)
         await eventually(lambda: outbox.backlog.last == 1, "what the earlier life left is settled")
         if point.alone:
@@ -238,4 +238,4 @@ def check(office: Office, name: KioskId, purchase: Purchase, record: PassRecord)
     assert charge.charge == record.record_id
     assert charge.state is (State.STANDS if taken_minor else State.BARRED)
     assert office.stored_minor(purchase.subject) == STORED_MINOR - taken_minor
-    assert office.central.desk.ledger.check().wrong == ()
+    assert office.central.use_cases.ledger.check().wrong == ()

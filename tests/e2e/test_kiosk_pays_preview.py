@@ -48,7 +48,7 @@ async def test_the_payers_face_is_clear_until_they_have_agreed_and_nobodys_befor
             def clear() -> set[Phase]:
                 return {phase for phase, face in offers if face is not None}
 
-            counter.central.desk.ledger.top_up(counter.member.subject, 1000, "EUR")
+            counter.central.use_cases.ledger.top_up(counter.member.subject, 1000, "EUR")
             floor.person(FACES[MEMBERS[0].name])
             await counter.till("POST", "/checkouts", TEA)
             await eventually(lambda: len(offers) >= 5, "frames are offered while a claim is awaited")

@@ -158,7 +158,7 @@ async def test_members_who_are_alike_are_asked_to_claim_and_pass_with_their_code
         record = await lane.settled()
         assert (record.verdict, record.subject) == ("grant", twin.subject)
     finally:
-        lane.stage.central.desk.members.withdraw(twin.subject)
+        lane.stage.central.use_cases.members.withdraw(twin.subject)
         await gallery_is(lane, MOST - 1)
 
 

@@ -1,4 +1,4 @@
-"""What central wishes of a kiosk: the kiosk's side, against a real central over a real broker."""
+"""Settings that central desires of a kiosk: the kiosk's side, against a real central over a real broker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.adapters.central.shadow import AT_START, DESIRED_FILE, LIVE, SETTABLE, Shadow, read_desired, wished
+from edge.adapters.central.shadow import (
+    AT_START,
+    DESIRED_FILE,
+    LIVE,
+    SETTABLE,
+    Shadow,
+    read_desired,
+    with_desired,
+)
 from edge.adapters.central.uplink import Uplink
 from edge.config import GateSection, KioskConfig, KioskSection, ScreenSection
 from tests.doubles.central_rig import Rig
@@ -40,7 +48,7 @@ class Taken:
         self.configs: list[KioskConfig] = []
 
     def shadow(self, uplink: Uplink, folder: Path) -> Shadow:
-        running, _ = wished(OWN, read_desired(folder))
+        running, _ = with_desired(OWN, read_desired(folder))
         return Shadow(uplink.link, folder, OWN, running, self.configs.append)
 
 
@@ -61,15 +69,15 @@ class Taken:
     ],
 )
 def test_what_is_not_in_the_table_or_out_of_bounds_changes_nothing_and_says_so(settings, remark):
-    config, remarks = wished(OWN, desired(1, **settings))
+    config, remarks = with_desired(OWN, desired(1, **settings))
     assert config == OWN
     assert set(remarks.values()) == {remark}
 
 
-def test_every_key_of_the_table_can_be_wished_and_none_decides_who_passes():
+def test_every_key_of_the_table_can_be_desired_and_none_decides_who_passes():
     values = {"screen.language": "de"}
-    wish = Desired(1, tuple(Setting(key, values.get(key, "200")) for key in SETTABLE))
-    config, remarks = wished(OWN, wish)
+    message = Desired(1, tuple(Setting(key, values.get(key, "200")) for key in SETTABLE))
+    config, remarks = with_desired(OWN, message)
     assert remarks == {"camera.fps": SettingRemark.BAD_VALUE, "pack.threads": SettingRemark.BAD_VALUE}
     assert (config.screen.language, config.release.linger_ms, config.records.max_mb) == ("de", 200, 200)
     untouched = ("match", "search", "confirm", "gate", "zone", "quality", "tracking", "broker", "kiosk")
@@ -78,8 +86,8 @@ def test_every_key_of_the_table_can_be_wished_and_none_decides_who_passes():
     assert set(LIVE).isdisjoint(AT_START)
 
 
-async def test_a_later_wish_is_taken_up_kept_over_a_restart_and_reported(rig: Rig, kiosk: Kiosk):
-    shadows = rig.central.desk.shadows
+async def test_a_later_desired_version_is_taken_up_kept_over_a_restart_and_reported(rig: Rig, kiosk: Kiosk):
+    shadows = rig.central.use_cases.shadows
     taken = Taken()
     async with kiosk.running() as uplink:
         taken.shadow(uplink, kiosk.folder)
@@ -103,24 +111,24 @@ async def test_a_later_wish_is_taken_up_kept_over_a_restart_and_reported(rig: Ri
         assert len(taken.configs) == 2
 
 
-async def test_older_equal_foreign_and_forbidden_wishes_are_ignored_and_counted(rig: Rig, kiosk: Kiosk):
-    central = rig.central.desk.context.identity.signer
-    to = topics.kiosk_topic(TopicKind.DESIRED, rig.central.desk.context.site, KIOSK)
+async def test_older_equal_foreign_and_forbidden_versions_are_ignored_and_counted(rig: Rig, kiosk: Kiosk):
+    central = rig.central.use_cases.context.identity.signer
+    to = topics.kiosk_topic(TopicKind.DESIRED, rig.central.use_cases.context.site, KIOSK)
     taken = Taken()
     async with kiosk.running() as uplink:
         await filled(uplink)
         shadow = taken.shadow(uplink, kiosk.folder)
 
-        def wish(message: Desired, signer: Signer = central) -> None:
+        def send(message: Desired, signer: Signer = central) -> None:
             assert rig.central.link.publish(to, forge(to, message, signer))
 
-        wish(desired(5, release__linger_ms="100"))
+        send(desired(5, release__linger_ms="100"))
         await eventually(lambda: shadow.running.release.linger_ms == 100)
-        wish(desired(5, release__linger_ms="200"))
-        wish(desired(4, release__linger_ms="200"))
-        wish(desired(9, release__linger_ms="200"), Signer.from_seed(b"x" * 32))
-        wish(desired(9, match__max_fmr="1e-2"))
-        wish(desired(9, gate__port="/dev/null"))
+        send(desired(5, release__linger_ms="200"))
+        send(desired(4, release__linger_ms="200"))
+        send(desired(9, release__linger_ms="200"), Signer.from_seed(b"x" * 32))
+        send(desired(9, match__max_fmr="1e-2"))
+        send(desired(9, gate__port="/dev/null"))
         expected = {"older_desired": 2, "unknown_key": 1, "malformed": 2}
         await eventually(lambda: uplink.link.ignored == expected)
         assert (shadow.reported().version, shadow.running.release.linger_ms) == (5, 100)
@@ -131,17 +139,17 @@ async def test_older_equal_foreign_and_forbidden_wishes_are_ignored_and_counted(
     async with kiosk.running() as uplink:
         shadow = taken.shadow(uplink, kiosk.folder)
         await filled(uplink)
-        wish(desired(5))
+        send(desired(5))
         await eventually(lambda: uplink.link.ignored["older_desired"] == 1)
         assert uplink.link.ignored == {"older_desired": 1}
         assert shadow.running.release.linger_ms == 300, "the stored copy of what it has is no news"
 
 
-async def test_the_longest_wish_is_reported_within_8_kib(rig: Rig, kiosk: Kiosk):
+async def test_the_longest_version_is_reported_within_8_kib(rig: Rig, kiosk: Kiosk):
     wide = "screen." + "k" * (SETTING_MAX - 9)
     settings = tuple(Setting(f"{wide}{number:02}", "v" * 64) for number in range(SETTINGS_MAX))
-    wish = Desired(2**53 - 1, settings)
-    keep(kiosk.folder, msgspec.json.encode(wish))
+    message = Desired(2**53 - 1, settings)
+    keep(kiosk.folder, msgspec.json.encode(message))
     async with kiosk.running() as uplink:
         shadow = Taken().shadow(uplink, kiosk.folder)
         reported = shadow.reported()
@@ -149,7 +157,7 @@ async def test_the_longest_wish_is_reported_within_8_kib(rig: Rig, kiosk: Kiosk)
         assert uplink.link.publication(TopicKind.REPORTED, reported).payload
 
 
-def test_a_damaged_file_of_wishes_is_left_out_and_central_tells_it_again(tmp_path: Path):
+def test_a_damaged_file_of_desired_settings_is_left_out_and_central_tells_it_again(tmp_path: Path):
     assert read_desired(tmp_path) == Desired(0, ())
     keep(tmp_path, os.urandom(64))
     assert read_desired(tmp_path) == Desired(0, ())
@@ -158,11 +166,11 @@ def test_a_damaged_file_of_wishes_is_left_out_and_central_tells_it_again(tmp_pat
         assert read_desired(tmp_path).version == version
 
 
-async def test_a_wish_that_the_disk_does_not_take_is_not_taken_up_either(rig: Rig, kiosk: Kiosk):
+async def test_a_version_that_the_disk_does_not_take_is_not_taken_up_either(rig: Rig, kiosk: Kiosk):
     taken = Taken()
     async with kiosk.running() as uplink:
         await filled(uplink)
         shadow = taken.shadow(uplink, kiosk.folder / "device.key")  # no folder, and never one
-        rig.central.desk.shadows.set(KIOSK, {"release.linger_ms": "100"})
+        rig.central.use_cases.shadows.set(KIOSK, {"release.linger_ms": "100"})
         await eventually(lambda: uplink.link.ignored["desired_not_kept"] == 1)
         assert (shadow.reported().version, taken.configs) == (0, [])

@@ -103,7 +103,7 @@ async def kill_and_count(tmp_path: Path, kills: int, seed: int) -> None:
     folder = tmp_path / "kiosk"
     clock = Clock()
     async with running(new_config(tmp_path / "central", clock), clock, seed) as rig:
-        code = rig.central.desk.kiosks.add(KIOSK, RIDE)
+        code = rig.central.use_cases.kiosks.add(KIOSK, RIDE)
         await pair(rig.central.http_url, code, folder, software="0.1.0", random_bytes=os.urandom)
         for life in range(1, kills + 1):
             await one_life(context, folder, seed, life, dice, witness)
@@ -114,10 +114,10 @@ async def kill_and_count(tmp_path: Path, kills: int, seed: int) -> None:
 
 
 async def check(rig: Rig, witness: Witness) -> None:
-    desk = rig.central.desk
-    (report,) = desk.records.verify()
+    use_cases = rig.central.use_cases
+    (report,) = use_cases.records.verify()
     assert report.broken_at is None, report
-    links = desk.records._chains.stored_links(KIOSK)
+    links = use_cases.records._store.stored_links(KIOSK)
     committed = Counter(decode_record(stored.body).record_id for stored in links)
     print(f"{len(committed)} records committed, {len(witness.settled)} heard to be settled")
     assert [record for record, times in committed.items() if times != 1] == []

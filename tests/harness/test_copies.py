@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from central.app import init_central, load_config, open_desk
+from central.app import init_central, load_config, open_use_cases
 from central.service.kiosks import BrokerAddress
 from central.service.records import Records
 from tests.doubles.wire_samples import pass_record
@@ -41,19 +41,19 @@ def batch_of(signer: Signer, number: int, previous: bytes) -> RecordBatch:
 
 def receipts(folder: Path, first_number: int):
     """What the later of two is told; the earlier holds record 1, the later record `first_number`."""
-    with open_desk(load_config(init_central(folder, "metro", "north", "ride"))) as desk:
+    with open_use_cases(load_config(init_central(folder, "metro", "north", "ride"))) as use_cases:
         signer = Signer.from_seed(b"k" * 32)
-        code = parse_code(desk.kiosks.add(KIOSK, Purpose("ride")))
+        code = parse_code(use_cases.kiosks.add(KIOSK, Purpose("ride")))
         box = box_public_key(b"b" * 32)
-        desk.kiosks.pair(
+        use_cases.kiosks.pair(
             make_request(code, b"n" * 16, signer.public_key, box, "1"), BrokerAddress("127.0.0.1", 1)
         )
-        store, key = desk.records._records, signer.public_key
+        store, key = use_cases.records._store, signer.public_key
         earlier = batch_of(signer, 1, chain.genesis(KIOSK))
-        overtaken = Overtaken(store, lambda: desk.records.ingest(earlier, key))
+        overtaken = Overtaken(store, lambda: use_cases.records.ingest(earlier, key))
         later = batch_of(signer, first_number, chain.genesis(KIOSK))
-        told = Records(desk.context, overtaken, store, store).ingest(later, key)
-        return told, earlier.head.link, [report.records for report in desk.records.verify()]
+        told = Records(use_cases.context, overtaken, store, store).ingest(later, key)
+        return told, earlier.head.link, [report.records for report in use_cases.records.verify()]
 
 
 def test_a_copy_of_a_batch_that_is_being_committed_is_received_like_the_batch_itself(tmp_path: Path):

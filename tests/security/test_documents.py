@@ -17,7 +17,7 @@ SHORT_S, LONG_S = 8.0, 120.0
 
 async def check(rig: Rig, examples: int, seconds: float) -> None:
     central = rig.central
-    document = described(make_api(central.desk, central.switchboard, "t", central.broker))
+    document = described(make_api(central.use_cases, central.router, "t", central.broker))
     tried = await asyncio.to_thread(try_out, document, central.http_url, central.api_token, examples, seconds)
     documented = {
         f"{method} {path}" for method, path in CENTRAL if path.startswith("/v1/") and "openapi" not in path

@@ -23,7 +23,7 @@ from tests.doubles.route_table import CENTRAL, SCREEN, Caller, routes_of, target
 def test_every_route_of_central_is_in_the_table_and_every_line_is_a_route(rig: Rig) -> None:
     central = rig.central
     app = make_api(
-        central.desk, central.switchboard, "t", central.broker, load_config(rig.config).settings.http
+        central.use_cases, central.router, "t", central.broker, load_config(rig.config).settings.http
     )
     assert routes_of(app) == set(CENTRAL)
 

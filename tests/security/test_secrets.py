@@ -31,7 +31,7 @@ async def test_no_log_line_output_or_repr_holds_a_secret(
     clock = Clock()
     config = new_config(tmp_path, clock)
     async with running(config, clock) as rig:
-        desk, told = rig.central.desk, []
+        use_cases, told = rig.central.use_cases, []
         wrong = {"authorization": f"Bearer {WRONG_TOKEN}"}
         async with rig.http() as operator, httpx.AsyncClient(base_url=rig.central.http_url) as stranger:
             enrolled = await operator.post("/v1/subjects", json=member_body(rig, SUBJECT))
@@ -54,10 +54,10 @@ async def test_no_log_line_output_or_repr_holds_a_secret(
                     told.append(await client.request(method, path, json=sent, headers=headers))
             # A fault of central's own, in the middle of a request with secrets in it.
             _, other = rig.add_member(PIN)
-            desk.members._pins.pin = broken
+            use_cases.members._store.pin = broken
             told.append(await stranger.post("/why", data={"code": other, "pin": PIN}))
             assert told[-1].status_code == 500
-        shown = [repr(rig.central), repr(desk), repr(desk.context), repr(load_config(config))]
+        shown = [repr(rig.central), repr(use_cases), repr(use_cases.context), repr(load_config(config))]
         secrets = {
             "PIN": {PIN},
             "wrong PIN": {WRONG_PIN},
@@ -66,11 +66,11 @@ async def test_no_log_line_output_or_repr_holds_a_secret(
             "wrong token": {WRONG_TOKEN},
             "claim": {claim["claim_id"], claim["claim_id"].upper(), other},
             "pairing code": {code, code.replace("-", "")},
-            "box key": forms(desk.context.identity.box_private),
-            "pepper": forms(desk.context.identity.pepper),
-            "database key": forms(desk.context.identity.key_encryption_key),
-            "claim key": forms(desk.context.secrets.claim_key),
-            "gallery key": forms(desk.context.secrets.gallery_keys[-1].key),
+            "box key": forms(use_cases.context.identity.box_private),
+            "pepper": forms(use_cases.context.identity.pepper),
+            "database key": forms(use_cases.context.identity.key_encryption_key),
+            "claim key": forms(use_cases.context.secrets.claim_key),
+            "gallery key": forms(use_cases.context.secrets.gallery_keys[-1].key),
         }
     out, err = capfd.readouterr()
     logged = caplog.text + "".join(str(record.__dict__) for record in caplog.records)

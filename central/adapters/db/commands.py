@@ -18,7 +18,7 @@ _DESIRED, _REPORTED, _REMARK = "desired", "reported", "remark"
 
 
 class CommandTables(Database):
-    """What is ordered and wished of kiosks, and what they make of it."""
+    """Kiosks' orders and desired settings, and what became of them."""
 
     def add_order(self, order: Order, forget_before_ms: int) -> None:
         """Store an order; those issued before an instant are forgotten."""
@@ -57,7 +57,7 @@ class CommandTables(Database):
             connection.execute(own.values(outcome=outcome.value, passage=passage, answered_at_ms=now_ms))
 
     def shadow(self, kiosk: KioskId) -> Shadow:
-        """A kiosk's shadow; an empty one of version 0 where nothing was wished or reported."""
+        """A kiosk's shadow; an empty one of version 0 where nothing was desired or reported."""
         row = self._one(t.SHADOWS, kiosk=kiosk)
         if row is None:
             return Shadow(kiosk)
@@ -74,8 +74,8 @@ class CommandTables(Database):
             row.reported_at_ms,
         )
 
-    def wishes(self) -> Sequence[Shadow]:
-        """The versions of every kiosk of which anything is wished, without the settings."""
+    def all_desired(self) -> Sequence[Shadow]:
+        """The versions of every kiosk with desired settings, without the settings."""
         return [
             Shadow(
                 KioskId(row.kiosk),
@@ -87,8 +87,8 @@ class CommandTables(Database):
             if row.desired_version
         ]
 
-    def wish(self, kiosk: KioskId, version: int, settings: Mapping[str, str], before: int) -> bool:
-        """Store what is wished in place of version `before`; False when that is not the version any more."""
+    def save_desired(self, kiosk: KioskId, version: int, settings: Mapping[str, str], before: int) -> bool:
+        """Store desired settings in place of version `before`; False when that is another by now."""
         with self._change() as connection:
             row = connection.execute(select(t.SHADOWS).where(t.SHADOWS.c.kiosk == kiosk)).one_or_none()
             if (0 if row is None else row.desired_version) != before:

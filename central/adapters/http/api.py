@@ -18,12 +18,13 @@ from central.adapters.http.member_pages.routes import make_pages
 from central.adapters.http.money import money
 from central.adapters.http.orders import orders
 from central.adapters.http.reviews import needs_token, public, reviews
-from central.adapters.mqtt.router import Desk, Switchboard
+from central.adapters.mqtt.router import RequestRouter
 from central.config import HttpConfig
 from central.errors import ConflictError, RefusedError, UnknownError
 from central.rules.enrolment import Consent
 from central.rules.scorecard import Event
 from central.service.kiosks import BrokerAddress
+from central.service.use_cases import UseCases
 from central.service.withdrawals import Reach
 from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
@@ -45,12 +46,16 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
 
 
 def make_api(
-    desk: Desk, switchboard: Switchboard, token: str, broker: BrokerAddress, http: HttpConfig | None = None
+    use_cases: UseCases,
+    requests: RequestRouter,
+    token: str,
+    broker: BrokerAddress,
+    http: HttpConfig | None = None,
 ) -> FastAPI:
-    """The ASGI application over a desk: the API below `/v1`, and members' pages unless `http` says no."""
+    """The ASGI application: the API below `/v1`, and members' pages unless `http` says no."""
     http = http or HttpConfig()
     app = FastAPI(title="Stile central", version="1", docs_url=None, redoc_url=None, openapi_url=None)
-    pages = make_pages(desk) if http.pages else None
+    pages = make_pages(use_cases) if http.pages else None
     open_paths = frozenset() if pages is None else pages.paths
 
     def refuse(scope: Scope, status: int, code: str, why: str) -> Response:
@@ -79,9 +84,9 @@ def make_api(
         app.add_exception_handler(kind, expected_error)
     app.add_exception_handler(HTTPException, no_route)
     app.add_exception_handler(RequestValidationError, invalid)
-    for router in (_pairing(desk, broker), public(desk)):
+    for router in (_pairing(use_cases, broker), public(use_cases)):
         app.include_router(router, prefix="/v1", responses=REFUSALS)
-    for router in behind_token(desk, switchboard):
+    for router in behind_token(use_cases, requests):
         app.include_router(router, prefix="/v1", responses=REFUSALS, dependencies=[Security(TOKEN)])
     app.include_router(document(app), prefix="/v1")
 
@@ -95,24 +100,24 @@ def make_api(
     return app
 
 
-def routers(desk: Desk, switchboard: Switchboard, broker: BrokerAddress) -> tuple[APIRouter, ...]:
-    """Every route over a desk, below `/v1`."""
-    return (_pairing(desk, broker), public(desk), *behind_token(desk, switchboard))
+def routers(use_cases: UseCases, requests: RequestRouter, broker: BrokerAddress) -> tuple[APIRouter, ...]:
+    """Every route of the API, below `/v1`."""
+    return (_pairing(use_cases, broker), public(use_cases), *behind_token(use_cases, requests))
 
 
-def behind_token(desk: Desk, switchboard: Switchboard) -> tuple[APIRouter, ...]:
+def behind_token(use_cases: UseCases, requests: RequestRouter) -> tuple[APIRouter, ...]:
     """Those that only who has the token may use."""
     return (
-        _members(desk),
-        _standings(desk),
-        _fleet(desk, switchboard),
-        orders(desk),
-        money(desk),
-        reviews(desk),
+        _members(use_cases),
+        _standings(use_cases),
+        _fleet(use_cases, requests),
+        orders(use_cases),
+        money(use_cases),
+        reviews(use_cases),
     )
 
 
-def _pairing(desk: Desk, broker: BrokerAddress) -> APIRouter:
+def _pairing(use_cases: UseCases, broker: BrokerAddress) -> APIRouter:
     router = APIRouter()
 
     @router.post("/pair", openapi_extra=reads(PairRequest))
@@ -123,14 +128,14 @@ def _pairing(desk: Desk, broker: BrokerAddress) -> APIRouter:
         except ValueError as error:
             return problem(400, "malformed", str(error))
         try:
-            return as_json(desk.kiosks.pair(request, broker))
+            return as_json(use_cases.kiosks.pair(request, broker))
         except RefusedError as error:
             return problem(403, "pairing_refused", str(error))
 
     return router
 
 
-def _members(desk: Desk) -> APIRouter:
+def _members(use_cases: UseCases) -> APIRouter:
     router = APIRouter(prefix="/subjects")
 
     @router.post("", status_code=201)
@@ -138,24 +143,24 @@ def _members(desk: Desk) -> APIRouter:
     def enrol(body: b.EnrolBody) -> Any:
         template = None if body.template is None else _sealed(body.template)
         consent = _consent(body.consent)
-        enrolled = desk.members.enrol(SubjectId(body.subject), template, consent, body.agree_by)
+        enrolled = use_cases.members.enrol(SubjectId(body.subject), template, consent, body.agree_by)
         return {"subject": enrolled.subject}
 
     @router.put("/{subject}/template")
     @changes
     def enrol_again(subject: SubjectPath, body: b.EnrolAgainBody) -> Any:
         template, consent = _sealed(body.template), _consent(body.consent)
-        return {"waits_for_switch": desk.reenrolments.enrol_again(subject, template, consent)}
+        return {"waits_for_switch": use_cases.reenrolments.enrol_again(subject, template, consent)}
 
     @router.delete("/{subject}")
     @changes
     def withdraw(subject: SubjectPath) -> Any:
-        desk.members.withdraw(subject)
+        use_cases.members.withdraw(subject)
         return {"withdrawn": subject}
 
     @router.get("/{subject}/withdrawal")
     def withdrawal(subject: SubjectPath) -> Any:
-        found = desk.withdrawals.progress(subject)
+        found = use_cases.withdrawals.progress(subject)
         return {
             "subject": found.subject,
             "withdrawn_at_ms": found.withdrawn_at_ms,
@@ -171,19 +176,19 @@ def _members(desk: Desk) -> APIRouter:
     @changes
     def claim(subject: SubjectPath, body: b.ClaimBody) -> Any:
         if body.kind is ClaimKind.QR:
-            return {"claim_id": desk.members.add_qr_claim(subject)}
-        return {"digest": desk.members.add_claim(subject, body.kind, body.text).hex()}
+            return {"claim_id": use_cases.members.add_qr_claim(subject)}
+        return {"digest": use_cases.members.add_claim(subject, body.kind, body.text).hex()}
 
     @router.put("/{subject}/pin")
     @changes
     def set_pin(subject: SubjectPath, body: b.PinBody) -> Any:
-        desk.members.set_pin(subject, body.pin)
+        use_cases.members.set_pin(subject, body.pin)
         return {"subject": subject}
 
     @router.post("/{subject}/pin/unlock")
     @changes
     def unlock(subject: SubjectPath) -> Any:
-        desk.members.unlock_pin(subject)
+        use_cases.members.unlock_pin(subject)
         return {"subject": subject}
 
     return router
@@ -197,7 +202,7 @@ def _consent(given: b.ConsentBody) -> Consent:
     return Consent(given.text_version, given.language, given.at_ms)
 
 
-def _standings(desk: Desk) -> APIRouter:
+def _standings(use_cases: UseCases) -> APIRouter:
     router = APIRouter()
 
     @router.post("/subjects/{subject}/events", status_code=201)
@@ -212,11 +217,11 @@ def _standings(desk: Desk) -> APIRouter:
             body.at_ms,
             body.incident,
         )
-        return as_json(desk.standings.record_event(event).score, 201)
+        return as_json(use_cases.standings.record_event(event).score, 201)
 
     @router.get("/subjects/{subject}/standing/{purpose}")
     def explain(subject: SubjectPath, purpose: SlugPath) -> Any:
-        found = desk.standings.explain(subject, Purpose(purpose))
+        found = use_cases.standings.explain(subject, Purpose(purpose))
         standing = found.standing
         return {
             "subject": standing.subject,
@@ -241,34 +246,34 @@ def _standings(desk: Desk) -> APIRouter:
             restriction = msgspec.json.decode(body, type=Restriction)
         except ValueError as error:
             return problem(422, "malformed", str(error))
-        desk.standings.add_restriction(restriction)
+        use_cases.standings.add_restriction(restriction)
         return as_json({"restriction_id": restriction.restriction_id}, 201)
 
     @router.delete("/restrictions/{restriction_id}")
     @changes
     def lift(restriction_id: TokenPath) -> Any:
-        desk.standings.lift_restriction(RestrictionId(restriction_id))
+        use_cases.standings.lift_restriction(RestrictionId(restriction_id))
         return {"lifted": restriction_id}
 
     return router
 
 
-def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
+def _fleet(use_cases: UseCases, requests: RequestRouter) -> APIRouter:
     router = APIRouter()
 
     @router.post("/kiosks", status_code=201)
     @changes
     def add(body: b.KioskBody) -> Any:
-        if Purpose(body.purpose) not in desk.standings.purposes:
+        if Purpose(body.purpose) not in use_cases.standings.purposes:
             raise UnknownError("purpose", body.purpose)
-        code = desk.kiosks.add(KioskId(body.kiosk), Purpose(body.purpose), enrols=body.enrols)
+        code = use_cases.kiosks.add(KioskId(body.kiosk), Purpose(body.purpose), enrols=body.enrols)
         return {"kiosk": body.kiosk, "pairing_code": code}
 
     @router.get("/kiosks")
     def kiosks() -> Any:
-        sightings = desk.kiosks.sightings()
+        sightings = use_cases.kiosks.sightings()
         rows = []
-        for kiosk in desk.kiosks.all():
+        for kiosk in use_cases.kiosks.all():
             seen = sightings.get(kiosk.kiosk)
             rows.append(
                 {
@@ -281,17 +286,17 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
                     "seen_at_ms": None if seen is None else seen.seen_at_ms,
                 }
             )
-        return {"kiosks": rows, "ignored": dict(switchboard.ignored)}
+        return {"kiosks": rows, "ignored": dict(requests.ignored)}
 
     @router.delete("/kiosks/{kiosk}")
     @changes
     def revoke(kiosk: SlugPath) -> Any:
-        desk.kiosks.revoke(KioskId(kiosk))
+        use_cases.kiosks.revoke(KioskId(kiosk))
         return {"revoked": kiosk}
 
     @router.get("/passages/{passage}")
     def passage(passage: TokenPath) -> Response:
-        return as_json(desk.records.of_passage(PassageId(passage)))
+        return as_json(use_cases.records.of_passage(PassageId(passage)))
 
     @router.get("/audit")
     def audit() -> Any:
@@ -304,7 +309,7 @@ def _fleet(desk: Desk, switchboard: Switchboard) -> APIRouter:
                 "broken_at": each.broken_at,
                 "why": each.why,
             }
-            for each in desk.records.verify()
+            for each in use_cases.records.verify()
         ]
 
     return router

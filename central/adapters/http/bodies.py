@@ -108,7 +108,7 @@ class CommandBody(Body):
 
 
 class SettingsBody(Body):
-    """Settings wished of a kiosk by key; null takes a wish back."""
+    """A kiosk's desired settings by key; null takes one back."""
 
     settings: Annotated[dict[SettingText, SettingText | None], Field(min_length=1, max_length=SETTINGS_MAX)]
 

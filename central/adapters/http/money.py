@@ -11,8 +11,8 @@ from pydantic import Field
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import changes, problem
-from central.adapters.mqtt.router import Desk
 from central.rules.ledger import Day
+from central.service.use_cases import UseCases
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.ids import RecordId, SubjectId
 from wire.requests import RefundReason
@@ -51,38 +51,38 @@ class SettlementBody(b.Body):
     day: date
 
 
-def money(desk: Desk) -> APIRouter:
+def money(use_cases: UseCases) -> APIRouter:
     """The ledger's routes."""
     router = APIRouter()
 
     @router.get("/subjects/{subject}/balance")
     def balance(subject: SubjectPath) -> Any:
-        account = desk.ledger.account_of(subject)
-        held = desk.ledger.balances(account)
+        account = use_cases.ledger.account_of(subject)
+        held = use_cases.ledger.balances(account)
         return {"account": account, "balances": [asdict(each) for each in held]}
 
     @router.post("/ledger/top-ups", status_code=201)
     @changes
     def top_up(body: TopUpBody) -> Any:
         subject, key = SubjectId(body.subject), RecordId(body.key)
-        made = desk.ledger.top_up(subject, body.amount_minor, body.currency, key)
+        made = use_cases.ledger.top_up(subject, body.amount_minor, body.currency, key)
         return {"transaction": made.posting, "account": made.account, "day": made.day}
 
     @router.post("/ledger/refunds", status_code=201)
     @changes
     def refund(body: RefundBody) -> Any:
         charge, key = RecordId(body.charge), RecordId(body.key)
-        said = desk.ledger.refund(key, charge, body.amount_minor)
+        said = use_cases.ledger.refund(key, charge, body.amount_minor)
         if said is not RefundReason.REFUNDED:
             status, why = _WHY[said]
             refusal: Response = problem(status, said.value, why)
             return refusal
-        return {"key": key, "charge": charge, "left_minor": desk.ledger.charge_of(charge).left_minor}
+        return {"key": key, "charge": charge, "left_minor": use_cases.ledger.charge_of(charge).left_minor}
 
     @router.post("/ledger/settlements", status_code=201)
     @changes
     def settle(body: SettlementBody) -> Any:
-        found = desk.ledger.settle(body.merchant, Day(body.day.isoformat()))
+        found = use_cases.ledger.settle(body.merchant, Day(body.day.isoformat()))
         return {"settlements": [asdict(each) for each in found]}
 
     return router

@@ -1,4 +1,4 @@
-"""HTTP routes of what is ordered and wished of kiosks, behind the token."""
+"""HTTP routes of kiosks' orders and desired settings, behind the token."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from fastapi import APIRouter, Path
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import changes
-from central.adapters.mqtt.router import Desk
 from central.rules.fleet import Order, Shadow
+from central.service.use_cases import UseCases
 from wire.ids import KioskId, Nonce
 
 KioskPath = Annotated[KioskId, Path(pattern=b.SLUG_REGEX, max_length=32)]
 NoncePath = Annotated[str, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 
 
-def orders(desk: Desk) -> APIRouter:
+def orders(use_cases: UseCases) -> APIRouter:
     """Commands and shadows; a running central sends both within a second."""
     router = APIRouter()
 
     @router.post("/kiosks/{kiosk}/commands", status_code=201)
     @changes
     def command(kiosk: KioskPath, body: b.CommandBody) -> Any:
-        return order_fields(desk.commands.order(kiosk, body.action, body.staff, body.for_s))
+        return order_fields(use_cases.commands.order(kiosk, body.action, body.staff, body.for_s))
 
     @router.get("/commands/{nonce}")
     def outcome(nonce: NoncePath) -> Any:
-        return order_fields(desk.commands.of(Nonce(bytes.fromhex(nonce))))
+        return order_fields(use_cases.commands.of(Nonce(bytes.fromhex(nonce))))
 
     @router.get("/kiosks/{kiosk}/settings")
     def settings(kiosk: KioskPath) -> Any:
-        return shadow_fields(desk.shadows.of(kiosk))
+        return shadow_fields(use_cases.shadows.of(kiosk))
 
     @router.patch("/kiosks/{kiosk}/settings")
     @changes
-    def wish(kiosk: KioskPath, body: b.SettingsBody) -> Any:
-        return shadow_fields(desk.shadows.set(kiosk, body.settings))
+    def desire(kiosk: KioskPath, body: b.SettingsBody) -> Any:
+        return shadow_fields(use_cases.shadows.set(kiosk, body.settings))
 
     return router
 

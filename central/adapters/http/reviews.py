@@ -11,11 +11,11 @@ from fastapi.responses import PlainTextResponse
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import RawBody, as_json, changes, problem
 from central.adapters.http.document import reads
-from central.adapters.mqtt.router import Desk
 from central.errors import UnknownError
 from central.rules.review import Case, Ruling
 from central.rules.scorecard import Scorecard, sentences
 from central.service.reviews import History
+from central.service.use_cases import UseCases
 from wire.ids import ContestCode, Purpose
 
 PurposePath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
@@ -30,19 +30,21 @@ def needs_token(path: str) -> bool:
     )
 
 
-def public(desk: Desk) -> APIRouter:
+def public(use_cases: UseCases) -> APIRouter:
     """What a member may read and do without anybody's leave."""
     router = APIRouter()
 
     def card(purpose: str) -> Scorecard:
-        found = desk.standings.scorecards.get(Purpose(purpose))
+        found = use_cases.standings.scorecards.get(Purpose(purpose))
         if found is None:
             raise UnknownError("purpose", purpose)
         return found
 
     @router.get("/scorecards")
     def scorecards() -> Any:
-        return {"scorecards": [{"purpose": name, "version": each.version} for name, each in _cards(desk)]}
+        return {
+            "scorecards": [{"purpose": name, "version": each.version} for name, each in _cards(use_cases)]
+        }
 
     @router.get("/scorecards/{purpose}")
     def scorecard(purpose: PurposePath) -> Response:
@@ -54,19 +56,22 @@ def public(desk: Desk) -> APIRouter:
 
     @router.get("/contests/{code}")
     def contest(code: CodePath) -> Any:
-        return contested(desk.reviews.history(code))
+        return contested(use_cases.reviews.history(code))
 
     @router.post("/contests/{code}", status_code=201)
     @changes
     def contest_it(code: CodePath, body: b.CaseBody) -> Any:
-        case = desk.reviews.contest(code, body.note)
-        return {**contested(desk.reviews.history(code)), "decide_by_ms": desk.reviews.decide_by_ms(case)}
+        case = use_cases.reviews.contest(code, body.note)
+        return {
+            **contested(use_cases.reviews.history(code)),
+            "decide_by_ms": use_cases.reviews.decide_by_ms(case),
+        }
 
     return router
 
 
-def _cards(desk: Desk) -> list[tuple[Purpose, Scorecard]]:
-    return sorted(desk.standings.scorecards.items())
+def _cards(use_cases: UseCases) -> list[tuple[Purpose, Scorecard]]:
+    return sorted(use_cases.standings.scorecards.items())
 
 
 def contested(history: History) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def as_fields(case: Case) -> dict[str, Any]:
     }
 
 
-def reviews(desk: Desk) -> APIRouter:
+def reviews(use_cases: UseCases) -> APIRouter:
     """Disputes, rulings and histories, behind the token; a ruling counts by its signature alone."""
     router = APIRouter()
 
@@ -122,17 +127,17 @@ def reviews(desk: Desk) -> APIRouter:
                 "subject": history.held.restriction.subject,
                 "reviewer": history.held.restriction.reviewer,
             }
-            for history in desk.reviews.histories()
+            for history in use_cases.reviews.histories()
         ]
 
     @router.get("/cases")
     def cases() -> Any:
-        return [as_fields(case) for case in desk.reviews.open_cases()]
+        return [as_fields(case) for case in use_cases.reviews.open_cases()]
 
     @router.post("/events/{event_id}/dispute", status_code=201)
     @changes
     def dispute(event_id: EventPath, body: b.CaseBody) -> Any:
-        return as_fields(desk.reviews.dispute(event_id, body.note))
+        return as_fields(use_cases.reviews.dispute(event_id, body.note))
 
     @router.post("/rulings", status_code=201, openapi_extra=reads(Ruling))
     @changes
@@ -141,6 +146,6 @@ def reviews(desk: Desk) -> APIRouter:
             signed = msgspec.json.decode(body, type=Ruling)
         except ValueError as error:
             return problem(422, "malformed", str(error))
-        return as_fields(desk.reviews.settle(signed))
+        return as_fields(use_cases.reviews.settle(signed))
 
     return router

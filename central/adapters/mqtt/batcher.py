@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Together(Generic[Item, Answer]):
+class Batcher(Generic[Item, Answer]):
     """Gives items to `work` in threads: at most `most` at a time, in the order in which they came.
 
     Nothing waits for a timer: a lone item is worked at alone and at once. An exception of `work` is that of

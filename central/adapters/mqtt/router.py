@@ -5,28 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
-from central.adapters.mqtt.batcher import Together
+from central.adapters.mqtt.batcher import Batcher
 from central.errors import CentralError
 from central.rules.fleet import Kiosk, Sighting
-from central.rules.posting import Asked
-from central.service.commands import Commands
-from central.service.context import Context
-from central.service.enrolling import Enrolling
-from central.service.feeds import FeedKind, Feeds
-from central.service.kiosks import Admission, Kiosks
-from central.service.ledger import Ledger
-from central.service.members import Members
-from central.service.records import Records
-from central.service.reenrolments import ReEnrolments
-from central.service.retention import Retention
-from central.service.reviews import Reviews
-from central.service.shadows import Shadows
-from central.service.standings import Standings
-from central.service.visits import Visits
-from central.service.withdrawals import Withdrawals
+from central.service.feeds import FeedKind
+from central.service.kiosks import Admission
+from central.service.use_cases import UseCases
 from wire import topics
 from wire.codec import Received, Rejected, encode, receive
 from wire.enrolment import (
@@ -98,37 +84,16 @@ LISTENS_TO = (
 Outgoing = tuple[Address, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """Every use case of central, over one store."""
-
-    context: Context
-    members: Members
-    standings: Standings
-    feeds: Feeds
-    kiosks: Kiosks
-    records: Records
-    reviews: Reviews
-    retention: Retention
-    reenrolments: ReEnrolments
-    commands: Commands
-    shadows: Shadows
-    visits: Visits
-    ledger: Ledger
-    enrolling: Enrolling
-    withdrawals: Withdrawals
-
-
-class Switchboard:
+class RequestRouter:
     """Answers what kiosks send; what cannot be trusted is ignored and counted in `ignored`."""
 
-    def __init__(self, desk: Desk, admission: Admission | None = None) -> None:
-        self._desk = desk
+    def __init__(self, use_cases: UseCases, admission: Admission | None = None) -> None:
+        self._use_cases = use_cases
         self._admission = admission
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
         # Commits wait for the disk: what comes meanwhile shares the next one. States go one after another.
-        self._seeing = Together(self._saw, STATES_TOGETHER)
-        self._ingesting = Together(desk.records.ingest_all, BATCHES_TOGETHER, INGESTS_AT_ONCE)
+        self._seeing = Batcher(self._saw, STATES_TOGETHER)
+        self._ingesting = Batcher(use_cases.records.ingest_all, BATCHES_TOGETHER, INGESTS_AT_ONCE)
         # One at a time and as they came: what a kiosk undoes must not overtake what it enrolled.
         self._enrolling = asyncio.Lock()
         self._charging: dict[KioskId, asyncio.Lock] = {}
@@ -139,46 +104,46 @@ class Switchboard:
 
     def signed(self, address: Address, message: Message, purpose: str = "") -> Outgoing:
         """A message of central's own."""
-        context = self._desk.context
+        context = self._use_cases.context
         payload = encode(address, message, context.identity.signer, context.operator, purpose)
         return address, payload
 
     def heads(self) -> list[Outgoing]:
         """Every head, signed now."""
-        site = self._desk.context.site
+        site = self._use_cases.context.site
         signed = [
             self.signed(topics.standing_head(site, purpose), head, purpose)
-            for purpose, head in self._desk.feeds.standing_heads().items()
+            for purpose, head in self._use_cases.feeds.standing_heads().items()
         ]
         signed += [
             self.signed(topics.gallery_head(site, gallery), head)
-            for gallery, head in self._desk.feeds.gallery_heads().items()
+            for gallery, head in self._use_cases.feeds.gallery_heads().items()
         ]
         return signed
 
     def deltas(self) -> list[Outgoing]:
         """Every change not told before, signed."""
-        site = self._desk.context.site
+        site = self._use_cases.context.site
         return [
             self.signed(topics.standing_delta(site, Purpose(each.name)), each.delta, each.name)
             if each.kind is FeedKind.STANDING
             else self.signed(topics.gallery_delta(site, GalleryName(each.name)), each.delta)
-            for each in self._desk.feeds.untold()
+            for each in self._use_cases.feeds.untold()
         ]
 
     def roll_call(self) -> Outgoing:
         """A call for every kiosk of the site to say how it is."""
-        context = self._desk.context
+        context = self._use_cases.context
         call = RollCall(nonce=Nonce(context.draw(16)), issued_at_ms=context.now_ms())
         return self.signed(topics.roll_call(context.site), call)
 
     async def answer(self, address: Address, payload: bytes) -> list[Outgoing]:
         """What to send on hearing a payload; whatever must be durable is committed before this returns."""
-        received = receive(address, payload, self._desk.kiosks.ring())
+        received = receive(address, payload, self._use_cases.kiosks.ring())
         if isinstance(received, Rejected):
             self.ignored[received.reason] += 1
             return []
-        kiosk = self._desk.kiosks.admitted(KioskId(received.sender))
+        kiosk = self._use_cases.kiosks.admitted(KioskId(received.sender))
         if kiosk is None or received.purpose != kiosk.purpose:
             self.ignored["wrong_purpose"] += 1
             return []
@@ -188,7 +153,7 @@ class Switchboard:
             case Health() as health:
                 self.health[kiosk.kiosk] = health
             case Reported() as reported:
-                self._desk.shadows.heard(kiosk.kiosk, reported)
+                self._use_cases.shadows.heard(kiosk.kiosk, reported)
             case RecordBatch() as batch:
                 assert kiosk.certificate is not None
                 receipt = await self._ingesting.answer((batch, kiosk.certificate.public_key))
@@ -200,7 +165,7 @@ class Switchboard:
 
     def _saw(self, states: Sequence[KioskState]) -> Sequence[None]:
         """Remember states in the order in which they came."""
-        kiosks, now_ms = self._desk.kiosks, self._desk.context.now_ms()
+        kiosks, now_ms = self._use_cases.kiosks, self._use_cases.context.now_ms()
         before = kiosks.sightings_among([state.kiosk for state in states])
         seen: dict[KioskId, Sighting] = {}
         for state in states:
@@ -210,7 +175,7 @@ class Switchboard:
                 self.ignored["late_will"] += 1
                 continue
             self.states[state.kiosk] = state
-            self._desk.commands.heard(state)
+            self._use_cases.commands.heard(state)
             seen[state.kiosk] = Sighting(
                 state.kiosk,
                 state.presence.value,
@@ -230,7 +195,7 @@ class Switchboard:
             self.ignored["malformed"] += 1
             return []
         # A kiosk without a clock asks for a head to get one; its reply is bound to the nonce.
-        if request.not_after_ms < self._desk.context.now_ms() and not isinstance(request, HeadRequest):
+        if request.not_after_ms < self._use_cases.context.now_ms() and not isinstance(request, HeadRequest):
             self.ignored["too_late"] += 1
             reply: Reply = Refused(request.nonce, Refusal.TOO_LATE)
         elif isinstance(request, PinRequest | WithdrawRequest) and not self._is_first(request.nonce):
@@ -253,22 +218,24 @@ class Switchboard:
         return True
 
     async def _reply(self, request: Request, kiosk: Kiosk) -> Reply:
-        desk, nonce, now_ms = self._desk, request.nonce, self._desk.context.now_ms()
+        use_cases, nonce, now_ms = self._use_cases, request.nonce, self._use_cases.context.now_ms()
         match request:
             case StandingRequest(subject=subject):
-                place = desk.feeds.place(kiosk.purpose)
+                place = use_cases.feeds.place(kiosk.purpose)
                 if place is None:
                     return Refused(nonce, Refusal.UNKNOWN_FEED)
-                return StandingReply(nonce, now_ms, *place, desk.standings.issued(subject, kiosk.purpose))
+                return StandingReply(
+                    nonce, now_ms, *place, use_cases.standings.issued(subject, kiosk.purpose)
+                )
             case SnapshotChunkRequest(epoch=epoch, version=version, index=index):
-                packed = desk.feeds.chunk(FeedKind.STANDING, kiosk.purpose, epoch, version, index)
+                packed = use_cases.feeds.chunk(FeedKind.STANDING, kiosk.purpose, epoch, version, index)
                 if isinstance(packed, Refusal):
                     return Refused(nonce, packed)
                 return StandingChunk(nonce, epoch, version, index, packed)
             case GalleryChunkRequest(gallery=gallery, epoch=epoch, version=version, index=index):
                 if gallery != kiosk.gallery:
                     return Refused(nonce, Refusal.UNKNOWN_FEED)
-                packed = desk.feeds.chunk(FeedKind.GALLERY, gallery, epoch, version, index)
+                packed = use_cases.feeds.chunk(FeedKind.GALLERY, gallery, epoch, version, index)
                 if isinstance(packed, Refusal):
                     return Refused(nonce, packed)
                 return GalleryChunk(nonce, gallery, epoch, version, index, packed)
@@ -277,21 +244,21 @@ class Switchboard:
             ):
                 return Refused(nonce, Refusal.UNKNOWN_FEED)
             case HeadRequest(gallery=gallery):
-                head = desk.feeds.head(*_feed(kiosk, gallery))
+                head = use_cases.feeds.head(*_feed(kiosk, gallery))
                 return Refused(nonce, Refusal.UNKNOWN_FEED) if head is None else HeadReply(nonce, head)
             case DeltaRequest(gallery=gallery, epoch=epoch, version=version):
-                delta = desk.feeds.delta(*_feed(kiosk, gallery), epoch, version)
+                delta = use_cases.feeds.delta(*_feed(kiosk, gallery), epoch, version)
                 return Refused(nonce, delta) if isinstance(delta, Refusal) else DeltaReply(nonce, delta)
             case ClaimRequest(gallery=gallery, claim_digest=digest):
                 if gallery != kiosk.gallery:
                     return Refused(nonce, Refusal.UNKNOWN_FEED)
-                return ClaimReply(nonce, now_ms, desk.members.entry_of_claim(digest))
+                return ClaimReply(nonce, now_ms, use_cases.members.entry_of_claim(digest))
             case PinRequest():
                 return await self._pin_reply(request, kiosk)
             case GalleryKeyRequest():
-                return GalleryKeyReply(nonce, desk.kiosks.sealed_secrets(kiosk.kiosk, nonce))
+                return GalleryKeyReply(nonce, use_cases.kiosks.sealed_secrets(kiosk.kiosk, nonce))
             case CertificateRequest(request=asked):
-                admission, now_ms = self._admission, self._desk.context.now_ms()
+                admission, now_ms = self._admission, self._use_cases.context.now_ms()
                 if admission is None:
                     return Refused(nonce, Refusal.NOT_OFFERED)
                 made = await asyncio.to_thread(admission.certify, kiosk.site, kiosk.kiosk, asked, now_ms)
@@ -299,14 +266,16 @@ class Switchboard:
             case ChargeRequest():
                 return await self._charge_reply(request, kiosk)
             case RefundRequest(idempotency_key=key, charge=charge, amount_minor=amount_minor):
-                returned = await asyncio.to_thread(desk.ledger.refund, key, charge, amount_minor, kiosk.kiosk)
+                returned = await asyncio.to_thread(
+                    use_cases.ledger.refund, key, charge, amount_minor, kiosk.kiosk
+                )
                 code = ReasonCode(returned.value)
                 return RefundReply(nonce, key, returned is RefundReason.REFUNDED, code)
             case EnrolRequest():
                 return await self._enrol_reply(request, kiosk)
             case UndoEnrolRequest(subject=subject):
                 async with self._enrolling:
-                    why = await asyncio.to_thread(desk.enrolling.undo, kiosk.kiosk, subject)
+                    why = await asyncio.to_thread(use_cases.enrolling.undo, kiosk.kiosk, subject)
                 return WithdrawReply(nonce, why is WithdrawReason.WITHDRAWN, ReasonCode(why))
             case WithdrawRequest():
                 return await self._withdraw_reply(request, kiosk)
@@ -314,29 +283,17 @@ class Switchboard:
                 assert_never(request)
 
     async def _charge_reply(self, request: ChargeRequest, kiosk: Kiosk) -> Reply:
-        ledger, key = self._desk.ledger, request.idempotency_key
-        asked = Asked(
-            key,
-            kiosk.kiosk,
-            kiosk.purpose,
-            request.subject,
-            request.amount_minor,
-            request.currency,
-            request.merchant,
-            request.checkout,
-            request.reference,
-            request.not_after_ms,
-        )
+        ledger, key = self._use_cases.ledger, request.idempotency_key
         # A kiosk's attempts one after another, as they came; the provider may take its time with each.
         async with self._charging.setdefault(kiosk.kiosk, asyncio.Lock()):
-            while (said := await asyncio.to_thread(ledger.charge, asked)) is None:
-                if request.not_after_ms < self._desk.context.now_ms():
+            while (said := await asyncio.to_thread(ledger.charge, kiosk, request)) is None:
+                if request.not_after_ms < self._use_cases.context.now_ms():
                     return Refused(request.nonce, Refusal.TOO_LATE)
                 await asyncio.sleep(PROVIDER_LOOK_S)
         return ChargeReply(request.nonce, key, said is ChargeReason.CHARGED, ReasonCode(said.value))
 
     async def _pin_reply(self, request: PinRequest, kiosk: Kiosk) -> Reply:
-        members = self._desk.members
+        members = self._use_cases.members
         try:
             pin = members.unsealed_pin(kiosk.kiosk, request.subject, request.nonce, request.sealed_pin)
         except SealBrokenError:
@@ -347,7 +304,7 @@ class Switchboard:
         return PinReply(request.nonce, answer.outcome, answer.tries_left, answer.retry_after_ms)
 
     async def _enrol_reply(self, request: EnrolRequest, kiosk: Kiosk) -> Reply:
-        enrolling = self._desk.enrolling
+        enrolling = self._use_cases.enrolling
         try:
             secrets = enrolling.unsealed(kiosk.kiosk, request)
         except SealBrokenError:
@@ -358,7 +315,7 @@ class Switchboard:
         return EnrolReply(request.nonce, request.subject, why is EnrolReason.ENROLLED, ReasonCode(why))
 
     async def _withdraw_reply(self, request: WithdrawRequest, kiosk: Kiosk) -> Reply:
-        enrolling = self._desk.enrolling
+        enrolling = self._use_cases.enrolling
         try:
             pin = enrolling.unsealed_pin(kiosk.kiosk, request)
         except SealBrokenError:

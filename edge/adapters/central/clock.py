@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 STEP_MAX_MS = 30_000
 """Further apart than this, the host's clock was set and did not drift: NTP slews .5 ms a second."""
 AGREES_WITHIN_MS = 5_000
 """A clock this close to central's is not set anew, so that delays on the way do not make it jump."""
-
-TIMESYNC_MARKER = Path("/run/systemd/timesync/synchronized")
-"""systemd-timesyncd touches this file whenever it has set the clock from a server."""
 
 Milliseconds = Callable[[], int]
 
@@ -43,14 +39,6 @@ class _Anchor:
     utc_ms: int
     host_ms: int
     monotonic_ms: int
-
-
-def timesync_marker(path: Path = TIMESYNC_MARKER) -> int | None:
-    """When systemd-timesyncd last set the clock, as an opaque number; None when it has not since boot."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 class Clock:

@@ -1,7 +1,7 @@
-"""What central wishes of this kiosk: a closed table of keys, kept over restarts, reported back.
+"""Settings that central desires of this kiosk: a closed table of keys, kept over restarts, reported back.
 
-Nothing in the table decides who passes, or opens a gate: such keys do not even decode. What central wishes
-lies over the kiosk's own file; a wish taken back leaves the file's value.
+Nothing in the table decides who passes, or opens a gate: such keys do not even decode. A desired
+setting lies over the kiosk's own file; once it is taken back, the file's value holds again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def read_desired(folder: Path) -> Desired:
-    """What was wished of this kiosk before it started; nothing where that cannot be read."""
+    """What central desired of this kiosk before it started; nothing where that cannot be read."""
     try:
         return msgspec.json.decode((folder / DESIRED_FILE).read_bytes(), type=Desired)
     except FileNotFoundError:
@@ -44,8 +44,8 @@ def read_desired(folder: Path) -> Desired:
         return NOTHING
 
 
-def wished(config: KioskConfig, desired: Desired) -> tuple[KioskConfig, dict[str, SettingRemark]]:
-    """The configuration with what is wished over it, and why the rest of the wishes is left out."""
+def with_desired(config: KioskConfig, desired: Desired) -> tuple[KioskConfig, dict[str, SettingRemark]]:
+    """The configuration with desired settings over it, and why the rest of them is left out."""
     remarks: dict[str, SettingRemark] = {}
     for setting in desired.settings:
         if setting.key not in SETTABLE:
@@ -83,7 +83,7 @@ def _of(config: KioskConfig, key: str) -> object:
 
 
 class Shadow:
-    """Takes up later wishes, and reports: at each connection, and when something changed.
+    """Takes up later desired settings, and reports: at each connection, and when something changed.
 
     `own` is the kiosk's file, `running` what it started with; `apply` is given what holds from now on.
     """
@@ -105,8 +105,8 @@ class Shadow:
             self._report()
 
     def reported(self) -> Reported:
-        """What this kiosk has of all that may be wished of it."""
-        wanted, remarks = wished(self._own, self._desired)
+        """The value of every setting that central may desire."""
+        wanted, remarks = with_desired(self._own, self._desired)
         late = (key for key in AT_START if _of(wanted, key) != _of(self.running, key))
         found: Mapping[str, SettingRemark] = {
             **remarks,
@@ -132,11 +132,11 @@ class Shadow:
         try:
             write_secret(self._folder / DESIRED_FILE, msgspec.json.encode(desired))
         except OSError as error:
-            log.warning("what central wishes cannot be kept, so it is not taken up: %s", error)
+            log.warning("desired settings cannot be kept, so they are not taken up: %s", error)
             self._link.ignored["desired_not_kept"] += 1
             return
         self._desired = desired
-        wanted, _ = wished(self._own, desired)
+        wanted, _ = with_desired(self._own, desired)
         running = self.running
         for key in LIVE:
             running = _with(running, key, _of(wanted, key))

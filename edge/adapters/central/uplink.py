@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import random
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from edge.adapters.central.ages import CacheAges
-from edge.adapters.central.clock import Clock, timesync_marker
+from edge.adapters.central.clock import Clock
 from edge.adapters.central.commands import Commands, Obey, not_ready
 from edge.adapters.central.feeds import Feed
 from edge.adapters.central.link import Link
@@ -27,10 +24,11 @@ from edge.adapters.central.sender import RECEIPT_TIMEOUT_S, Sender
 from edge.adapters.central.snapshot import gallery_feed, standing_feed
 from edge.adapters.central.tls import chosen_files, open_context
 from edge.adapters.storage.cache import Cache, FeedName
-from edge.adapters.storage.keyfile import RandomBytes, RowSealer
+from edge.adapters.storage.keyfile import RowSealer
 from edge.adapters.storage.outbox import Outbox
 from edge.decide.standing import StandingConfig
 from edge.enact.drop_order import RecordsConfig
+from wire.environment import Environment
 from wire.fleet import Presence
 from wire.ids import BootId
 from wire.tls import TlsFiles
@@ -41,27 +39,6 @@ CACHE_FILE = "cache.sqlite3"
 FAULT_RETRY_S = 5.0
 
 log = logging.getLogger(__name__)
-
-
-def host_ms() -> int:
-    """The host's UTC clock, milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-def monotonic_ms() -> int:
-    """Milliseconds since boot, suspended time included."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Where this side's time and randomness come from; tests give their own."""
-
-    host_ms: Callable[[], int] = host_ms
-    monotonic_ms: Callable[[], int] = monotonic_ms
-    ntp: Callable[[], int | None] = timesync_marker
-    random_bytes: RandomBytes = os.urandom
-    dice: random.Random = field(default_factory=random.SystemRandom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +65,7 @@ class UplinkParts:
     about: About
     folder: Path
     config: UplinkConfig
-    world: World
+    environment: Environment
     clock: Clock
     outbox: Outbox
     cache: Cache
@@ -115,14 +92,14 @@ class Uplink(UplinkParts):
 
 @contextlib.asynccontextmanager
 async def prepare_uplink(
-    folder: Path, config: UplinkConfig, world: World | None = None
+    folder: Path, config: UplinkConfig, environment: Environment | None = None
 ) -> AsyncIterator[UplinkParts]:
     """A paired kiosk's side of the wire, its files open; nothing is sent or heard before `serve_uplink`.
 
     Raises `StoreError` when the kiosk is not paired, a key file is open to others, or a database is damaged.
     """
-    world = world or World()
-    draw = world.random_bytes
+    environment = environment or Environment()
+    draw = environment.random_bytes
     identity = load_identity(folder, draw)
     sealer = RowSealer(identity.device_key, draw)
     with contextlib.ExitStack() as files:
@@ -139,17 +116,17 @@ async def prepare_uplink(
             config.records.max_mb * 1_000_000,
         )
         files.callback(outbox.close)
-        clock = Clock(world.host_ms, world.monotonic_ms, world.ntp, cache)
+        clock = Clock(environment.utc_ms, environment.monotonic_ms, environment.ntp, cache)
         host, port = config.broker or (None, None)
         tls = chosen_files(folder, config.tls, config.server_name)
         endpoint = Endpoint(
             host or identity.broker_host,
             port or identity.broker_port,
             f"stile-kiosk-{identity.site}-{identity.kiosk}",
-            None if tls is None else lambda: open_context(tls, world.host_ms()),
+            None if tls is None else lambda: open_context(tls, environment.utc_ms()),
             None if tls is None else tls.server_name,
         )
-        link = Link(identity, endpoint, clock, world.dice, draw)
+        link = Link(identity, endpoint, clock, environment.dice, draw)
         members = CachedMembers(
             identity,
             cache,
@@ -171,7 +148,7 @@ async def prepare_uplink(
             ),
             folder=folder,
             config=config,
-            world=world,
+            environment=environment,
             clock=clock,
             outbox=outbox,
             cache=cache,
@@ -195,7 +172,7 @@ async def serve_uplink(
         parts.cache,
         parts.link,
         parts.clock,
-        parts.world.dice,
+        parts.environment.dice,
     )
     faults: Counter[str] = Counter()
     sender = Sender(link, parts.outbox, parts.config.receipt_timeout_s)
@@ -252,13 +229,16 @@ async def open_uplink(
     *,
     voice: Voice | None = None,
     obey: Obey = not_ready,
-    world: World | None = None,
+    environment: Environment | None = None,
 ) -> AsyncIterator[Uplink]:
     """Run a paired kiosk's side of the wire while the context lasts; it opens without broker and central.
 
     Raises as `prepare_uplink`.
     """
-    async with prepare_uplink(folder, config, world) as parts, serve_uplink(parts, voice, obey) as uplink:
+    async with (
+        prepare_uplink(folder, config, environment) as parts,
+        serve_uplink(parts, voice, obey) as uplink,
+    ):
         yield uplink
 
 

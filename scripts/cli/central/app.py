@@ -109,10 +109,10 @@ async def _run(config: Path, *, as_json: bool) -> None:
 @app.command()
 def restored(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Tell kiosks that the database was restored from a backup, so that they take its older versions."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        desk.feeds.restored()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.feeds.restored()
 
 
 @kiosk_app.command("add")
@@ -124,24 +124,24 @@ def kiosk_add(
     as_json: AsJson = False,
 ) -> None:
     """Add a kiosk; prints its one-time pairing code, good for 15 minutes."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from central.errors import UnknownError
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         wanted = parse_purpose(purpose)
-        if wanted not in desk.standings.purposes:
+        if wanted not in use_cases.standings.purposes:
             raise UnknownError("purpose", wanted)
-        code = desk.kiosks.add(parse_kiosk_id(kiosk), wanted, enrols=enrols)
+        code = use_cases.kiosks.add(parse_kiosk_id(kiosk), wanted, enrols=enrols)
     _tell({"kiosk": kiosk, "pairing_code": code}, as_json=as_json, plain=code)
 
 
 @kiosk_app.command("list")
 def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List kiosks, and what each last said of itself."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        seen = desk.kiosks.sightings()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        seen = use_cases.kiosks.sightings()
         rows = [
             {
                 "kiosk": each.kiosk,
@@ -151,7 +151,7 @@ def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
                 "enrols": each.enrols,
                 "presence": seen[each.kiosk].presence if each.kiosk in seen else None,
             }
-            for each in desk.kiosks.all()
+            for each in use_cases.kiosks.all()
         ]
     if as_json:
         tell_json({"kiosks": rows})
@@ -165,10 +165,10 @@ def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
 @kiosk_app.command("revoke")
 def kiosk_revoke(kiosk: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Trust a kiosk's key no longer."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        desk.kiosks.revoke(parse_kiosk_id(kiosk))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.kiosks.revoke(parse_kiosk_id(kiosk))
 
 
 @subject_app.command("add")
@@ -183,16 +183,18 @@ def subject_add(
     as_json: AsJson = False,
 ) -> None:
     """Add a member who enrols no face: claim QR and PIN. Faces are enrolled at a kiosk."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from central.rules.enrolment import Consent
     from central.rules.subjects import check_pin
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         check_pin(pin)
-        subject = desk.members.new_subject_id()
-        desk.members.enrol(subject, None, Consent(consent, language, desk.context.now_ms()), agree_by)
-        claim = desk.members.add_qr_claim(subject)
-        desk.members.set_pin(subject, pin)
+        subject = use_cases.members.new_subject_id()
+        use_cases.members.enrol(
+            subject, None, Consent(consent, language, use_cases.context.now_ms()), agree_by
+        )
+        claim = use_cases.members.add_qr_claim(subject)
+        use_cases.members.set_pin(subject, pin)
     told = {"subject": subject, "claim_id": claim}
     _tell(told, as_json=as_json, plain=f"subject {subject}\nclaim   {claim} (told once: make the QR of it)")
 
@@ -200,10 +202,10 @@ def subject_add(
 @subject_app.command("withdraw")
 def subject_withdraw(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Forget a member, but for the tombstone that tells kiosks so."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        desk.members.withdraw(parse_subject_id(subject))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.members.withdraw(parse_subject_id(subject))
 
 
 subject_app.command("withdrawal")(central_withdrawal.withdrawal)
@@ -213,17 +215,17 @@ subject_app.command("alike")(central_withdrawal.alike)
 @subject_app.command("new-code")
 def subject_new_code(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Give a member a new QR code; every earlier one of theirs is revoked and refers to staff."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        claim = desk.members.renew_qr_claim(parse_subject_id(subject))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        claim = use_cases.members.renew_qr_claim(parse_subject_id(subject))
     _tell({"claim_id": claim}, as_json=as_json, plain=f"claim   {claim} (told once: make the QR of it)")
 
 
 @subject_app.command("unlock-pin")
 def subject_unlock_pin(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Give a member their five PIN tries back."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        desk.members.unlock_pin(parse_subject_id(subject))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.members.unlock_pin(parse_subject_id(subject))

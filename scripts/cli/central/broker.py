@@ -36,19 +36,19 @@ def broker_config(
     as_json: AsJson = False,
 ) -> None:
     """Write Mosquitto's configuration, certificates of central's own CA, and the ACL of each kiosk."""
-    from central.app import Listener, load_config, open_desk, write_broker
+    from central.app import Listener, load_config, open_use_cases, write_broker
 
     with expected_errors():
         loaded = load_config(config)
-        with open_desk(loaded) as desk:
+        with open_use_cases(loaded) as use_cases:
             written = write_broker(
                 loaded.keys_path,
                 folder,
                 loaded.settings.operator,
                 loaded.settings.site,
                 Listener(tuple(host), port, bind),
-                desk.kiosks.all(),
-                desk.context.now_ms(),
+                use_cases.kiosks.all(),
+                use_cases.context.now_ms(),
             )
     base = loaded.folder
 

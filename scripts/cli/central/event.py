@@ -46,17 +46,17 @@ def event_add(
     as_json: AsJson = False,
 ) -> None:
     """Store an event that counts for one purpose."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from central.rules.scorecard import Event
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        now_ms = desk.context.now_ms()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        now_ms = use_cases.context.now_ms()
         at_ms = now_ms if at is None else int(at.replace(tzinfo=UTC).timestamp() * 1000)
         which, how = _kind(kind), _kept(outcome)
         event = Event(
             event_id, parse_subject_id(subject), parse_purpose(purpose), which, how, at_ms, incident
         )
-        standing = desk.standings.record_event(event)
+        standing = use_cases.standings.record_event(event)
     told = {"event_id": event_id, "score": standing.score, "tier": standing.tier}
     if as_json:
         tell_json(told)
@@ -90,10 +90,10 @@ def event_list(
     as_json: AsJson = False,
 ) -> None:
     """List a member's events for one purpose, and what was said about each."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        events = desk.reviews.events(parse_subject_id(subject), parse_purpose(purpose))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        events = use_cases.reviews.events(parse_subject_id(subject), parse_purpose(purpose))
     if as_json:
         rows = [
             {
@@ -129,11 +129,13 @@ def event_dispute(
     as_json: AsJson = False,
 ) -> None:
     """Dispute an event: it stops counting until a reviewer settles it."""
-    from central.app import load_config, open_desk, reviewer_of
+    from central.app import load_config, open_use_cases, reviewer_of
     from central.rules.review import MEMBER
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        case = desk.reviews.dispute(event_id, note, MEMBER if key is None else reviewer_of(desk, key))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        case = use_cases.reviews.dispute(
+            event_id, note, MEMBER if key is None else reviewer_of(use_cases, key)
+        )
     tell_case(case, as_json=as_json)
 
 
@@ -147,9 +149,9 @@ def event_settle(
     as_json: AsJson = False,
 ) -> None:
     """Settle a dispute with a reviewer's own key: the event counts again, or never."""
-    from central.app import load_config, open_desk, settle
+    from central.app import load_config, open_use_cases, settle
     from central.rules.review import Matter
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        case = settle(desk, Matter.EVENT, event_id, ruled_outcome(outcome), note, key)
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        case = settle(use_cases, Matter.EVENT, event_id, ruled_outcome(outcome), note, key)
     tell_case(case, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`stile central kiosk command | set | show`: order a kiosk, wish other settings of it, see what it has."""
+"""`stile central kiosk command | set | show`: order a kiosk, change its desired settings, see what it has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wire.fleet import CommandAction, OrderOutcome
 from wire.ids import KioskId, parse_kiosk_id
 
 if TYPE_CHECKING:
-    from central.app import Desk
+    from central.app import UseCases
     from central.rules.fleet import Order
 
 LOOK_S = 0.1
@@ -52,14 +52,14 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Order a kiosk to release its gate, or to close or open its lane; exit code 1 unless it did."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from central.errors import RefusedError
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         if (ordered := ACTIONS.get(action)) is None:
             raise RefusedError(f"{action}: give one of {', '.join(ACTIONS)}")
-        given = desk.commands.order(parse_kiosk_id(kiosk), ordered, staff, life_s)
-        order = _answered(desk, given)
+        given = use_cases.commands.order(parse_kiosk_id(kiosk), ordered, staff, life_s)
+        order = _answered(use_cases, given)
     said = _UNANSWERED if order.sent_at_ms is not None else _UNSENT
     if order.outcome is not None:
         said = _SAID[order.outcome]
@@ -82,12 +82,12 @@ def command(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _answered(desk: Desk, order: Order) -> Order:
+def _answered(use_cases: UseCases, order: Order) -> Order:
     """The order once it is answered, or can be no more."""
     life_s = (order.not_after_ms - order.issued_at_ms) / 1000
     until_s = time.monotonic() + life_s + ANSWER_S
     while True:
-        order = desk.commands.of(order.nonce)
+        order = use_cases.commands.of(order.nonce)
         over = order.sent_at_ms is None and time.monotonic() > until_s - ANSWER_S
         if order.outcome is not None or over or time.monotonic() > until_s:
             return order
@@ -96,12 +96,14 @@ def _answered(desk: Desk, order: Order) -> Order:
 
 def set_settings(
     kiosk: Annotated[str, typer.Argument(help="The kiosk's id.")],
-    settings: Annotated[list[str], typer.Argument(help="SECTION.KEY=VALUE; KEY= takes a wish back.")],
+    settings: Annotated[
+        list[str], typer.Argument(help="SECTION.KEY=VALUE; KEY= takes a desired setting back.")
+    ],
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Wish other settings of a kiosk; a running central tells it within a second."""
-    from central.app import load_config, open_desk
+    """Change a kiosk's desired settings; a running central tells it within a second."""
+    from central.app import load_config, open_use_cases
     from central.errors import RefusedError
 
     with expected_errors():
@@ -109,10 +111,10 @@ def set_settings(
         for each in settings:
             key, equals, value = each.partition("=")
             if not equals:
-                raise RefusedError(f"{each}: give KEY=VALUE, or KEY= to take a wish back")
+                raise RefusedError(f"{each}: give KEY=VALUE, or KEY= to take a desired setting back")
             changes[key] = value or None
-        with open_desk(load_config(config)) as desk:
-            shadow = desk.shadows.set(parse_kiosk_id(kiosk), changes)
+        with open_use_cases(load_config(config)) as use_cases:
+            shadow = use_cases.shadows.set(parse_kiosk_id(kiosk), changes)
     if as_json:
         tell_json({"kiosk": kiosk, "version": shadow.desired_version, "desired": dict(shadow.desired)})
     else:
@@ -126,11 +128,11 @@ def show(
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is wished of a kiosk's configuration beside what it reports."""
-    from central.app import load_config, open_desk
+    """Show a kiosk's desired settings beside those it reports."""
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        shadow = desk.shadows.of(KioskId(parse_kiosk_id(kiosk)))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        shadow = use_cases.shadows.of(KioskId(parse_kiosk_id(kiosk)))
     rows = [
         {
             "key": key,

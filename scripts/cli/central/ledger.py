@@ -20,7 +20,7 @@ from wire.currency import format_amount, minor_digits
 from wire.ids import RecordId, parse_record_id, parse_subject_id
 
 if TYPE_CHECKING:
-    from central.app import Desk
+    from central.app import UseCases
     from central.rules.ledger import AccountId, Day, Transaction
 
 ledger_app = typer.Typer(
@@ -55,15 +55,15 @@ def _day(text: str) -> Day:
         raise RefusedError(f"{text!r} is no day: give one such as 2026-11-23") from None
 
 
-def _account(desk: Desk, name: str) -> AccountId | None:
+def _account(use_cases: UseCases, name: str) -> AccountId | None:
     """The account of a subject, or of that number itself: whose member withdrew has no other name."""
     from central.errors import ConflictError, UnknownError
     from central.rules.ledger import AccountId
 
     try:
-        return desk.ledger.account_of(parse_subject_id(name))
+        return use_cases.ledger.account_of(parse_subject_id(name))
     except (UnknownError, ConflictError):
-        if not desk.ledger.balances(AccountId(name)):
+        if not use_cases.ledger.balances(AccountId(name)):
             raise
         return AccountId(name)
 
@@ -82,11 +82,11 @@ def _posted(made: Transaction) -> dict[str, Any]:
 @ledger_app.command("balance")
 def balance(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """What a member (or an account whose member withdrew) has stored and owes."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        account = _account(desk, subject)
-        held = desk.ledger.balances(account)
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        account = _account(use_cases, subject)
+        held = use_cases.ledger.balances(account)
     if as_json:
         tell_json({"account": account, "balances": [asdict(each) for each in held]})
         return
@@ -107,12 +107,12 @@ def top_up(
     as_json: AsJson = False,
 ) -> None:
     """Money a member brought: it pays their debt first."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         once = None if key is None else parse_record_id(key)
         member = parse_subject_id(subject)
-        made = desk.ledger.top_up(member, _minor(amount, currency), currency, once)
+        made = use_cases.ledger.top_up(member, _minor(amount, currency), currency, once)
     _tell(_posted(made), as_json=as_json, plain=made.posting)
 
 
@@ -126,14 +126,14 @@ def pay_out(
     as_json: AsJson = False,
 ) -> None:
     """Stored value that a member (or who holds the account's number) takes back."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from central.errors import RefusedError
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         once = None if key is None else parse_record_id(key)
-        if (account := _account(desk, subject)) is None:
+        if (account := _account(use_cases, subject)) is None:
             raise RefusedError("no money was moved yet: there is nothing to pay out")
-        made = desk.ledger.pay_out(account, _minor(amount, currency), currency, once)
+        made = use_cases.ledger.pay_out(account, _minor(amount, currency), currency, once)
     _tell(_posted(made), as_json=as_json, plain=made.posting)
 
 
@@ -146,14 +146,14 @@ def refund(
     as_json: AsJson = False,
 ) -> None:
     """Give back some or all of a charge or fare, by its passage's id."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        found = desk.ledger.charge_of(parse_record_id(charge))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        found = use_cases.ledger.charge_of(parse_record_id(charge))
         minor = found.left_minor if amount is None else _minor(amount, found.currency)
-        once: RecordId = desk.ledger.new_key() if key is None else parse_record_id(key)
-        said = desk.ledger.refund(once, found.charge, minor)
-        left = desk.ledger.charge_of(found.charge).left_minor
+        once: RecordId = use_cases.ledger.new_key() if key is None else parse_record_id(key)
+        said = use_cases.ledger.refund(once, found.charge, minor)
+        left = use_cases.ledger.charge_of(found.charge).left_minor
     told = {"key": once, "charge": found.charge, "reason": said.value, "left_minor": left}
     _tell(told, as_json=as_json, plain=f"{said.value}; {format_amount(left, found.currency)} of it is left")
     if said.value != "refunded":
@@ -168,10 +168,10 @@ def settle(
     as_json: AsJson = False,
 ) -> None:
     """Settle a merchant's day: charges less refunds and reversals. A second time tells the same."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        found = desk.ledger.settle(merchant, _day(day))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        found = use_cases.ledger.settle(merchant, _day(day))
     if as_json:
         tell_json({"settlements": [asdict(each) for each in found]})
         return
@@ -191,19 +191,19 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write every entry of some days to a CSV file."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
     lines = 0
     with (
         expected_errors(),
-        open_desk(load_config(config)) as desk,
+        open_use_cases(load_config(config)) as use_cases,
         file.open("w", encoding="utf-8", newline="") as out,
     ):
         rows = csv.writer(out)
         rows.writerow(
             ("day", "at", "transaction", "kind", "account", "amount_minor", "currency", "charge", "merchant")
         )
-        for each in desk.ledger.transactions(_day(first), _day(last)):
+        for each in use_cases.ledger.transactions(_day(first), _day(last)):
             at = datetime.fromtimestamp(each.at_ms // 1000, UTC).isoformat()
             for entry in each.entries:
                 rows.writerow(
@@ -226,10 +226,10 @@ def export(
 @ledger_app.command("check")
 def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Walk the whole ledger: whether all balances and every charge counts as it stands."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        found = desk.ledger.check()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        found = use_cases.ledger.check()
     if as_json:
         tell_json({**asdict(found), "holds": not found.wrong})
     else:

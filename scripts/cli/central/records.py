@@ -27,11 +27,11 @@ PUBLIC_KEY_CHARS = 64
 @record_app.command("show")
 def record_show(passage: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Why was I stepped up? The passage's record, its reasons as sentences, and its decision made again."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from scripts.cli.central import explain
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        found = desk.records.of_passage(parse_passage_id(passage))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        found = use_cases.records.of_passage(parse_passage_id(passage))
     for record in found:
         when = datetime.fromtimestamp(record.decided_at_ms / 1000, UTC).isoformat(timespec="seconds")
         if as_json:
@@ -55,10 +55,10 @@ def audit_verify(
     if export is not None:
         _verify_export(export, root, as_json=as_json)
         return
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        reports = desk.records.verify()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        reports = use_cases.records.verify()
     broken = sum(each.broken_at is not None for each in reports)
     if as_json:
         kiosks = [asdict(each) for each in reports]
@@ -133,14 +133,14 @@ def audit_export(
     as_json: AsJson = False,
 ) -> None:
     """Write every chain into one file that anybody can verify without a database; tells the root's key."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
     lines = 0
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        root = desk.context.identity.root.public_key.hex()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        root = use_cases.context.identity.root.public_key.hex()
         file.touch(mode=0o600, exist_ok=False)
         with file.open("wb") as written:
-            for line in desk.records.export():
+            for line in use_cases.records.export():
                 written.write(line)
                 lines += 1
     if as_json:
@@ -152,10 +152,10 @@ def audit_export(
 @retention_app.command("run")
 def retention_run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Take away what the configuration no longer allows to be kept; run it daily."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        purged = desk.retention.run()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        purged = use_cases.retention.run()
     if as_json:
         tell_json(asdict(purged))
     else:

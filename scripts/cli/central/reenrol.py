@@ -94,66 +94,66 @@ def _recipe_of(folder: Path) -> tuple[str, str, str]:
 @app.command()
 def plan(pack: PackFolder, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """What a change to this pack would take; changes nothing."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
     _, _, recipe = _recipe_of(pack)
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        now, under_way = desk.reenrolments.progress(recipe), desk.reenrolments.plan()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        now, under_way = use_cases.reenrolments.progress(recipe), use_cases.reenrolments.plan()
     _tell(now, under_way, as_json=as_json)
 
 
 @app.command()
 def begin(pack: PackFolder, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Begin: members' templates of the new recipe are kept beside those in use, until the switch."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
     name, digest, recipe = _recipe_of(pack)
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        now, under_way = desk.reenrolments.begin(name, digest, recipe), desk.reenrolments.plan()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        now, under_way = use_cases.reenrolments.begin(name, digest, recipe), use_cases.reenrolments.plan()
     _tell(now, under_way, as_json=as_json)
 
 
 @app.command()
 def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Who is ready, who is not, which kiosk has which recipe, and what is to be done next."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from central.errors import ConflictError
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        under_way = desk.reenrolments.plan()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        under_way = use_cases.reenrolments.plan()
         if under_way is None:
             raise ConflictError("re-enrolment", "none", "is under way: see what one takes with plan --pack")
-        now = desk.reenrolments.progress(under_way.recipe_digest)
+        now = use_cases.reenrolments.progress(under_way.recipe_digest)
     _tell(now, under_way, as_json=as_json)
 
 
 @app.command()
 def switch(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Use the new templates from now on; members without one go by claim and PIN."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        now, under_way = desk.reenrolments.switch(), desk.reenrolments.plan()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        now, under_way = use_cases.reenrolments.switch(), use_cases.reenrolments.plan()
     _tell(now, under_way, as_json=as_json)
 
 
 @app.command()
 def back(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Undo the switch: the old templates are used again, and the new ones wait."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        now, under_way = desk.reenrolments.back(), desk.reenrolments.plan()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        now, under_way = use_cases.reenrolments.back(), use_cases.reenrolments.plan()
     _tell(now, under_way, as_json=as_json)
 
 
 @app.command()
 def abandon(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """End a change before its switch; the templates that waited for it are removed."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        removed = desk.reenrolments.abandon()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        removed = use_cases.reenrolments.abandon()
     _tell_removed(removed, as_json=as_json)
 
 
@@ -166,10 +166,10 @@ def finish(
     as_json: AsJson = False,
 ) -> None:
     """End a change after its switch; every template of another recipe is removed, for good."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        removed = desk.reenrolments.finish(anyway=anyway)
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        removed = use_cases.reenrolments.finish(anyway=anyway)
     _tell_removed(removed, as_json=as_json)
 
 

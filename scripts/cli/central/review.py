@@ -69,18 +69,18 @@ def reviewer_add(
 @reviewer_app.command("revoke")
 def reviewer_revoke(reviewer: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Trust a reviewer no longer: every restriction they signed stops."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        desk.reviews.revoke(parse_reviewer_id(reviewer))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.reviews.revoke(parse_reviewer_id(reviewer))
 
 
 @reviewer_app.command("list")
 def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List reviewers' keys, revoked ones included."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         rows = [
             {
                 "reviewer": each.reviewer,
@@ -88,7 +88,7 @@ def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) 
                 "added_at_ms": each.added_at_ms,
                 "revoked_at_ms": each.revoked_at_ms,
             }
-            for each in desk.reviews.reviewers()
+            for each in use_cases.reviews.reviewers()
         ]
     if as_json:
         tell_json({"reviewers": rows})
@@ -117,19 +117,19 @@ def restriction_issue(
     as_json: AsJson = False,
 ) -> None:
     """Sign a restriction with a reviewer's own key, and store it."""
-    from central.app import issue_restriction, load_config, open_desk
+    from central.app import issue_restriction, load_config, open_use_cases
     from central.rules.restriction import Terms
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         terms = Terms(
             parse_subject_id(subject),
-            desk.context.operator,
+            use_cases.context.operator,
             parse_purpose(purpose),
             parse_reason_code(reason),
             text,
             int(until.replace(tzinfo=UTC).timestamp() * 1000),
         )
-        made = issue_restriction(desk, terms, key)
+        made = issue_restriction(use_cases, terms, key)
     if as_json:
         tell_json({"restriction_id": made.restriction_id, "contest_code": made.contest_code})
     else:
@@ -139,10 +139,10 @@ def restriction_issue(
 @restriction_app.command("lift")
 def restriction_lift(restriction: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """End a restriction before its time, as the operator may."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        desk.standings.lift_restriction(parse_restriction_id(restriction))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.standings.lift_restriction(parse_restriction_id(restriction))
 
 
 def _key(text: str) -> RestrictionId | ContestCode:
@@ -208,10 +208,10 @@ def restriction_show(
     as_json: AsJson = False,
 ) -> None:
     """Show a restriction and everything that was said about it."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        history = desk.reviews.history(_key(restriction))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        history = use_cases.reviews.history(_key(restriction))
     if as_json:
         tell_json(_history_fields(history))
         return
@@ -225,10 +225,10 @@ def restriction_show(
 @restriction_app.command("list")
 def restriction_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List every restriction that is kept, and its state."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        histories = desk.reviews.histories()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        histories = use_cases.reviews.histories()
     if as_json:
         tell_json({"restrictions": [_history_fields(each) for each in histories]})
         return
@@ -247,12 +247,12 @@ def restriction_contest(
     as_json: AsJson = False,
 ) -> None:
     """Contest a restriction: another reviewer has to settle it in 14 days, or it ends."""
-    from central.app import load_config, open_desk, reviewer_of
+    from central.app import load_config, open_use_cases, reviewer_of
     from central.rules.review import MEMBER
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        opened_by = MEMBER if key is None else reviewer_of(desk, key)
-        case = desk.reviews.contest(_key(code), note, opened_by)
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        opened_by = MEMBER if key is None else reviewer_of(use_cases, key)
+        case = use_cases.reviews.contest(_key(code), note, opened_by)
     tell_case(case, as_json=as_json)
 
 
@@ -266,12 +266,12 @@ def restriction_settle(
     as_json: AsJson = False,
 ) -> None:
     """Settle a contest, with the key of a reviewer other than who issued the restriction."""
-    from central.app import load_config, open_desk, settle
+    from central.app import load_config, open_use_cases, settle
     from central.rules.review import Matter
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        held = desk.reviews.history(_key(restriction)).held.restriction
-        case = settle(desk, Matter.RESTRICTION, held.restriction_id, ruled_outcome(outcome), note, key)
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        held = use_cases.reviews.history(_key(restriction)).held.restriction
+        case = settle(use_cases, Matter.RESTRICTION, held.restriction_id, ruled_outcome(outcome), note, key)
     tell_case(case, as_json=as_json)
 
 
@@ -300,10 +300,10 @@ def _share_fields(share: Share) -> dict[str, Any]:
 @restriction_app.command("report")
 def restriction_report(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """How often a restriction follows a low score, beside how common low scores are."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        report = desk.reviews.report()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        report = use_cases.reviews.report()
     groups: dict[str, dict[str, Share]] = {
         "reviewers": {str(name): share for name, share in report.reviewers.items()},
         "reasons": {str(code): share for code, share in report.reasons.items()},
@@ -332,10 +332,10 @@ def restriction_report(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
 @reviewer_app.command("cases")
 def reviewer_cases(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List the disputes and contests that wait for a reviewer, oldest first."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        waiting: Sequence[Case] = desk.reviews.open_cases()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        waiting: Sequence[Case] = use_cases.reviews.open_cases()
     if as_json:
         tell_json({"cases": [case_fields(case) for case in waiting]})
         return

@@ -77,10 +77,10 @@ def standing_explain(
     as_json: AsJson = False,
 ) -> None:
     """Say why a standing is what it is: the factors actually used, weightiest first."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        found = desk.standings.explain(parse_subject_id(subject), parse_purpose(purpose))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        found = use_cases.standings.explain(parse_subject_id(subject), parse_purpose(purpose))
     standing = found.standing
     factors = [{"kind": each.kind, "points": each.points, "text": each.text} for each in standing.factors]
     if as_json:

@@ -19,12 +19,12 @@ def withdrawal(
     as_json: AsJson = False,
 ) -> None:
     """Show which kiosks have said that they know of a withdrawal."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
     from central.service.withdrawals import Reach
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        found = desk.withdrawals.progress(parse_subject_id(subject))
-        now_ms = desk.context.now_ms()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        found = use_cases.withdrawals.progress(parse_subject_id(subject))
+        now_ms = use_cases.context.now_ms()
     counts = {reach.value: found.count(reach) for reach in Reach}
     if as_json:
         rows = [{"kiosk": each.kiosk, "reach": each.reach.value} for each in found.kiosks]
@@ -42,10 +42,10 @@ def withdrawal(
 
 def alike(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List pairs of members whom faces alone cannot tell apart: relatives, or one person enrolled twice."""
-    from central.app import load_config, open_desk
+    from central.app import load_config, open_use_cases
 
-    with expected_errors(), open_desk(load_config(config)) as desk:
-        pairs = desk.enrolling.alike()
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        pairs = use_cases.enrolling.alike()
     if as_json:
         tell_json({"alike": pairs})
         return

@@ -22,9 +22,9 @@ from central.adapters.http.member_pages.forms import (
 from central.adapters.http.member_pages.render import NOTHING, fill
 from central.adapters.http.member_pages.tickets import Step, Tickets
 from central.adapters.http.member_pages.visit import Visit
-from central.adapters.mqtt.router import Desk
 from central.errors import ConflictError, RefusedError, UnknownError
 from central.service.reviews import History
+from central.service.use_cases import UseCases
 from central.service.withdrawals import Reach
 from wire.claims import ClaimKind, claim_digest
 from wire.ids import ContestCode, SubjectId
@@ -36,17 +36,17 @@ WAITING_MAX = 8
 class Counter:
     """What each form leads to. Methods raise FormError with the name of a problem."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
         self._attempts = Attempts()
-        self._tickets = Tickets(desk.context.draw)
+        self._tickets = Tickets(use_cases.context.draw)
         self._waiting = threading.BoundedSemaphore(WAITING_MAX)
         self._one_pin = threading.Lock()
 
     @contextmanager
     def _attempt(self, visit: Visit) -> Iterator[None]:
         """One try of an address, given back when it was right; raises FormError."""
-        if not self._attempts.take(visit.address, self._desk.context.now_ms()):
+        if not self._attempts.take(visit.address, self._use_cases.context.now_ms()):
             raise FormError("too_many")
         yield
         self._attempts.give_back(visit.address)
@@ -54,7 +54,7 @@ class Counter:
     def _history(self, visit: Visit, code: ContestCode) -> History:
         with self._attempt(visit):
             try:
-                return self._desk.reviews.history(code)
+                return self._use_cases.reviews.history(code)
             except UnknownError:
                 raise FormError("unknown_contest") from None
 
@@ -70,15 +70,15 @@ class Counter:
         history = self._history(visit, contest_of(fields))
         code = history.held.restriction.contest_code
         try:
-            case = changes(self._desk.reviews.contest)(code, note_of(fields))
+            case = changes(self._use_cases.reviews.contest)(code, note_of(fields))
         except (FormError, ConflictError, RefusedError) as error:
             problem = error.problem if isinstance(error, FormError) else "not_contested"
             status = 422 if isinstance(error, FormError) else 409
-            now = self._desk.reviews.history(code)
+            now = self._use_cases.reviews.history(code)
             content = views.contest(look, now, problem, fields.get("note", ""))
             return look.page("/contest", look.words.problem[problem].title, content, status)
-        now = self._desk.reviews.history(code)
-        content = views.contested(look, now, self._desk.reviews.decide_by_ms(case))
+        now = self._use_cases.reviews.history(code)
+        content = views.contested(look, now, self._use_cases.reviews.decide_by_ms(case))
         return look.page("/contest", look.words.contest.sent, content)
 
     def _proven(self, visit: Visit) -> SubjectId:
@@ -88,7 +88,7 @@ class Counter:
                 raise FormError("too_many")
             try:
                 with self._one_pin:
-                    subject = self._desk.visits.proven(claim, pin)
+                    subject = self._use_cases.visits.proven(claim, pin)
             finally:
                 self._waiting.release()
             if subject is None:
@@ -97,25 +97,25 @@ class Counter:
 
     def why(self, visit: Visit) -> HTMLResponse:
         """Show what is known of a member."""
-        known, look = self._desk.visits.account(self._proven(visit)), visit.look
+        known, look = self._use_cases.visits.account(self._proven(visit)), visit.look
         return look.page("/why", look.words.why.heading, views.account(look, known))
 
     def receipts(self, visit: Visit) -> HTMLResponse:
         """Show what was charged to a code's holder; nobody's shows what that of a new member does."""
-        digest = claim_digest(self._desk.context.secrets.claim_key, ClaimKind.QR, claim_of(visit.fields))
+        digest = claim_digest(self._use_cases.context.secrets.claim_key, ClaimKind.QR, claim_of(visit.fields))
         look, found = visit.look, None
-        if not self._attempts.take(visit.address, self._desk.context.now_ms()):
+        if not self._attempts.take(visit.address, self._use_cases.context.now_ms()):
             raise FormError("too_many")
         with suppress(UnknownError):
-            found = self._desk.ledger.receipts(digest)
+            found = self._use_cases.ledger.receipts(digest)
             self._attempts.give_back(visit.address)
         return look.page("/receipts", look.words.receipts.heading, views.receipts(look, found))
 
     def withdraw(self, visit: Visit) -> HTMLResponse:
         """Say what withdrawing means, and give a ticket to confirm it with."""
         subject, look = self._proven(visit), visit.look
-        ticket = self._tickets.give(Step.WITHDRAW, subject, self._desk.context.now_ms())
-        days = self._desk.retention.withdrawn_days
+        ticket = self._tickets.give(Step.WITHDRAW, subject, self._use_cases.context.now_ms())
+        days = self._use_cases.retention.withdrawn_days
         words = look.words.withdraw
         content = look.part(
             "withdraw",
@@ -128,7 +128,7 @@ class Counter:
     def confirm(self, visit: Visit) -> HTMLResponse:
         """Withdraw."""
         subject = self._ticket(visit, Step.WITHDRAW)
-        changes(self._desk.members.withdraw)(subject)
+        changes(self._use_cases.members.withdraw)(subject)
         return self._withdrawn(visit, subject)
 
     def heard(self, visit: Visit) -> HTMLResponse:
@@ -137,18 +137,18 @@ class Counter:
 
     def _withdrawn(self, visit: Visit, subject: SubjectId) -> HTMLResponse:
         look, words = visit.look, visit.look.words.withdraw
-        progress = self._desk.withdrawals.progress(subject)
+        progress = self._use_cases.withdrawals.progress(subject)
         reached, everywhere = progress.count(Reach.REACHED), len(progress.kiosks)
         again = NOTHING
         if reached < everywhere:
-            ticket = self._tickets.give(Step.HEARD, subject, self._desk.context.now_ms())
+            ticket = self._tickets.give(Step.HEARD, subject, self._use_cases.context.now_ms())
             again = look.part("again", action=look.to("/withdraw/heard"), ticket=ticket)
         heard = words.heard_all if reached == everywhere else words.heard
         content = look.part("withdrawn", heard=fill(heard, heard=reached, all=everywhere), again=again)
         return look.page("/withdraw", words.done, content)
 
     def _ticket(self, visit: Visit, step: Step) -> SubjectId:
-        subject = self._tickets.use(ticket_of(visit.fields), step, self._desk.context.now_ms())
+        subject = self._tickets.use(ticket_of(visit.fields), step, self._use_cases.context.now_ms())
         if subject is None:
             raise FormError("late")
         return subject

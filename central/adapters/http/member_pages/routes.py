@@ -28,8 +28,8 @@ from central.adapters.http.member_pages.visit import (
     pin_field,
     visit_of,
 )
-from central.adapters.mqtt.router import Desk
 from central.errors import CentralError
+from central.service.use_cases import UseCases
 
 _FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -91,11 +91,11 @@ class Pages:
         return look.page("/", title, content, status)
 
 
-def make_pages(desk: Desk) -> Pages:
-    """The pages over a desk; raises ConfigError for a message file that is not complete."""
-    templates = Templates.read(desk.context.operator, read_messages())
+def make_pages(use_cases: UseCases) -> Pages:
+    """The pages; raises ConfigError for a message file that is not complete."""
+    templates = Templates.read(use_cases.context.operator, read_messages())
     router = APIRouter()
-    counter = Counter(desk)
+    counter = Counter(use_cases)
 
     def serve(method: str, path: str, page: Page) -> None:
         async def route(request: Request) -> Response:
@@ -105,7 +105,7 @@ def make_pages(desk: Desk) -> Pages:
 
     for path, (name, kind) in _FILES.items():
         serve("GET", path, _file((STATIC / name).read_bytes(), kind))
-    serve("GET", "/", lambda visit: _home(visit.look, desk))
+    serve("GET", "/", lambda visit: _home(visit.look, use_cases))
     contest = Form("/contest", lambda words: words.contest, contest_field, counter.contest)
     withdraw = Form("/withdraw", lambda words: words.withdraw, _proof, counter.withdraw)
     why = Form("/why", lambda words: words.why, _proof, counter.why)
@@ -133,7 +133,7 @@ def _proof(look: Look, problem: str | None) -> Markup:
     return code_field(look, problem) + pin_field(look, problem)
 
 
-def _home(look: Look, desk: Desk) -> Response:
+def _home(look: Look, use_cases: UseCases) -> Response:
     words = look.words
     title = fill(words.home.title, operator=look.templates.operator)
     pages = join(
@@ -144,6 +144,6 @@ def _home(look: Look, desk: Desk) -> Response:
         Markup('<li><a href="/v1/scorecards/{}/text" hreflang="en">{}</a></li>').format(
             purpose, fill(words.home.scorecard, purpose=purpose)
         )
-        for purpose in sorted(desk.standings.purposes)
+        for purpose in sorted(use_cases.standings.purposes)
     )
     return look.page("/", title, look.part("home", title=title, pages=pages, scorecards=cards))

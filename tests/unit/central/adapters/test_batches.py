@@ -13,8 +13,8 @@ import pytest
 
 from central.adapters.db import engines
 from central.adapters.db.store import Store
-from central.adapters.mqtt.batcher import Together
-from central.app import Desk, Switchboard, init_central, load_config, open_desk
+from central.adapters.mqtt.batcher import Batcher
+from central.app import RequestRouter, UseCases, init_central, load_config, open_use_cases
 from central.service.kiosks import BrokerAddress
 from tests.doubles.wire_samples import pass_record
 from wire import chain, topics
@@ -31,14 +31,14 @@ RIDE = Purpose("ride")
 
 
 @pytest.fixture
-def desk(database: str | None, tmp_path: Path) -> Iterator[Desk]:
+def use_cases(database: str | None, tmp_path: Path) -> Iterator[UseCases]:
     """Central over each kind of database."""
     config = load_config(init_central(tmp_path, "metro", "north", "ride"))
     if database is not None:
         config = msgspec.structs.replace(
             config, settings=msgspec.structs.replace(config.settings, database=database)
         )
-    with open_desk(config) as opened:
+    with open_use_cases(config) as opened:
         yield opened
 
 
@@ -51,11 +51,11 @@ class Sender:
     records: list[SequencedRecord]
 
     @classmethod
-    def pair(cls, desk: Desk, number: int) -> Sender:
+    def pair(cls, use_cases: UseCases, number: int) -> Sender:
         kiosk, signer = KioskId(f"gate-{number}"), Signer.from_seed(bytes([number]) * 32)
-        code = parse_code(desk.kiosks.add(kiosk, RIDE))
+        code = parse_code(use_cases.kiosks.add(kiosk, RIDE))
         request = make_request(code, b"n" * 16, signer.public_key, box_public_key(b"b" * 32), "1")
-        desk.kiosks.pair(request, BrokerAddress("127.0.0.1", 1))
+        use_cases.kiosks.pair(request, BrokerAddress("127.0.0.1", 1))
         return cls(kiosk, signer, [])
 
     def batch(self, *numbers: int) -> RecordBatch:
@@ -70,19 +70,21 @@ class Sender:
         head = sign_chain_head(self.kiosk, made[-1].sequence, link, self.signer)
         return RecordBatch(self.kiosk, before, tuple(made), head)
 
-    def payload(self, desk: Desk, kind: TopicKind, message: RecordBatch | KioskState):
-        address = topics.kiosk_topic(kind, desk.context.site, self.kiosk)
-        return address, encode(address, message, self.signer, desk.context.operator, RIDE)
+    def payload(self, use_cases: UseCases, kind: TopicKind, message: RecordBatch | KioskState):
+        address = topics.kiosk_topic(kind, use_cases.context.site, self.kiosk)
+        return address, encode(address, message, self.signer, use_cases.context.operator, RIDE)
 
 
-def ingested(desk: Desk, *batches: tuple[Sender, RecordBatch]) -> list[tuple[int, RecordFault | None]]:
-    receipts = desk.records.ingest_all([(batch, sender.signer.public_key) for sender, batch in batches])
+def ingested(
+    use_cases: UseCases, *batches: tuple[Sender, RecordBatch]
+) -> list[tuple[int, RecordFault | None]]:
+    receipts = use_cases.records.ingest_all([(batch, sender.signer.public_key) for sender, batch in batches])
     assert [receipt.kiosk for receipt in receipts] == [sender.kiosk for sender, _ in batches]
     return [(receipt.sequence, receipt.fault) for receipt in receipts]
 
 
-def stored(desk: Desk) -> dict[str, int]:
-    reports = desk.records.verify()
+def stored(use_cases: UseCases) -> dict[str, int]:
+    reports = use_cases.records.verify()
     assert [report.broken_at for report in reports] == [None] * len(reports)
     return {str(report.kiosk): report.records for report in reports}
 
@@ -109,59 +111,61 @@ class Counted:
         return self._store.saw(sightings)
 
 
-def test_batches_of_several_kiosks_share_a_commit_and_each_gets_its_own_receipt(desk: Desk):
-    senders = [Sender.pair(desk, number) for number in (1, 2, 3)]
-    store = desk.records._records = Counted(desk.records._records)
+def test_batches_of_several_kiosks_share_a_commit_and_each_gets_its_own_receipt(use_cases: UseCases):
+    senders = [Sender.pair(use_cases, number) for number in (1, 2, 3)]
+    store = use_cases.records._store = Counted(use_cases.records._store)
     told = ingested(
-        desk, *((sender, sender.batch(*range(1, at + 1))) for at, sender in enumerate(senders, 1))
+        use_cases, *((sender, sender.batch(*range(1, at + 1))) for at, sender in enumerate(senders, 1))
     )
     assert told == [(1, None), (2, None), (3, None)]
     assert store.groups == [3]
-    told = ingested(desk, *((sender, sender.batch(7, 8)) for sender in senders))
+    told = ingested(use_cases, *((sender, sender.batch(7, 8)) for sender in senders))
     assert told == [(3, None), (4, None), (5, None)]
-    assert stored(desk) == {"gate-1": 3, "gate-2": 4, "gate-3": 5}
+    assert stored(use_cases) == {"gate-1": 3, "gate-2": 4, "gate-3": 5}
 
 
-def test_a_batch_that_no_database_takes_fails_alone(desk: Desk):
-    good, bad, other = (Sender.pair(desk, number) for number in (1, 2, 3))
-    ingested(desk, (bad, bad.batch(1)))
+def test_a_batch_that_no_database_takes_fails_alone(use_cases: UseCases):
+    good, bad, other = (Sender.pair(use_cases, number) for number in (1, 2, 3))
+    ingested(use_cases, (bad, bad.batch(1)))
     twice = bad.batch(1)  # the id of a record that is there already: not to be inserted
-    told = ingested(desk, (good, good.batch(1)), (bad, twice), (other, other.batch(1)))
+    told = ingested(use_cases, (good, good.batch(1)), (bad, twice), (other, other.batch(1)))
     assert told == [(1, None), (1, RecordFault.CONFLICT), (1, None)]
-    assert stored(desk) == {"gate-1": 1, "gate-2": 1, "gate-3": 1}
+    assert stored(use_cases) == {"gate-1": 1, "gate-2": 1, "gate-3": 1}
 
 
-def test_a_broken_a_late_and_a_bent_batch_fail_alone(desk: Desk):
-    good, gap, broken, past = (Sender.pair(desk, number) for number in (1, 2, 3, 4))
+def test_a_broken_a_late_and_a_bent_batch_fail_alone(use_cases: UseCases):
+    good, gap, broken, past = (Sender.pair(use_cases, number) for number in (1, 2, 3, 4))
     gap.batch(1)
     bent = broken.batch(1)
     bent = msgspec.structs.replace(bent, head=msgspec.structs.replace(bent.head, signature=b"x" * 64))
-    ingested(desk, (past, past.batch(1)))
+    ingested(use_cases, (past, past.batch(1)))
     other_past = Sender(past.kiosk, past.signer, []).batch(2)
-    told = ingested(desk, (good, good.batch(1)), (gap, gap.batch(2)), (broken, bent), (past, other_past))
+    told = ingested(use_cases, (good, good.batch(1)), (gap, gap.batch(2)), (broken, bent), (past, other_past))
     assert told == [
         (1, None),
         (0, RecordFault.GAP),
         (0, RecordFault.BROKEN_LINK),
         (1, RecordFault.CONFLICT),
     ]
-    assert stored(desk) == {"gate-1": 1, "gate-2": 0, "gate-3": 0, "gate-4": 1}
+    assert stored(use_cases) == {"gate-1": 1, "gate-2": 0, "gate-3": 0, "gate-4": 1}
 
 
-def test_a_copy_in_the_same_group_is_received_and_counts_once(desk: Desk):
-    one, other = Sender.pair(desk, 1), Sender.pair(desk, 2)
+def test_a_copy_in_the_same_group_is_received_and_counts_once(use_cases: UseCases):
+    one, other = Sender.pair(use_cases, 1), Sender.pair(use_cases, 2)
     first, second = one.batch(1, 2), one.batch(3)
-    told = ingested(desk, (one, first), (one, first), (other, other.batch(1)), (one, second), (one, first))
+    told = ingested(
+        use_cases, (one, first), (one, first), (other, other.batch(1)), (one, second), (one, first)
+    )
     assert told == [(2, None), (2, None), (1, None), (3, None), (3, None)]
-    assert stored(desk) == {"gate-1": 3, "gate-2": 1}
+    assert stored(use_cases) == {"gate-1": 3, "gate-2": 1}
 
 
-async def test_what_comes_while_a_commit_is_under_way_shares_the_next(desk: Desk):
-    senders = [Sender.pair(desk, number) for number in range(1, 13)]
-    store = desk.records._records = Counted(desk.records._records)
+async def test_what_comes_while_a_commit_is_under_way_shares_the_next(use_cases: UseCases):
+    senders = [Sender.pair(use_cases, number) for number in range(1, 13)]
+    store = use_cases.records._store = Counted(use_cases.records._store)
     store.may_go_on.clear()
-    board = Switchboard(desk)
-    payloads = [sender.payload(desk, TopicKind.RECORD, sender.batch(1)) for sender in senders]
+    board = RequestRouter(use_cases)
+    payloads = [sender.payload(use_cases, TopicKind.RECORD, sender.batch(1)) for sender in senders]
     answering = [asyncio.create_task(board.answer(*payload)) for payload in payloads]
     async with asyncio.timeout(30):
         while not store.groups:  # noqa: ASYNC110 - a thread tells nobody
@@ -175,7 +179,7 @@ async def test_what_comes_while_a_commit_is_under_way_shares_the_next(desk: Desk
     ]
     assert sum(store.groups) == 12
     assert len(store.groups) <= 3
-    assert stored(desk) == {str(sender.kiosk): 1 for sender in senders}
+    assert stored(use_cases) == {str(sender.kiosk): 1 for sender in senders}
 
 
 def state(sender: Sender, presence: Presence, boot: str) -> KioskState:
@@ -194,17 +198,19 @@ def state(sender: Sender, presence: Presence, boot: str) -> KioskState:
     )
 
 
-async def test_states_that_come_at_once_are_remembered_in_their_order_and_a_late_will_is_not(desk: Desk):
-    senders = [Sender.pair(desk, number) for number in range(1, 13)]
-    store = desk.kiosks._sightings = Counted(desk.kiosks._sightings)
-    board = Switchboard(desk)
+async def test_states_that_come_at_once_are_remembered_in_their_order_and_a_late_will_is_not(
+    use_cases: UseCases,
+):
+    senders = [Sender.pair(use_cases, number) for number in range(1, 13)]
+    store = use_cases.kiosks._store = Counted(use_cases.kiosks._store)
+    board = RequestRouter(use_cases)
     said = [
-        sender.payload(desk, TopicKind.STATE, state(sender, presence, boot))
+        sender.payload(use_cases, TopicKind.STATE, state(sender, presence, boot))
         for presence, boot in ((Presence.READY, "a"), (Presence.INIT, "b"), (Presence.LOST, "a"))
         for sender in senders
     ]
     await asyncio.gather(*(board.answer(*payload) for payload in said))
-    seen = desk.kiosks.sightings()
+    seen = use_cases.kiosks.sightings()
     assert {kiosk: (each.presence, each.boot_id) for kiosk, each in seen.items()} == {
         sender.kiosk: ("init", "b" * 32) for sender in senders
     }
@@ -223,7 +229,7 @@ async def test_a_group_is_bounded_in_order_and_fails_together_alone():
             raise ValueError("five")
         return [item * 10 for item in items]
 
-    together = Together(work, most=3)
+    together = Batcher(work, most=3)
     asked = [asyncio.create_task(together.answer(item)) for item in range(8)]
     async with asyncio.timeout(30):
         while not worked:  # noqa: ASYNC110 - a thread tells nobody
@@ -240,20 +246,20 @@ async def test_a_group_is_bounded_in_order_and_fails_together_alone():
     assert isinstance(answers[7], asyncio.CancelledError)
 
 
-def test_a_pairing_or_revocation_by_another_program_is_noticed_and_nothing_else_read(desk: Desk):
-    one = Sender.pair(desk, 1)
-    first = desk.kiosks.ring()
-    desk.kiosks.look_again()
-    assert desk.kiosks.ring() is first
-    assert desk.kiosks.admitted(one.kiosk) == desk.kiosks.paired(one.kiosk)
-    elsewhere = type(desk.kiosks)(
-        desk.context, desk.kiosks._kiosks, desk.kiosks._pairing, desk.kiosks._sightings
+def test_a_pairing_or_revocation_by_another_program_is_noticed_and_nothing_else_read(use_cases: UseCases):
+    one = Sender.pair(use_cases, 1)
+    first = use_cases.kiosks.ring()
+    use_cases.kiosks.look_again()
+    assert use_cases.kiosks.ring() is first
+    assert use_cases.kiosks.admitted(one.kiosk) == use_cases.kiosks.paired(one.kiosk)
+    elsewhere = type(use_cases.kiosks)(
+        use_cases.context, use_cases.kiosks._kiosks, use_cases.kiosks._pairing, use_cases.kiosks._store
     )
     elsewhere.revoke(one.kiosk)
-    assert desk.kiosks.ring() is first
-    desk.kiosks.look_again()
-    assert desk.kiosks.ring().keys == {}
-    assert desk.kiosks.admitted(one.kiosk) is None
+    assert use_cases.kiosks.ring() is first
+    use_cases.kiosks.look_again()
+    assert use_cases.kiosks.ring().keys == {}
+    assert use_cases.kiosks.admitted(one.kiosk) is None
 
 
 def test_a_writer_waits_for_another_of_its_process_longer_than_for_another_program(

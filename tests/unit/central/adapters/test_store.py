@@ -279,14 +279,14 @@ def test_orders_and_shadows_are_kept_and_the_first_word_stands(where: Path | str
 
         assert store.shadow(gate) == Shadow(gate)
         store.save_report(gate, 0, {"camera.fps": "30"}, {}, 10)
-        assert list(store.wishes()) == []
-        assert store.wish(gate, 1, {"camera.fps": "15", "screen.language": "de"}, 0)
-        assert not store.wish(gate, 1, {"camera.fps": "20"}, 0), "somebody else was first"
-        assert store.wish(gate, 2, {"camera.fps": "20"}, 1)
+        assert list(store.all_desired()) == []
+        assert store.save_desired(gate, 1, {"camera.fps": "15", "screen.language": "de"}, 0)
+        assert not store.save_desired(gate, 1, {"camera.fps": "20"}, 0), "somebody else was first"
+        assert store.save_desired(gate, 2, {"camera.fps": "20"}, 1)
         store.save_report(gate, 2, {"camera.fps": "30"}, {"camera.fps": "needs_restart"}, 20)
         assert store.shadow(gate) == Shadow(
             gate, 2, {"camera.fps": "20"}, 2, {"camera.fps": "30"}, {"camera.fps": "needs_restart"}, 20
         )
-        assert [(each.kiosk, each.desired_version) for each in store.wishes()] == [(gate, 2)]
+        assert [(each.kiosk, each.desired_version) for each in store.all_desired()] == [(gate, 2)]
     finally:
         store.close()

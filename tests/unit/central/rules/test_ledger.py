@@ -32,7 +32,6 @@ from central.rules.ledger import (
     stored,
 )
 from central.rules.posting import (
-    Asked,
     Rules,
     ask,
     hear,
@@ -51,6 +50,7 @@ from tests.doubles.ledger_samples import (
     RIDE,
     TILL,
     WAY_OUT,
+    ChargeAttempt,
     asked,
     key,
     passage,
@@ -93,7 +93,7 @@ SUBJECTS = st.sampled_from([ADA, ADA, ADA, BOB])
 
 
 class Ledger(RuleBasedStateMachine):
-    """Kiosks, a provider and a desk, each of which says everything at any time and often."""
+    """Kiosks, a provider and staff, each of which says everything at any time and often."""
 
     requests = Bundle("requests")
     finals = Bundle("finals")
@@ -121,35 +121,35 @@ class Ledger(RuleBasedStateMachine):
         currency=CURRENCIES,
         subject=SUBJECTS,
     )
-    def new_request(self, amount: int, kiosk: KioskId, currency: str, subject: SubjectId) -> Asked:
+    def new_request(self, amount: int, kiosk: KioskId, currency: str, subject: SubjectId) -> ChargeAttempt:
         request = asked(self.fresh(), amount, kiosk=kiosk, currency=currency, subject=subject)
-        ask(self.books, request, self.rules)
+        ask(self.books, *request, self.rules)
         return request
 
     @rule(target=requests, before=requests)
-    def another_attempt(self, before: Asked) -> Asked:
+    def another_attempt(self, before: ChargeAttempt) -> ChargeAttempt:
         number = self.fresh()
-        request = replace(before, charge=key(number), not_after_ms=number)
-        ask(self.books, request, self.rules)
+        request = before.again(key(number), number)
+        ask(self.books, *request, self.rules)
         return request
 
     @rule(target=requests, before=requests)
-    def an_attempt_that_was_overtaken(self, before: Asked) -> Asked:
-        request = replace(before, charge=key(self.fresh()), not_after_ms=before.not_after_ms - 1)
-        ask(self.books, request, self.rules)
+    def an_attempt_that_was_overtaken(self, before: ChargeAttempt) -> ChargeAttempt:
+        request = before.again(key(self.fresh()), before.request.not_after_ms - 1)
+        ask(self.books, *request, self.rules)
         return request
 
     @rule(request=requests)
-    def the_same_again(self, request: Asked) -> None:
+    def the_same_again(self, request: ChargeAttempt) -> None:
         state = self.books.charges[request.charge].state if request.charge in self.books.charges else None
-        said = ask(self.books, request, self.rules)
+        said = ask(self.books, *request, self.rules)
         if state is State.STANDS:
             assert said is ChargeReason.CHARGED
         if self.words.get(request.charge) is ChargeOutcome.NOT_CHARGED:
             assert said in (ChargeReason.VOIDED, ChargeReason.NO_SUBJECT)
 
     @rule(target=finals, request=consumes(requests), outcome=st.sampled_from(list(ChargeOutcome)[:3]))
-    def record(self, request: Asked, outcome: ChargeOutcome) -> object:
+    def record(self, request: ChargeAttempt, outcome: ChargeOutcome) -> object:
         self.words[request.charge] = outcome
         record = told(request, outcome)
         hear(self.books, record, self.rules)
@@ -176,14 +176,14 @@ class Ledger(RuleBasedStateMachine):
         request = asked(
             0,
             record.amount_minor or 0,
-            charge=record.record_id,
+            idempotency_key=record.record_id,
             kiosk=record.kiosk,
             subject=record.subject,
             currency=record.currency,
             checkout=record.charge.checkout,
             not_after_ms=2**40,
         )
-        ask(self.books, request, self.rules)
+        ask(self.books, *request, self.rules)
         assert len(self.books.posted) == before
 
     @rule(
@@ -204,9 +204,9 @@ class Ledger(RuleBasedStateMachine):
         assert len(self.books.posted) == before
 
     @rule(target=refunds, request=requests, amount=AMOUNTS, right_kiosk=st.booleans())
-    def give_back(self, request: Asked, amount: int, right_kiosk: bool) -> object:
+    def give_back(self, request: ChargeAttempt, amount: int, right_kiosk: bool) -> object:
         refund_key = key(self.fresh())
-        kiosk = request.kiosk if right_kiosk else KioskId("till-9")
+        kiosk = request.kiosk.kiosk if right_kiosk else KioskId("till-9")
         said = refund(self.books, refund_key, request.charge, amount, kiosk)
         if not right_kiosk:
             assert said is not RefundReason.REFUNDED
@@ -398,24 +398,24 @@ def with_money(amount_minor: int = 1000) -> Books:
 
 def test_a_charge_by_request_and_by_record_is_one():
     books = with_money()
-    assert ask(books, asked(1), RULES) is ChargeReason.CHARGED
+    assert ask(books, *asked(1), RULES) is ChargeReason.CHARGED
     hear(books, told(asked(1), ChargeOutcome.CAPTURED), RULES)
-    assert ask(books, asked(1), RULES) is ChargeReason.CHARGED
+    assert ask(books, *asked(1), RULES) is ChargeReason.CHARGED
     assert books.balance(payable("cafe"), "EUR") == 500
     assert books.balance(stored(ACCOUNTS[ADA]), "EUR") == 500
 
 
 def test_a_charge_taken_offline_after_the_reply_was_lost_is_one():
     books = with_money()
-    ask(books, asked(1), RULES)
+    ask(books, *asked(1), RULES)
     hear(books, told(asked(1), ChargeOutcome.OFFLINE), RULES)
     assert books.balance(payable("cafe"), "EUR") == 500
 
 
 def test_a_member_without_enough_is_declined_by_request_and_owes_by_record():
     books = with_money(300)
-    assert ask(books, asked(1), RULES) is ChargeReason.DECLINED
-    assert ask(books, asked(1), RULES) is ChargeReason.DECLINED
+    assert ask(books, *asked(1), RULES) is ChargeReason.DECLINED
+    assert ask(books, *asked(1), RULES) is ChargeReason.DECLINED
     assert books.balance(payable("cafe"), "EUR") == 0
     hear(books, told(asked(2), ChargeOutcome.OFFLINE), RULES)
     assert books.balance(payable("cafe"), "EUR") == 500
@@ -434,10 +434,10 @@ def test_money_that_comes_pays_the_debt_first():
 
 def test_not_charged_reverses_and_the_key_can_never_be_charged_again():
     books = with_money()
-    ask(books, asked(1), RULES)
+    ask(books, *asked(1), RULES)
     hear(books, told(asked(1), ChargeOutcome.NOT_CHARGED), RULES)
     assert books.balance(stored(ACCOUNTS[ADA]), "EUR") == 1000
-    assert ask(books, asked(1), RULES) is ChargeReason.VOIDED
+    assert ask(books, *asked(1), RULES) is ChargeReason.VOIDED
     hear(books, told(asked(1), ChargeOutcome.OFFLINE), RULES)
     assert books.balance(payable("cafe"), "EUR") == 0
     assert books.balance(stored(ACCOUNTS[ADA]), "EUR") == 1000
@@ -446,43 +446,43 @@ def test_not_charged_reverses_and_the_key_can_never_be_charged_again():
 def test_not_charged_bars_a_key_that_was_never_asked_for():
     books = with_money()
     hear(books, told(asked(1), ChargeOutcome.NOT_CHARGED), RULES)
-    assert ask(books, asked(1), RULES) is ChargeReason.VOIDED
+    assert ask(books, *asked(1), RULES) is ChargeReason.VOIDED
 
 
 def test_a_later_attempt_at_a_checkout_reverses_an_earlier_one():
     books, checkout = with_money(), key(77)
-    assert ask(books, asked(1, checkout=checkout), RULES) is ChargeReason.CHARGED
-    assert ask(books, asked(2, checkout=checkout), RULES) is ChargeReason.CHARGED
-    assert ask(books, asked(1, checkout=checkout), RULES) is ChargeReason.VOIDED
+    assert ask(books, *asked(1, checkout=checkout), RULES) is ChargeReason.CHARGED
+    assert ask(books, *asked(2, checkout=checkout), RULES) is ChargeReason.CHARGED
+    assert ask(books, *asked(1, checkout=checkout), RULES) is ChargeReason.VOIDED
     assert books.balance(payable("cafe"), "EUR") == 500
 
 
 def test_an_earlier_attempt_that_arrives_late_is_void():
     books, checkout = with_money(), key(77)
-    assert ask(books, asked(2, checkout=checkout), RULES) is ChargeReason.CHARGED
-    assert ask(books, asked(1, checkout=checkout), RULES) is ChargeReason.VOIDED
+    assert ask(books, *asked(2, checkout=checkout), RULES) is ChargeReason.CHARGED
+    assert ask(books, *asked(1, checkout=checkout), RULES) is ChargeReason.VOIDED
     assert books.charges[key(2)].state is State.STANDS
 
 
 def test_another_kiosks_checkout_of_the_same_number_is_another_checkout():
     books, checkout = with_money(), key(77)
-    ask(books, asked(1, checkout=checkout), RULES)
-    ask(books, asked(2, checkout=checkout, kiosk=OTHER_TILL), RULES)
+    ask(books, *asked(1, checkout=checkout), RULES)
+    ask(books, *asked(2, checkout=checkout, kiosk=OTHER_TILL), RULES)
     assert books.balance(payable("cafe"), "EUR") == 1000
 
 
 def test_what_a_record_confirmed_is_not_reversed_by_another_request():
     books, checkout = with_money(), key(77)
-    ask(books, asked(1, checkout=checkout), RULES)
+    ask(books, *asked(1, checkout=checkout), RULES)
     hear(books, told(asked(1, checkout=checkout), ChargeOutcome.CAPTURED), RULES)
-    assert ask(books, asked(2, checkout=checkout), RULES) is ChargeReason.VOIDED
+    assert ask(books, *asked(2, checkout=checkout), RULES) is ChargeReason.VOIDED
     assert books.balance(payable("cafe"), "EUR") == 500
 
 
 def test_a_record_brings_back_what_a_later_attempt_had_reversed():
     books, checkout = with_money(), key(77)
-    ask(books, asked(1, checkout=checkout), RULES)
-    ask(books, asked(2, checkout=checkout), RULES)
+    ask(books, *asked(1, checkout=checkout), RULES)
+    ask(books, *asked(2, checkout=checkout), RULES)
     hear(books, told(asked(2, checkout=checkout), ChargeOutcome.NOT_CHARGED), RULES)
     hear(books, told(asked(1, checkout=checkout), ChargeOutcome.CAPTURED), RULES)
     assert books.balance(payable("cafe"), "EUR") == 500
@@ -491,35 +491,35 @@ def test_a_record_brings_back_what_a_later_attempt_had_reversed():
 
 def test_a_record_of_another_kiosk_touches_no_charge():
     books = with_money()
-    ask(books, asked(1), RULES)
+    ask(books, *asked(1), RULES)
     hear(books, told(asked(1, kiosk=OTHER_TILL), ChargeOutcome.NOT_CHARGED), RULES)
     assert books.charges[key(1)].state is State.STANDS
 
 
 def test_a_key_that_is_taken_charges_nothing_else():
     books = with_money()
-    ask(books, asked(1), RULES)
-    assert ask(books, asked(1, 100), RULES) is ChargeReason.VOIDED
-    assert ask(books, asked(1, kiosk=OTHER_TILL), RULES) is ChargeReason.VOIDED
+    ask(books, *asked(1), RULES)
+    assert ask(books, *asked(1, 100), RULES) is ChargeReason.VOIDED
+    assert ask(books, *asked(1, kiosk=OTHER_TILL), RULES) is ChargeReason.VOIDED
     assert books.balance(payable("cafe"), "EUR") == 500
 
 
 def test_who_is_no_member_or_asks_for_too_much_is_told_so():
     books = with_money()
     stranger = SubjectId("c" * 32)
-    assert ask(books, asked(1, subject=stranger), RULES) is ChargeReason.NO_SUBJECT
-    assert ask(books, asked(2, 10_001), RULES) is ChargeReason.ABOVE_LIMIT
+    assert ask(books, *asked(1, subject=stranger), RULES) is ChargeReason.NO_SUBJECT
+    assert ask(books, *asked(2, 10_001), RULES) is ChargeReason.ABOVE_LIMIT
     assert [each.kind for each in books.posted] == [Kind.TOP_UP]
 
 
 def test_stored_value_of_one_currency_pays_nothing_in_another():
     books = with_money()
-    assert ask(books, asked(1, currency="CHF"), RULES) is ChargeReason.DECLINED
+    assert ask(books, *asked(1, currency="CHF"), RULES) is ChargeReason.DECLINED
 
 
 def test_refunds_never_exceed_the_charge_and_a_reversal_returns_only_the_rest():
     books = with_money()
-    ask(books, asked(1), RULES)
+    ask(books, *asked(1), RULES)
     assert refund(books, key(2), key(1), 300, TILL) is RefundReason.REFUNDED
     assert refund(books, key(3), key(1), 300, TILL) is RefundReason.ABOVE_CHARGE
     assert refund(books, key(2), key(1), 300, TILL) is RefundReason.REFUNDED
@@ -534,9 +534,9 @@ def test_refunds_never_exceed_the_charge_and_a_reversal_returns_only_the_rest():
 
 def test_what_a_record_brings_back_after_a_refund_is_the_rest():
     books, checkout = with_money(), key(77)
-    ask(books, asked(1, checkout=checkout), RULES)
+    ask(books, *asked(1, checkout=checkout), RULES)
     refund(books, key(5), key(1), 300, TILL)
-    ask(books, asked(2, checkout=checkout), RULES)
+    ask(books, *asked(2, checkout=checkout), RULES)
     hear(books, told(asked(2, checkout=checkout), ChargeOutcome.NOT_CHARGED), RULES)
     hear(books, told(asked(1, checkout=checkout), ChargeOutcome.CAPTURED), RULES)
     assert books.balance(payable("cafe"), "EUR") == 200
@@ -544,14 +544,14 @@ def test_what_a_record_brings_back_after_a_refund_is_the_rest():
 
 def test_the_provider_is_asked_for_what_stored_value_does_not_cover_and_its_word_decides():
     books = with_money(300)
-    assert ask(books, asked(1), WITH_PROVIDER) is None
-    assert ask(books, asked(1), WITH_PROVIDER) is None
+    assert ask(books, *asked(1), WITH_PROVIDER) is None
+    assert ask(books, *asked(1), WITH_PROVIDER) is None
     (order,) = books.orders.values()
     provider_said(books, order.provider_order, Outcome.AWAITED, WITH_PROVIDER)
     assert books.balance(payable("cafe"), "EUR") == 0
     for _ in range(2):
         provider_said(books, order.provider_order, Outcome.DONE, WITH_PROVIDER)
-    assert ask(books, asked(1), WITH_PROVIDER) is ChargeReason.CHARGED
+    assert ask(books, *asked(1), WITH_PROVIDER) is ChargeReason.CHARGED
     assert books.balance(payable("cafe"), "EUR") == 500
     assert books.balance(CLEARING, "EUR") == -800
     assert books.balance(stored(ACCOUNTS[ADA]), "EUR") == 300
@@ -559,15 +559,15 @@ def test_the_provider_is_asked_for_what_stored_value_does_not_cover_and_its_word
 
 def test_the_provider_may_decline():
     books = new_books()
-    ask(books, asked(1), WITH_PROVIDER)
+    ask(books, *asked(1), WITH_PROVIDER)
     provider_said(books, f"take/{key(1)}", Outcome.DECLINED, WITH_PROVIDER)
-    assert ask(books, asked(1), WITH_PROVIDER) is ChargeReason.DECLINED
+    assert ask(books, *asked(1), WITH_PROVIDER) is ChargeReason.DECLINED
     assert books.posted == []
 
 
 def test_a_refund_of_the_providers_money_goes_back_to_the_provider():
     books = new_books()
-    ask(books, asked(1), WITH_PROVIDER)
+    ask(books, *asked(1), WITH_PROVIDER)
     provider_said(books, f"take/{key(1)}", Outcome.DONE, WITH_PROVIDER)
     assert refund(books, key(2), key(1), 200, TILL) is RefundReason.REFUNDED
     order = books.orders[f"refund/{key(2)}"]
@@ -578,7 +578,7 @@ def test_a_refund_of_the_providers_money_goes_back_to_the_provider():
 
 def test_money_that_the_provider_took_after_the_charge_was_void_goes_back():
     books = new_books()
-    ask(books, asked(1), WITH_PROVIDER)
+    ask(books, *asked(1), WITH_PROVIDER)
     hear(books, told(asked(1), ChargeOutcome.NOT_CHARGED), WITH_PROVIDER)
     provider_said(books, f"take/{key(1)}", Outcome.DONE, WITH_PROVIDER)
     assert [order.action for order in books.orders.values()] == [Action.TAKE, Action.GIVE_BACK]
@@ -599,7 +599,7 @@ def test_a_debt_is_collected_from_the_provider_once_and_a_decline_leaves_it():
 
 def test_what_is_taken_offline_while_the_provider_ponders_is_not_collected_twice():
     books = new_books()
-    ask(books, asked(1), WITH_PROVIDER)
+    ask(books, *asked(1), WITH_PROVIDER)
     hear(books, told(asked(1), ChargeOutcome.OFFLINE), WITH_PROVIDER)
     assert sorted(books.orders) == [f"take/{key(1)}"]
     provider_said(books, f"take/{key(1)}", Outcome.DONE, WITH_PROVIDER)
@@ -633,7 +633,7 @@ def of_cafe(books: Books, day: Day) -> Counter[tuple[str, Kind]]:
 def test_a_settlement_is_charges_less_refunds_and_reversals_and_is_paid_once():
     books, today = with_money(), day_of(0)
     for number in (1, 2, 3):
-        ask(books, asked(number, 300), RULES)
+        ask(books, *asked(number, 300), RULES)
     refund(books, key(10), key(1), 100, TILL)
     hear(books, told(asked(2, 300), ChargeOutcome.NOT_CHARGED), RULES)
     with pytest.raises(RefusedError, match="not over"):
@@ -648,11 +648,11 @@ def test_a_settlement_is_charges_less_refunds_and_reversals_and_is_paid_once():
 
 def test_what_comes_after_a_settlement_is_booked_on_a_day_that_is_not_settled():
     books = with_money()
-    ask(books, asked(1, 300), RULES)
+    ask(books, *asked(1, 300), RULES)
     books.now_ms, books.today = DAY_MS, day_of(DAY_MS)
     settle(books, "cafe", day_of(0), of_cafe(books, day_of(0)))
     books.now_ms, books.today = 0, day_of(0)  # the clock was wrong, and is set back
-    ask(books, asked(2, 300), RULES)
+    ask(books, *asked(2, 300), RULES)
     assert books.posted[-1].day == day_of(DAY_MS)
     books.now_ms, books.today = 2 * DAY_MS, day_of(2 * DAY_MS)
     (found,) = settle(books, "cafe", day_of(DAY_MS), of_cafe(books, day_of(DAY_MS)))

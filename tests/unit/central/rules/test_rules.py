@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from central.app import init_central, open_desk
+from central.app import init_central, open_use_cases
 from central.config import load_config
 from central.errors import ConfigError, ConflictError, RefusedError, SecretsError
 from central.rules.audit import Acceptable, Position, StoredLink, accept, verify
@@ -366,12 +366,12 @@ def test_keys_are_made_once_for_their_owner_alone_and_refused_when_others_may_re
     with pytest.raises(ConflictError, match="never overwritten"):
         init_central(tmp_path, "metro", "north", "ride")
     (tmp_path / "keys" / "root.key").chmod(0o644)
-    with pytest.raises(SecretsError, match="chmod 600"), open_desk(load_config(config)):
+    with pytest.raises(SecretsError, match="chmod 600"), open_use_cases(load_config(config)):
         pass
     (tmp_path / "keys" / "root.key").chmod(0o600)
     (tmp_path / "keys" / "pepper.key").write_text("00")
     with (
         pytest.raises(SecretsError, match=r"pepper\.key: must hold 32 bytes"),
-        open_desk(load_config(config)),
+        open_use_cases(load_config(config)),
     ):
         pass

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from central.app import Desk, Dice, init_central, load_config, open_desk
+from central.app import UseCases, init_central, load_config, open_use_cases
 from central.rules.enrolment import Consent
 from wire.claims import ClaimKind, claim_digest
+from wire.environment import Environment
 from wire.ids import SubjectId
 from wire.requests import PinOutcome
 
@@ -37,34 +38,36 @@ def hasher() -> SlowHasher:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, hasher: SlowHasher) -> Iterator[Desk]:
+def use_cases(tmp_path: Path, hasher: SlowHasher) -> Iterator[UseCases]:
     config = init_central(tmp_path, "metro", "north", "ride")
-    with open_desk(load_config(config), Dice(now_ms=lambda: NOON_MS, hasher=hasher)) as opened:
+    with open_use_cases(load_config(config), Environment(utc_ms=lambda: NOON_MS, hasher=hasher)) as opened:
         yield opened
 
 
 @pytest.fixture
-def ada(desk: Desk) -> SubjectId:
-    subject = desk.members.new_subject_id()
-    desk.members.enrol(subject, None, Consent("2026-11", "en", NOON_MS))
-    desk.members.set_pin(subject, "4711")
+def ada(use_cases: UseCases) -> SubjectId:
+    subject = use_cases.members.new_subject_id()
+    use_cases.members.enrol(subject, None, Consent("2026-11", "en", NOON_MS))
+    use_cases.members.set_pin(subject, "4711")
     return subject
 
 
-def test_a_try_with_the_old_pin_does_not_undo_a_change_of_it(desk: Desk, hasher: SlowHasher, ada: SubjectId):
-    hasher.meanwhile = lambda: desk.members.set_pin(ada, "9753")
-    desk.members.check_pin(ada, "4711")
-    assert desk.members.check_pin(ada, "9753").outcome is PinOutcome.RIGHT
+def test_a_try_with_the_old_pin_does_not_undo_a_change_of_it(
+    use_cases: UseCases, hasher: SlowHasher, ada: SubjectId
+):
+    hasher.meanwhile = lambda: use_cases.members.set_pin(ada, "9753")
+    use_cases.members.check_pin(ada, "4711")
+    assert use_cases.members.check_pin(ada, "9753").outcome is PinOutcome.RIGHT
 
 
 def test_a_try_does_not_bring_back_the_pin_of_somebody_who_withdrew(
-    desk: Desk, hasher: SlowHasher, ada: SubjectId, tmp_path: Path
+    use_cases: UseCases, hasher: SlowHasher, ada: SubjectId, tmp_path: Path
 ):
-    hasher.meanwhile = lambda: desk.members.withdraw(ada)
-    desk.members.check_pin(ada, "4711")
-    assert desk.members.check_pin(ada, "4711").outcome is PinOutcome.NO_PIN
+    hasher.meanwhile = lambda: use_cases.members.withdraw(ada)
+    use_cases.members.check_pin(ada, "4711")
+    assert use_cases.members.check_pin(ada, "4711").outcome is PinOutcome.NO_PIN
 
 
-def test_a_card_is_the_same_in_capitals_as_kiosks_read_it(desk: Desk, ada: SubjectId):
-    read = claim_digest(desk.context.secrets.claim_key, ClaimKind.CARD, "AB12CD")
-    assert desk.members.add_claim(ada, ClaimKind.CARD, "ab12cd") == read
+def test_a_card_is_the_same_in_capitals_as_kiosks_read_it(use_cases: UseCases, ada: SubjectId):
+    read = claim_digest(use_cases.context.secrets.claim_key, ClaimKind.CARD, "AB12CD")
+    assert use_cases.members.add_claim(ada, ClaimKind.CARD, "ab12cd") == read

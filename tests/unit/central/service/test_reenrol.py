@@ -12,13 +12,13 @@ from typer.testing import CliRunner, Result
 
 from central.adapters.db import reenrolments as reenrol_tables
 from central.adapters.db.store import Store
-from central.adapters.mqtt.router import Desk
-from central.app import init_central, load_config, open_desk
+from central.app import init_central, load_config, open_use_cases
 from central.errors import ConflictError, RefusedError
 from central.rules.enrolment import Consent
 from central.rules.fleet import Sighting, certify
 from central.rules.reenrolment import Enrolled, Plan, Reporting, Stage, progress, waits
 from central.rules.subjects import Subject
+from central.service.use_cases import UseCases
 from models.registry import open_pack
 from scripts.cli.central.reenrol import app
 from tests.doubles import pack_standins as standins
@@ -37,168 +37,168 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk(config: Path) -> Iterator[Desk]:
-    with open_desk(load_config(config)) as opened:
+def use_cases(config: Path) -> Iterator[UseCases]:
+    with open_use_cases(load_config(config)) as opened:
         yield opened
 
 
-def sealed(desk: Desk, subject: SubjectId, recipe: str) -> SealedTemplate:
-    context = desk.context
+def sealed(use_cases: UseCases, subject: SubjectId, recipe: str) -> SealedTemplate:
+    context = use_cases.context
     newest = context.secrets.gallery_keys[-1]
     binding = template_binding(context.operator, context.site, subject, recipe)
     key = seal(newest.key, newest.version, context.draw(12), bytes(512), binding)
     return SealedTemplate(key, newest.version, recipe, 3)
 
 
-def member(desk: Desk, recipe: str | None = OLD, *, pin: bool = True) -> SubjectId:
-    subject = desk.members.new_subject_id()
-    desk.members.enrol(subject, None if recipe is None else sealed(desk, subject, recipe), CONSENT)
+def member(use_cases: UseCases, recipe: str | None = OLD, *, pin: bool = True) -> SubjectId:
+    subject = use_cases.members.new_subject_id()
+    use_cases.members.enrol(subject, None if recipe is None else sealed(use_cases, subject, recipe), CONSENT)
     if pin:
-        desk.members.set_pin(subject, "4711")
+        use_cases.members.set_pin(subject, "4711")
     return subject
 
 
-def enrol_again(desk: Desk, subject: SubjectId, recipe: str = NEW) -> bool:
-    return desk.reenrolments.enrol_again(subject, sealed(desk, subject, recipe), LATER)
+def enrol_again(use_cases: UseCases, subject: SubjectId, recipe: str = NEW) -> bool:
+    return use_cases.reenrolments.enrol_again(subject, sealed(use_cases, subject, recipe), LATER)
 
 
-def recipe_in_use(desk: Desk, subject: SubjectId) -> str | None:
-    entry = desk.members.entry(subject)
+def recipe_in_use(use_cases: UseCases, subject: SubjectId) -> str | None:
+    entry = use_cases.members.entry(subject)
     assert isinstance(entry, GalleryRow)
     return None if entry.template is None else entry.template.recipe_digest
 
 
-def kiosk(desk: Desk, name: str, recipe: str | None) -> None:
+def kiosk(use_cases: UseCases, name: str, recipe: str | None) -> None:
     """A paired kiosk that has said which pack it has, or nothing yet."""
     key = Signer.from_seed(name.encode().ljust(32)).public_key
-    context = desk.context
-    desk.kiosks.add(KioskId(name), "ride")
+    context = use_cases.context
+    use_cases.kiosks.add(KioskId(name), "ride")
     certificate = certify(context.operator, Role.KIOSK, name, context.site, key, 1, context.identity.root)
-    (known,) = (each for each in desk.kiosks.all() if each.kiosk == name)
-    desk.kiosks._kiosks.save_kiosk(replace(known, certificate=certificate))
+    (known,) = (each for each in use_cases.kiosks.all() if each.kiosk == name)
+    use_cases.kiosks._store.save_kiosk(replace(known, certificate=certificate))
     if recipe is not None:
-        desk.kiosks.saw(Sighting(KioskId(name), "ready", "d" * 32, 1, OTHER, recipe))
+        use_cases.kiosks.saw(Sighting(KioskId(name), "ready", "d" * 32, 1, OTHER, recipe))
 
 
-def test_until_the_switch_new_templates_wait_and_the_gallery_stays_as_it_was(desk: Desk) -> None:
-    ada, bob = member(desk), member(desk)
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    assert enrol_again(desk, ada) is True
-    assert {recipe_in_use(desk, each) for each in (ada, bob)} == {OLD}
-    now = desk.reenrolments.switch()
+def test_until_the_switch_new_templates_wait_and_the_gallery_stays_as_it_was(use_cases: UseCases) -> None:
+    ada, bob = member(use_cases), member(use_cases)
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    assert enrol_again(use_cases, ada) is True
+    assert {recipe_in_use(use_cases, each) for each in (ada, bob)} == {OLD}
+    now = use_cases.reenrolments.switch()
     assert (now.ready, now.to_enrol) == (1, (bob,))
-    assert (recipe_in_use(desk, ada), recipe_in_use(desk, bob)) == (NEW, OLD)
+    assert (recipe_in_use(use_cases, ada), recipe_in_use(use_cases, bob)) == (NEW, OLD)
 
 
-def test_the_switch_reaches_kiosks_as_a_new_version_of_the_gallery(desk: Desk) -> None:
-    ada = member(desk)
-    desk.feeds.refresh()
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    enrol_again(desk, ada)
-    desk.feeds.refresh()
-    (before,) = desk.feeds.gallery_heads().values()
-    desk.reenrolments.switch()
-    assert desk.feeds.refresh()
-    (after,) = desk.feeds.gallery_heads().values()
+def test_the_switch_reaches_kiosks_as_a_new_version_of_the_gallery(use_cases: UseCases) -> None:
+    ada = member(use_cases)
+    use_cases.feeds.refresh()
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(use_cases, ada)
+    use_cases.feeds.refresh()
+    (before,) = use_cases.feeds.gallery_heads().values()
+    use_cases.reenrolments.switch()
+    assert use_cases.feeds.refresh()
+    (after,) = use_cases.feeds.gallery_heads().values()
     assert after.version == before.version + 1
 
 
-def test_a_switch_is_undone_whole_and_made_again(desk: Desk) -> None:
-    subjects = [member(desk) for _ in range(3)]
-    desk.reenrolments.begin("fused", OTHER, NEW)
+def test_a_switch_is_undone_whole_and_made_again(use_cases: UseCases) -> None:
+    subjects = [member(use_cases) for _ in range(3)]
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
     for subject in subjects[:2]:
-        enrol_again(desk, subject)
+        enrol_again(use_cases, subject)
     for _ in range(2):
-        desk.reenrolments.switch()
-        assert [recipe_in_use(desk, each) for each in subjects] == [NEW, NEW, OLD]
-        desk.reenrolments.back()
-        assert [recipe_in_use(desk, each) for each in subjects] == [OLD, OLD, OLD]
+        use_cases.reenrolments.switch()
+        assert [recipe_in_use(use_cases, each) for each in subjects] == [NEW, NEW, OLD]
+        use_cases.reenrolments.back()
+        assert [recipe_in_use(use_cases, each) for each in subjects] == [OLD, OLD, OLD]
 
 
-def test_nothing_is_removed_until_all_are_there_or_somebody_says_anyway(desk: Desk) -> None:
-    ada, bob = member(desk), member(desk)
-    kiosk(desk, "gate-1", NEW)
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    enrol_again(desk, ada)
-    desk.reenrolments.switch()
+def test_nothing_is_removed_until_all_are_there_or_somebody_says_anyway(use_cases: UseCases) -> None:
+    ada, bob = member(use_cases), member(use_cases)
+    kiosk(use_cases, "gate-1", NEW)
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(use_cases, ada)
+    use_cases.reenrolments.switch()
     with pytest.raises(ConflictError, match="1 members have only an old template, 0 kiosks"):
-        desk.reenrolments.finish(anyway=False)
-    assert desk.reenrolments.finish(anyway=True) == 2, "ada's old one, and bob's"
-    assert (recipe_in_use(desk, ada), recipe_in_use(desk, bob)) == (NEW, None)
-    assert desk.reenrolments.plan() is None
+        use_cases.reenrolments.finish(anyway=False)
+    assert use_cases.reenrolments.finish(anyway=True) == 2, "ada's old one, and bob's"
+    assert (recipe_in_use(use_cases, ada), recipe_in_use(use_cases, bob)) == (NEW, None)
+    assert use_cases.reenrolments.plan() is None
 
 
-def test_when_members_and_kiosks_are_there_it_finishes_without_a_further_word(desk: Desk) -> None:
-    ada = member(desk)
-    kiosk(desk, "gate-1", OLD)
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    enrol_again(desk, ada)
-    desk.reenrolments.switch()
+def test_when_members_and_kiosks_are_there_it_finishes_without_a_further_word(use_cases: UseCases) -> None:
+    ada = member(use_cases)
+    kiosk(use_cases, "gate-1", OLD)
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(use_cases, ada)
+    use_cases.reenrolments.switch()
     with pytest.raises(ConflictError, match="1 kiosks do not report the new recipe"):
-        desk.reenrolments.finish(anyway=False)
-    desk.kiosks.saw(Sighting(KioskId("gate-1"), "ready", "d" * 32, 2, OTHER, NEW))
-    assert desk.reenrolments.finish(anyway=False) == 1
-    assert recipe_in_use(desk, ada) == NEW
+        use_cases.reenrolments.finish(anyway=False)
+    use_cases.kiosks.saw(Sighting(KioskId("gate-1"), "ready", "d" * 32, 2, OTHER, NEW))
+    assert use_cases.reenrolments.finish(anyway=False) == 1
+    assert recipe_in_use(use_cases, ada) == NEW
 
 
-def test_after_the_switch_an_old_pack_enrols_nobody_and_a_new_one_at_once(desk: Desk) -> None:
-    ada = member(desk)
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    desk.reenrolments.switch()
+def test_after_the_switch_an_old_pack_enrols_nobody_and_a_new_one_at_once(use_cases: UseCases) -> None:
+    ada = member(use_cases)
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    use_cases.reenrolments.switch()
     with pytest.raises(RefusedError, match="still has the old pack"):
-        enrol_again(desk, ada, OLD)
-    assert enrol_again(desk, ada) is False
-    assert recipe_in_use(desk, ada) == NEW
+        enrol_again(use_cases, ada, OLD)
+    assert enrol_again(use_cases, ada) is False
+    assert recipe_in_use(use_cases, ada) == NEW
 
 
-def test_a_better_template_of_the_recipe_in_use_never_waits(desk: Desk) -> None:
-    ada = member(desk)
-    assert enrol_again(desk, ada, OLD) is False
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    assert enrol_again(desk, ada, OLD) is False
+def test_a_better_template_of_the_recipe_in_use_never_waits(use_cases: UseCases) -> None:
+    ada = member(use_cases)
+    assert enrol_again(use_cases, ada, OLD) is False
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    assert enrol_again(use_cases, ada, OLD) is False
 
 
-def test_abandoning_forgets_what_waited_and_leaves_the_rest(desk: Desk) -> None:
-    ada = member(desk)
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    enrol_again(desk, ada)
-    assert desk.reenrolments.abandon() == 1
-    assert recipe_in_use(desk, ada) == OLD
-    assert desk.reenrolments.progress(NEW).ready == 0
+def test_abandoning_forgets_what_waited_and_leaves_the_rest(use_cases: UseCases) -> None:
+    ada = member(use_cases)
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(use_cases, ada)
+    assert use_cases.reenrolments.abandon() == 1
+    assert recipe_in_use(use_cases, ada) == OLD
+    assert use_cases.reenrolments.progress(NEW).ready == 0
 
 
-def test_who_withdraws_takes_the_waiting_template_along(desk: Desk) -> None:
-    ada = member(desk)
-    desk.reenrolments.begin("fused", OTHER, NEW)
-    enrol_again(desk, ada)
-    desk.members.withdraw(ada)
-    assert desk.reenrolments.progress(NEW).members == 0
-    desk.reenrolments.switch()
-    assert isinstance(desk.members.entry(ada), Tombstone)
-    assert desk.reenrolments._templates.template(ada) is None, "not even where no gallery tells it"
+def test_who_withdraws_takes_the_waiting_template_along(use_cases: UseCases) -> None:
+    ada = member(use_cases)
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
+    enrol_again(use_cases, ada)
+    use_cases.members.withdraw(ada)
+    assert use_cases.reenrolments.progress(NEW).members == 0
+    use_cases.reenrolments.switch()
+    assert isinstance(use_cases.members.entry(ada), Tombstone)
+    assert use_cases.reenrolments._store.template(ada) is None, "not even where no gallery tells it"
     with pytest.raises(ConflictError, match="has withdrawn"):
-        enrol_again(desk, ada)
-    assert desk.reenrolments.finish(anyway=True) == 0
+        enrol_again(use_cases, ada)
+    assert use_cases.reenrolments.finish(anyway=True) == 0
 
 
-def test_a_template_that_is_not_this_members_is_refused(desk: Desk) -> None:
-    ada, bob = member(desk), member(desk)
+def test_a_template_that_is_not_this_members_is_refused(use_cases: UseCases) -> None:
+    ada, bob = member(use_cases), member(use_cases)
     with pytest.raises(RefusedError, match="cannot be used"):
-        desk.reenrolments.enrol_again(ada, sealed(desk, bob, NEW), LATER)
+        use_cases.reenrolments.enrol_again(ada, sealed(use_cases, bob, NEW), LATER)
 
 
-def test_one_change_at_a_time_and_none_that_nobody_needs(desk: Desk) -> None:
-    member(desk)
+def test_one_change_at_a_time_and_none_that_nobody_needs(use_cases: UseCases) -> None:
+    member(use_cases)
     with pytest.raises(ConflictError, match="every template's already"):
-        desk.reenrolments.begin("default", OTHER, OLD)
-    desk.reenrolments.begin("fused", OTHER, NEW)
+        use_cases.reenrolments.begin("default", OTHER, OLD)
+    use_cases.reenrolments.begin("fused", OTHER, NEW)
     with pytest.raises(ConflictError, match="is under way"):
-        desk.reenrolments.begin("third", OTHER, OTHER)
-    for step in (desk.reenrolments.back, lambda: desk.reenrolments.finish(anyway=True)):
+        use_cases.reenrolments.begin("third", OTHER, OTHER)
+    for step in (use_cases.reenrolments.back, lambda: use_cases.reenrolments.finish(anyway=True)):
         with pytest.raises(ConflictError, match="this needs switched"):
             step()
-    desk.reenrolments.switch()
-    for step in (desk.reenrolments.switch, desk.reenrolments.abandon):
+    use_cases.reenrolments.switch()
+    for step in (use_cases.reenrolments.switch, use_cases.reenrolments.abandon):
         with pytest.raises(ConflictError, match="this needs gathering"):
             step()
 
@@ -264,17 +264,17 @@ def told(config: Path, *words: str) -> dict:
 def test_an_operator_plans_begins_follows_switches_and_finishes(config: Path, tmp_path: Path) -> None:
     recipe = open_pack().recipe_digest
     pack = str(standins.pack_with_passive_networks(tmp_path / "pack", live=0.9).root)
-    with open_desk(load_config(config)) as desk:
-        ada, bob = member(desk), member(desk, pin=False)
-        kiosk(desk, "gate-1", OLD)
+    with open_use_cases(load_config(config)) as use_cases:
+        ada, bob = member(use_cases), member(use_cases, pin=False)
+        kiosk(use_cases, "gate-1", OLD)
     planned = told(config, "plan", "--pack", pack)
     assert (planned["stage"], planned["recipe_digest"], planned["pack"]) == ("none", recipe, None)
     assert (planned["by_recipe"], planned["ready"]) == ({OLD: 2}, 0)
     assert planned["without_pin"] == [bob]
     assert run(config, "status").exit_code == 1, "nothing began"
     assert told(config, "begin", "--pack", pack)["stage"] == "gathering"
-    with open_desk(load_config(config)) as desk:
-        assert enrol_again(desk, ada, recipe)
+    with open_use_cases(load_config(config)) as use_cases:
+        assert enrol_again(use_cases, ada, recipe)
     followed = told(config, "status")
     assert (followed["pack"], followed["ready"], followed["to_enrol"]) == ("default", 1, [bob])
     assert followed["kiosks"] == [{"kiosk": "gate-1", "recipe_digest": OLD, "pack_digest": OTHER}]
@@ -292,8 +292,8 @@ def test_a_folder_that_is_no_pack_ends_with_2(config: Path, tmp_path: Path) -> N
 
 
 def test_thresholds_and_passive_networks_need_no_enrolling_again(config: Path, tmp_path: Path) -> None:
-    with open_desk(load_config(config)) as desk:
-        member(desk, open_pack().recipe_digest)
+    with open_use_cases(load_config(config)) as use_cases:
+        member(use_cases, open_pack().recipe_digest)
     pack = str(standins.pack_with_passive_networks(tmp_path / "pack", live=0.9).root)
     refused = run(config, "begin", "--pack", pack)
     assert (refused.exit_code, "nobody has to enrol again" in refused.stderr) == (1, True)

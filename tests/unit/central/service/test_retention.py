@@ -15,15 +15,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from central.app import (
-    Desk,
-    Dice,
+    UseCases,
     add_reviewer,
     init_central,
     issue_restriction,
     load_config,
-    open_desk,
+    open_use_cases,
     settle,
-    utc_ms,
 )
 from central.errors import ConfigError, ConflictError, UnknownError
 from central.rules.enrolment import Consent
@@ -38,6 +36,7 @@ from tests.doubles.scorecards import ADA, NOW_MS, RIDE, card, events_drawn
 from tests.doubles.wire_samples import pass_record
 from wire import chain
 from wire.canonical import canonical
+from wire.environment import Environment, utc_ms
 from wire.ids import GalleryName, KioskId, OperatorId, PassageId, ReasonCode, ReviewerId, SiteId, SubjectId
 from wire.records import RecordBatch
 from wire.signing import Signer, sign_chain_head
@@ -52,7 +51,7 @@ NOTHING = Purged(0, 0, 0, 0, 0)
 class Archive:
     """A central without network and one kiosk's records in it; the clock moves when a test says so."""
 
-    desk: Desk
+    use_cases: UseCases
     config: Path
     clock: list[int]
     sent: int = 0
@@ -62,8 +61,8 @@ class Archive:
         self.clock[0] += days * DAY_MS
 
     def member(self) -> SubjectId:
-        subject = self.desk.members.new_subject_id()
-        self.desk.members.enrol(subject, None, Consent("1", "en", self.clock[0]))
+        subject = self.use_cases.members.new_subject_id()
+        self.use_cases.members.enrol(subject, None, Consent("1", "en", self.clock[0]))
         return subject
 
     def receive(self, *subjects: SubjectId) -> None:
@@ -75,21 +74,23 @@ class Archive:
             self.link = records[-1].link
         self.sent += len(records)
         head = sign_chain_head(KIOSK, self.sent, self.link, SIGNER)
-        receipt = self.desk.records.ingest(
+        receipt = self.use_cases.records.ingest(
             RecordBatch(KIOSK, previous, tuple(records), head), SIGNER.public_key
         )
         assert receipt.fault is None
 
     def verified(self) -> tuple[int, int, int | None]:
         """Records, how many of them purged, and the first break."""
-        (report,) = self.desk.records.verify()
-        (same,) = verify_export(self.desk.records.export()).kiosks
+        (report,) = self.use_cases.records.verify()
+        (same,) = verify_export(self.use_cases.records.export()).kiosks
         assert same == report
         return report.records, report.purged, report.broken_at
 
     def event(self, subject: SubjectId, event_id: str, kind: EventKind = EventKind.FARE) -> None:
         at_ms = self.clock[0]
-        self.desk.standings.record_event(Event(event_id, subject, RIDE, kind, EventOutcome.BROKEN, at_ms))
+        self.use_cases.standings.record_event(
+            Event(event_id, subject, RIDE, kind, EventOutcome.BROKEN, at_ms)
+        )
 
 
 @pytest.fixture
@@ -100,11 +101,15 @@ def archive(tmp_path: Path, where: Path | str) -> Iterator[Archive]:
         text + "\n[retention]\nrecords_days = 90\nrestrictions_days = 60\nwithdrawn_days = 30\n"
     )
     dice, clock = random.Random(1), [utc_ms()]
-    with open_desk(load_config(config), Dice(lambda: clock[0], dice.randbytes)) as desk:
-        root = desk.context.identity.root
+    with open_use_cases(
+        load_config(config), Environment(utc_ms=lambda: clock[0], random_bytes=dice.randbytes)
+    ) as use_cases:
+        root = use_cases.context.identity.root
         own = certify(METRO, Role.KIOSK, KIOSK, "north", SIGNER.public_key, clock[0], root)
-        desk.kiosks._kiosks.save_kiosk(Kiosk(KIOSK, SiteId("north"), RIDE, GalleryName("members"), 1, own))
-        yield Archive(desk, config, clock)
+        use_cases.kiosks._store.save_kiosk(
+            Kiosk(KIOSK, SiteId("north"), RIDE, GalleryName("members"), 1, own)
+        )
+        yield Archive(use_cases, config, clock)
 
 
 def test_bodies_and_salts_go_after_their_time_and_the_chain_verifies_as_purged(archive: Archive):
@@ -113,21 +118,21 @@ def test_bodies_and_salts_go_after_their_time_and_the_chain_verifies_as_purged(a
     archive.days_pass(60)
     archive.receive(member, member)
     archive.days_pass(30)
-    assert archive.desk.retention.run() == NOTHING, "ninety days are not over"
+    assert archive.use_cases.retention.run() == NOTHING, "ninety days are not over"
     archive.clock[0] += 1
-    assert archive.desk.retention.run().records == 3
+    assert archive.use_cases.retention.run().records == 3
     assert archive.verified() == (5, 3, None)
-    assert archive.desk.retention.run() == NOTHING, "they go once"
+    assert archive.use_cases.retention.run() == NOTHING, "they go once"
     with pytest.raises(UnknownError):
-        archive.desk.records.of_passage(PassageId(f"{1:032x}"))
-    assert len(archive.desk.records.of_passage(PassageId(f"{4:032x}"))) == 1
+        archive.use_cases.records.of_passage(PassageId(f"{1:032x}"))
+    assert len(archive.use_cases.records.of_passage(PassageId(f"{4:032x}"))) == 1
 
 
 def test_a_kiosks_chain_goes_on_after_a_purge(archive: Archive):
     member = archive.member()
     archive.receive(member)
     archive.days_pass(91)
-    archive.desk.retention.run()
+    archive.use_cases.retention.run()
     archive.receive(member, member)
     assert archive.verified() == (3, 1, None)
 
@@ -143,7 +148,7 @@ def test_nothing_of_a_purged_record_is_left_in_the_files(archive: Archive):
     body = canonical(pass_record(KIOSK, 1, subject=member))
     assert found_in_files(archive, body)
     archive.days_pass(91)
-    archive.desk.retention.run()
+    archive.use_cases.retention.run()
     assert not found_in_files(archive, body)
     assert not found_in_files(archive, bytes([1]) * 16), "nor its salt"
 
@@ -156,32 +161,32 @@ def found_in_files(archive: Archive, needle: bytes) -> bool:
 
 def test_what_is_left_of_who_withdrew_goes_with_the_records_that_name_them(archive: Archive):
     gone, stays = archive.member(), archive.member()
-    archive.desk.members.add_qr_claim(gone)
+    archive.use_cases.members.add_qr_claim(gone)
     archive.receive(gone, stays, gone)
-    archive.desk.members.withdraw(gone)
+    archive.use_cases.members.withdraw(gone)
     archive.days_pass(30)
-    assert archive.desk.retention.run() == NOTHING
-    assert isinstance(archive.desk.standings.issued(gone, RIDE), Tombstone)
+    assert archive.use_cases.retention.run() == NOTHING
+    assert isinstance(archive.use_cases.standings.issued(gone, RIDE), Tombstone)
     archive.clock[0] += 1
-    assert archive.desk.retention.run() == Purged(0, 2, 0, 0, 1)
-    assert archive.desk.standings.issued(gone, RIDE) is None
-    assert [row.subject for row in archive.desk.standings.everybody(RIDE)] == [stays]
+    assert archive.use_cases.retention.run() == Purged(0, 2, 0, 0, 1)
+    assert archive.use_cases.standings.issued(gone, RIDE) is None
+    assert [row.subject for row in archive.use_cases.standings.everybody(RIDE)] == [stays]
     assert archive.verified() == (3, 2, None)
-    assert archive.desk.records.of_passage(PassageId(f"{2:032x}"))[0].subject == stays
+    assert archive.use_cases.records.of_passage(PassageId(f"{2:032x}"))[0].subject == stays
 
 
 def test_events_go_when_they_can_count_no_more_and_a_dispute_of_them_too(archive: Archive):
     member = archive.member()
     archive.event(member, "fare-1")
     archive.event(member, "booking-1", EventKind.BOOKING)
-    archive.desk.reviews.dispute("booking-1", "That was not me.")
+    archive.use_cases.reviews.dispute("booking-1", "That was not me.")
     archive.days_pass(600)
     archive.clock[0] += 1
-    assert archive.desk.retention.run().events == 1, "a booking's half-life is 60 days, a fare's 90"
-    assert [each.event_id for each, _ in archive.desk.reviews.events(member, RIDE)] == ["fare-1"]
-    assert list(archive.desk.reviews.open_cases()) == []
+    assert archive.use_cases.retention.run().events == 1, "a booking's half-life is 60 days, a fare's 90"
+    assert [each.event_id for each, _ in archive.use_cases.reviews.events(member, RIDE)] == ["fare-1"]
+    assert list(archive.use_cases.reviews.open_cases()) == []
     archive.days_pass(300)
-    assert archive.desk.retention.run().events == 1
+    assert archive.use_cases.retention.run().events == 1
 
 
 def test_restrictions_go_when_they_have_been_over_for_long_enough(archive: Archive, tmp_path: Path):
@@ -190,15 +195,15 @@ def test_restrictions_go_when_they_have_been_over_for_long_enough(archive: Archi
     archive.clock[0] = utc_ms()
     ends_ms = archive.clock[0] + 10 * DAY_MS
     terms = Terms(member, METRO, RIDE, ReasonCode("assault"), "Incident 12", ends_ms)
-    made = [issue_restriction(archive.desk, terms, tmp_path / "rita.json") for _ in range(2)]
-    archive.desk.standings.lift_restriction(made[0].restriction_id)
+    made = [issue_restriction(archive.use_cases, terms, tmp_path / "rita.json") for _ in range(2)]
+    archive.use_cases.standings.lift_restriction(made[0].restriction_id)
     archive.days_pass(60)
     archive.clock[0] += 1
-    assert archive.desk.retention.run().restrictions == 1, "lifted ten days before the other was over"
-    assert [each.held.restriction for each in archive.desk.reviews.histories()] == [made[1]]
+    assert archive.use_cases.retention.run().restrictions == 1, "lifted ten days before the other was over"
+    assert [each.held.restriction for each in archive.use_cases.reviews.histories()] == [made[1]]
     archive.days_pass(10)
-    assert archive.desk.retention.run().restrictions == 1
-    assert archive.desk.reviews.report().overall.issued == 2, "the report outlasts them"
+    assert archive.use_cases.retention.run().restrictions == 1
+    assert archive.use_cases.reviews.report().overall.issued == 2, "the report outlasts them"
 
 
 @given(events_drawn, st.integers(0, 3000))
@@ -255,20 +260,22 @@ def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Arc
     for name in ("rita", "bea"):
         add_reviewer(load_config(archive.config), ReviewerId(name), tmp_path / f"{name}.json")
     archive.clock[0] = utc_ms()
-    member, desk = archive.member(), archive.desk
+    member, use_cases = archive.member(), archive.use_cases
     archive.event(member, "fare-1")
-    desk.reviews.dispute("fare-1", "That was not me.")
+    use_cases.reviews.dispute("fare-1", "That was not me.")
     with pytest.raises(ConflictError):
-        desk.reviews.dispute("fare-1", "Again.")
-    closed = settle(desk, Matter.EVENT, "fare-1", Outcome.STRUCK, "Indeed.", tmp_path / "rita.json")
-    assert not desk.reviews._cases.settle_case(closed), "another program was faster"
-    assert desk.standings.explain(member, RIDE).events_struck == 1
+        use_cases.reviews.dispute("fare-1", "Again.")
+    closed = settle(use_cases, Matter.EVENT, "fare-1", Outcome.STRUCK, "Indeed.", tmp_path / "rita.json")
+    assert not use_cases.reviews._store.settle_case(closed), "another program was faster"
+    assert use_cases.standings.explain(member, RIDE).events_struck == 1
     ends_ms = archive.clock[0] + DAY_MS
     terms = Terms(member, METRO, RIDE, ReasonCode("assault"), "Incident 12", ends_ms)
-    made = issue_restriction(desk, terms, tmp_path / "rita.json")
-    opened = desk.reviews.contest(made.contest_code, "I was not there.")
-    assert not desk.reviews._cases.open_case(opened), "another program was faster"
-    settle(desk, Matter.RESTRICTION, made.restriction_id, Outcome.STRUCK, "Right.", tmp_path / "bea.json")
-    assert desk.reviews.history(made.restriction_id).state == "struck"
-    desk.reviews.revoke(ReviewerId("rita"))
-    assert [each.revoked_at_ms for each in desk.reviews.reviewers()] == [archive.clock[0], None]
+    made = issue_restriction(use_cases, terms, tmp_path / "rita.json")
+    opened = use_cases.reviews.contest(made.contest_code, "I was not there.")
+    assert not use_cases.reviews._store.open_case(opened), "another program was faster"
+    settle(
+        use_cases, Matter.RESTRICTION, made.restriction_id, Outcome.STRUCK, "Right.", tmp_path / "bea.json"
+    )
+    assert use_cases.reviews.history(made.restriction_id).state == "struck"
+    use_cases.reviews.revoke(ReviewerId("rita"))
+    assert [each.revoked_at_ms for each in use_cases.reviews.reviewers()] == [archive.clock[0], None]

@@ -21,16 +21,14 @@ from sqlalchemy import create_engine
 from central.adapters.db import migrations
 from central.adapters.db.store import Store
 from central.app import (
-    Desk,
-    Dice,
+    UseCases,
     add_reviewer,
     init_central,
     issue_restriction,
     load_config,
-    open_desk,
+    open_use_cases,
     reviewer_of,
     settle,
-    utc_ms,
 )
 from central.errors import CentralError, ConflictError, RefusedError, SecretsError, UnknownError
 from central.rules.enrolment import Consent
@@ -59,6 +57,7 @@ from central.rules.review import (
 )
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from wire.canonical import canonical
+from wire.environment import Environment, utc_ms
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId, SubjectId
 from wire.signing import Signer, certificate_holds, key_id_of
 from wire.values import Certificate, Restriction, Role
@@ -188,14 +187,14 @@ def test_the_binomial_tail_is_the_sum_over_every_outcome(events: int, rate: floa
     assert binomial_at_least(events, whole, rate) == pytest.approx(counted, rel=1e-9)
 
 
-# At the desk
+# In the use cases
 
 
 @dataclass
 class Office:
     """A central without network, with a member and two reviewers, and a clock that a test moves."""
 
-    desk: Desk
+    use_cases: UseCases
     config: Path
     clock: list[int]
     member: SubjectId
@@ -206,32 +205,32 @@ class Office:
     def restrict(self, by: str = "rita", subject: SubjectId | None = None) -> Restriction:
         ends_ms = self.clock[0] + 90 * DAY_MS
         terms = Terms(subject or self.member, METRO, RIDE, ReasonCode("assault"), "Incident 12", ends_ms)
-        return issue_restriction(self.desk, terms, self.key(by))
+        return issue_restriction(self.use_cases, terms, self.key(by))
 
     def event(self, event_id: str = "e1") -> None:
         at_ms = self.clock[0]
-        self.desk.standings.record_event(
+        self.use_cases.standings.record_event(
             Event(event_id, self.member, RIDE, EventKind.FARE, EventOutcome.BROKEN, at_ms)
         )
 
     def settle(self, matter: Matter, target: str, outcome: Outcome, by: str) -> Case:
-        return settle(self.desk, matter, target, outcome, "Looked at it.", self.key(by))
+        return settle(self.use_cases, matter, target, outcome, "Looked at it.", self.key(by))
 
     @property
     def score(self) -> int:
-        return self.desk.standings.explain(self.member, RIDE).standing.score
+        return self.use_cases.standings.explain(self.member, RIDE).standing.score
 
     @property
     def restrictions(self) -> list[str]:
         """What kiosks are told, one by one and all at once."""
-        asked = self.desk.standings.issued(self.member, RIDE)
-        (row,) = [each for each in self.desk.standings.everybody(RIDE) if each.subject == self.member]
+        asked = self.use_cases.standings.issued(self.member, RIDE)
+        (row,) = [each for each in self.use_cases.standings.everybody(RIDE) if each.subject == self.member]
         assert asked == row
         return [each.restriction_id for each in row.restrictions]  # type: ignore[union-attr]
 
     def enrol(self) -> SubjectId:
-        subject = self.desk.members.new_subject_id()
-        self.desk.members.enrol(subject, None, Consent("1", "en", self.clock[0]))
+        subject = self.use_cases.members.new_subject_id()
+        self.use_cases.members.enrol(subject, None, Consent("1", "en", self.clock[0]))
         return subject
 
 
@@ -249,15 +248,17 @@ def office(tmp_path: Path, furnished: Path) -> Iterator[Office]:
     config = shutil.copytree(furnished, tmp_path / "central") / "central.toml"
     # Reviewers' certificates begin by the machine's clock; a test's stands a little later, and still.
     dice, clock = random.Random(1), [utc_ms()]
-    with open_desk(load_config(config), Dice(lambda: clock[0], dice.randbytes)) as desk:
-        member = Office(desk, config, clock, ADA).enrol()
-        yield Office(desk, config, clock, member)
+    with open_use_cases(
+        load_config(config), Environment(utc_ms=lambda: clock[0], random_bytes=dice.randbytes)
+    ) as use_cases:
+        member = Office(use_cases, config, clock, ADA).enrol()
+        yield Office(use_cases, config, clock, member)
 
 
 def test_an_event_that_comes_while_the_feeds_compute_the_standing_counts(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ):
-    store, late = office.desk.standings._whole, ["e2"]
+    store, late = office.use_cases.standings._whole, ["e2"]
     found = store.events_among
 
     def overtaken(*wanted: Any) -> Any:
@@ -269,12 +270,12 @@ def test_an_event_that_comes_while_the_feeds_compute_the_standing_counts(
     office.event()
     once = office.score
     monkeypatch.setattr(store, "events_among", overtaken)
-    office.desk.standings._whole.add_event(
+    office.use_cases.standings._whole.add_event(
         Event("e0", office.member, RIDE, EventKind.FARE, EventOutcome.KEPT, office.clock[0])
     )
-    office.desk.feeds.refresh()
-    office.desk.feeds.refresh()
-    kept = office.desk.standings._standings.standing(office.member, RIDE)
+    office.use_cases.feeds.refresh()
+    office.use_cases.feeds.refresh()
+    kept = office.use_cases.standings._standings.standing(office.member, RIDE)
     assert late == []
     assert kept is not None
     assert kept.score == office.score < once
@@ -283,7 +284,7 @@ def test_an_event_that_comes_while_the_feeds_compute_the_standing_counts(
 def test_a_disputed_event_stops_counting_at_once_and_counts_again_when_upheld(office: Office):
     office.event()
     told = [office.score]
-    office.desk.reviews.dispute("e1", "That was not me.")
+    office.use_cases.reviews.dispute("e1", "That was not me.")
     told.append(office.score)
     office.settle(Matter.EVENT, "e1", Outcome.UPHELD, "rita")
     assert [*told, office.score] == [440, 500, 440]
@@ -291,11 +292,11 @@ def test_a_disputed_event_stops_counting_at_once_and_counts_again_when_upheld(of
 
 def test_a_struck_event_never_counts_again_and_its_history_says_why(office: Office):
     office.event()
-    office.desk.reviews.dispute("e1", "That was not me.")
+    office.use_cases.reviews.dispute("e1", "That was not me.")
     office.settle(Matter.EVENT, "e1", Outcome.STRUCK, "rita")
-    found = office.desk.standings.explain(office.member, RIDE)
+    found = office.use_cases.standings.explain(office.member, RIDE)
     assert (found.standing.score, found.events_counted, found.events_struck) == (500, 0, 1)
-    ((event, (told,)),) = office.desk.reviews.events(office.member, RIDE)
+    ((event, (told,)),) = office.use_cases.reviews.events(office.member, RIDE)
     assert (event.struck, event.disputed) == (True, False)
     assert (told.opened_by, told.note) == ("member", "That was not me.")
     assert (told.ruling.reviewer, told.ruling.note) == ("rita", "Looked at it.")
@@ -303,8 +304,8 @@ def test_a_struck_event_never_counts_again_and_its_history_says_why(office: Offi
 
 def test_a_reviewer_who_disputed_an_event_does_not_settle_it(office: Office):
     office.event()
-    opened_by = reviewer_of(office.desk, office.key("rita"))
-    office.desk.reviews.dispute("e1", "The gate was broken.", opened_by)
+    opened_by = reviewer_of(office.use_cases, office.key("rita"))
+    office.use_cases.reviews.dispute("e1", "The gate was broken.", opened_by)
     with pytest.raises(RefusedError, match="'rita' is a party"):
         office.settle(Matter.EVENT, "e1", Outcome.STRUCK, "rita")
     assert office.settle(Matter.EVENT, "e1", Outcome.STRUCK, "bea").ruling is not None
@@ -312,44 +313,44 @@ def test_a_reviewer_who_disputed_an_event_does_not_settle_it(office: Office):
 
 def test_an_old_ruling_does_not_settle_a_new_dispute(office: Office):
     office.event()
-    office.desk.reviews.dispute("e1", "That was not me.")
+    office.use_cases.reviews.dispute("e1", "That was not me.")
     old = office.settle(Matter.EVENT, "e1", Outcome.UPHELD, "rita").ruling
-    office.desk.reviews.dispute("e1", "Here is the receipt.")
+    office.use_cases.reviews.dispute("e1", "Here is the receipt.")
     with pytest.raises(RefusedError, match="another case"):
-        office.desk.reviews.settle(old)
+        office.use_cases.reviews.settle(old)
     assert office.score == 500
 
 
 def test_what_is_not_there_cannot_be_disputed_or_settled(office: Office):
     with pytest.raises(UnknownError):
-        office.desk.reviews.dispute("e9", "What?")
+        office.use_cases.reviews.dispute("e9", "What?")
     office.event()
     with pytest.raises(UnknownError, match="open case"):
         office.settle(Matter.EVENT, "e1", Outcome.STRUCK, "rita")
     with pytest.raises(UnknownError):
-        office.desk.reviews.contest("K7PD-2MXW", "What?")
+        office.use_cases.reviews.contest("K7PD-2MXW", "What?")
 
 
 def test_a_revoked_reviewers_restrictions_stop_and_they_sign_no_more(office: Office):
     first = office.restrict("rita")
     second = office.restrict("bea")
     assert office.restrictions == sorted([first.restriction_id, second.restriction_id])
-    office.desk.reviews.revoke(ReviewerId("rita"))
+    office.use_cases.reviews.revoke(ReviewerId("rita"))
     assert office.restrictions == [second.restriction_id]
-    assert office.desk.reviews.history(first.restriction_id).state == "of a revoked reviewer"
+    assert office.use_cases.reviews.history(first.restriction_id).state == "of a revoked reviewer"
     with pytest.raises(RefusedError, match="'rita' was revoked"):
         office.restrict("rita")
     office.event()
-    office.desk.reviews.dispute("e1", "That was not me.")
+    office.use_cases.reviews.dispute("e1", "That was not me.")
     with pytest.raises(RefusedError, match="'rita' was revoked"):
         office.settle(Matter.EVENT, "e1", Outcome.UPHELD, "rita")
     with pytest.raises(UnknownError):
-        office.desk.reviews.revoke(ReviewerId("rita"))
+        office.use_cases.reviews.revoke(ReviewerId("rita"))
 
 
 def test_a_new_key_of_a_revoked_reviewer_does_not_bring_the_old_restrictions_back(office: Office):
     office.restrict("rita")
-    office.desk.reviews.revoke(ReviewerId("rita"))
+    office.use_cases.reviews.revoke(ReviewerId("rita"))
     add_reviewer(load_config(office.config), ReviewerId("rita"), office.key("rita-2"))
     assert office.restrictions == []
     newer = office.restrict("rita-2")
@@ -357,7 +358,7 @@ def test_a_new_key_of_a_revoked_reviewer_does_not_bring_the_old_restrictions_bac
 
 
 def test_a_reviewer_the_root_certified_but_nobody_listed_restricts_nobody(office: Office):
-    root = office.desk.context.identity.root
+    root = office.use_cases.context.identity.root
     own = certify(METRO, Role.REVIEWER, "rosa", "", RITA_KEY.public_key, office.clock[0], root)
     seed = {"seed": msgspec.to_builtins(b"v" * 32), "certificate": msgspec.to_builtins(own)}
     office.key("rosa").touch(mode=0o600)
@@ -378,34 +379,34 @@ def test_operator_keys_are_no_reviewers_key_and_a_reviewers_key_no_operators(off
     for name in ("root.key", "central.key"):
         with pytest.raises(SecretsError, match="no reviewer key"):
             issue_restriction(
-                office.desk,
+                office.use_cases,
                 Terms(
                     office.member, METRO, RIDE, ReasonCode("assault"), "Incident 12", office.clock[0] + DAY_MS
                 ),
                 keys / name,
             )
     (keys / "root.key").write_text(office.key("rita").read_text())
-    with pytest.raises(SecretsError, match=r"root\.key"), open_desk(load_config(office.config)):
+    with pytest.raises(SecretsError, match=r"root\.key"), open_use_cases(load_config(office.config)):
         pass
 
 
 def test_a_contested_restriction_binds_until_another_reviewer_strikes_it(office: Office):
     made = office.restrict("rita")
-    office.desk.reviews.contest(made.contest_code, "I was not there.")
+    office.use_cases.reviews.contest(made.contest_code, "I was not there.")
     assert office.restrictions == [made.restriction_id]
-    assert office.desk.reviews.history(made.contest_code).state == "contested"
+    assert office.use_cases.reviews.history(made.contest_code).state == "contested"
     with pytest.raises(RefusedError, match="'rita' is a party"):
         office.settle(Matter.RESTRICTION, made.restriction_id, Outcome.UPHELD, "rita")
     office.settle(Matter.RESTRICTION, made.restriction_id, Outcome.STRUCK, "bea")
     assert office.restrictions == []
-    history = office.desk.reviews.history(made.contest_code)
+    history = office.use_cases.reviews.history(made.contest_code)
     assert (history.state, history.held.lifted_at_ms) == ("struck", office.clock[0])
     assert [each.ruling.reviewer for each in history.cases if each.ruling] == ["bea"]
 
 
 def test_a_contest_nobody_settles_in_time_ends_the_restriction_for_good(office: Office):
     made = office.restrict("rita")
-    office.desk.reviews.contest(made.contest_code, "I was not there.")
+    office.use_cases.reviews.contest(made.contest_code, "I was not there.")
     office.clock[0] += CONTEST_DAYS * DAY_MS - 1
     assert office.restrictions == [made.restriction_id]
     office.clock[0] += 1
@@ -413,32 +414,32 @@ def test_a_contest_nobody_settles_in_time_ends_the_restriction_for_good(office: 
     with pytest.raises(RefusedError, match="ended the restriction"):
         office.settle(Matter.RESTRICTION, made.restriction_id, Outcome.UPHELD, "bea")
     assert office.restrictions == []
-    assert office.desk.reviews.history(made.contest_code).state == "ended by a contest nobody settled"
+    assert office.use_cases.reviews.history(made.contest_code).state == "ended by a contest nobody settled"
 
 
 def test_kiosks_are_told_of_a_lapse_at_once_however_long_standings_last(office: Office):
     card = office.config.parent / "ride.scorecard.toml"
     card.write_text(card.read_text().replace("valid_hours = 48", f"valid_hours = {24 * 366}"))
-    with open_desk(load_config(office.config), Dice(lambda: office.clock[0])) as desk:
+    with open_use_cases(load_config(office.config), Environment(utc_ms=lambda: office.clock[0])) as use_cases:
         made = office.restrict("rita")
-        desk.reviews.contest(made.contest_code, "I was not there.")
-        assert desk.feeds.refresh()
+        use_cases.reviews.contest(made.contest_code, "I was not there.")
+        assert use_cases.feeds.refresh()
         told = []
         for step_ms in (CONTEST_DAYS * DAY_MS - 1, 1, 1):
             office.clock[0] += step_ms
-            told.append(desk.feeds.refresh())
+            told.append(use_cases.feeds.refresh())
         assert told == [False, True, False]
 
 
 def test_what_binds_no_more_cannot_be_contested(office: Office):
     made = office.restrict("rita")
-    office.desk.standings.lift_restriction(made.restriction_id)
+    office.use_cases.standings.lift_restriction(made.restriction_id)
     with pytest.raises(ConflictError, match="is lifted"):
-        office.desk.reviews.contest(made.contest_code, "I was not there.")
+        office.use_cases.reviews.contest(made.contest_code, "I was not there.")
     over = office.restrict("rita")
     office.clock[0] = over.expires_at_ms
     with pytest.raises(ConflictError, match="is over"):
-        office.desk.reviews.contest(over.contest_code, "I was not there.")
+        office.use_cases.reviews.contest(over.contest_code, "I was not there.")
 
 
 def test_what_is_explained_replays_with_the_scorecard_that_is_published_now(office: Office):
@@ -447,17 +448,19 @@ def test_what_is_explained_replays_with_the_scorecard_that_is_published_now(offi
     card = office.config.parent / "ride.scorecard.toml"
     text = card.read_text().replace("points = -60", "points = -100").replace("version = 1", "version = 2")
     card.write_text(text)
-    with open_desk(load_config(office.config), Dice(lambda: office.clock[0] + 1)) as desk:
-        found = desk.standings.explain(office.member, RIDE)
+    with open_use_cases(
+        load_config(office.config), Environment(utc_ms=lambda: office.clock[0] + 1)
+    ) as use_cases:
+        found = use_cases.standings.explain(office.member, RIDE)
         factors = [(each.kind, each.points) for each in found.standing.factors]
         assert (found.scorecard_version, found.standing.score, factors) == (2, 400, [("fare_broken", -100)])
-        assert desk.standings.issued(office.member, RIDE) == found.standing
+        assert use_cases.standings.issued(office.member, RIDE) == found.standing
 
 
 def test_an_event_and_its_standing_change_in_one_transaction(office: Office):
     """A program that ends in between leaves no standing of before the event."""
     assert office.score == 500
-    store = office.desk.standings._events
+    store = office.use_cases.standings._store
     store.add_event(Event("e1", office.member, RIDE, EventKind.FARE, EventOutcome.BROKEN, office.clock[0]))
     assert office.score == 440
 
@@ -468,14 +471,14 @@ def test_the_report_counts_by_reviewer_and_reason_and_outlasts_who_was_restricte
         for fare in range(4):
             event_id = f"{number}-{fare}"
             at_ms = office.clock[0]
-            office.desk.standings.record_event(
+            office.use_cases.standings.record_event(
                 Event(event_id, low, RIDE, EventKind.FARE, EventOutcome.BROKEN, at_ms)
             )
         office.restrict("rita", low)
         if number == 0:
-            office.desk.members.withdraw(low)
+            office.use_cases.members.withdraw(low)
     office.restrict("bea")
-    report = office.desk.reviews.report()
+    report = office.use_cases.reviews.report()
     assert (report.overall.issued, report.overall.lowest_tier, report.overall.low_n) == (4, 3, True)
     assert (report.reviewers["rita"].share, report.reviewers["bea"].share) == (1.0, 0.0)
     assert report.reasons["assault"].issued == 4
@@ -486,9 +489,9 @@ def test_the_report_counts_by_reviewer_and_reason_and_outlasts_who_was_restricte
 
 def test_a_withdrawn_members_cases_go_with_them(office: Office):
     office.event()
-    office.desk.reviews.dispute("e1", "That was not me.")
-    office.desk.members.withdraw(office.member)
-    assert list(office.desk.reviews.open_cases()) == []
+    office.use_cases.reviews.dispute("e1", "That was not me.")
+    office.use_cases.members.withdraw(office.member)
+    assert list(office.use_cases.reviews.open_cases()) == []
 
 
 def test_whoever_restricted_before_reviewers_were_listed_is_listed_by_the_migration(tmp_path: Path):

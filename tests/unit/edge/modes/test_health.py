@@ -78,5 +78,5 @@ def test_the_risk_of_a_photograph_is_told_as_far_as_it_goes(challenge, note, alw
 
 
 def test_a_desk_without_standings_tells_the_age_of_its_gallery():
-    desk = replace(CALM, mode="enrol", standing=None, gate=None, challenge=None)
-    assert (notes(desk), notice(desk).standing_age_s, notice(desk).mode) == ((), 5, "enrol")
+    use_cases = replace(CALM, mode="enrol", standing=None, gate=None, challenge=None)
+    assert (notes(use_cases), notice(use_cases).standing_age_s, notice(use_cases).mode) == ((), 5, "enrol")

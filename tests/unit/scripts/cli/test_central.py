@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from central.app import load_config, open_desk, utc_ms
+from central.app import load_config, open_use_cases
 from scripts.cli.central.app import app
 from wire.claims import ClaimKind, claim_digest
+from wire.environment import utc_ms
 
 
 @pytest.fixture
@@ -58,9 +59,9 @@ def test_a_lost_code_is_replaced_and_every_earlier_one_revoked(config: Path):
     member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")
     newer = told(config, "subject", "new-code", member["subject"])["claim_id"]
     newest = told(config, "subject", "new-code", member["subject"])["claim_id"]
-    with open_desk(load_config(config)) as desk:
-        row = desk.members.entry(member["subject"])
-        key = desk.context.secrets.claim_key
+    with open_use_cases(load_config(config)) as use_cases:
+        row = use_cases.members.entry(member["subject"])
+        key = use_cases.context.secrets.claim_key
     digests = [claim_digest(key, ClaimKind.QR, claim) for claim in (member["claim_id"], newer, newest)]
     assert row.claim_digests == (digests[2],)
     assert set(row.revoked_digests) == set(digests[:2])

@@ -1,0 +1,131 @@
+"""A running central: what it does with each message, and its loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from central.adapters.broker.access import BrokerAccess
+from central.adapters.broker.embedded import EmbeddedBroker
+from central.adapters.mqtt.announcer import Announcer
+from central.adapters.mqtt.link import MqttLink
+from central.adapters.mqtt.router import Outgoing, RequestRouter
+from central.service.kiosks import BrokerAddress
+from central.service.use_cases import UseCases
+from wire.topics import Address
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+"""How soon a change by another program, such as the command line, reaches the heads."""
+PENDING_MAX = 2000
+"""Messages being answered; further ones are dropped, and kiosks ask again."""
+
+
+@dataclass(slots=True)
+class Central:
+    """A running central. What `use_cases` changes reaches kiosks within a second."""
+
+    use_cases: UseCases
+    router: RequestRouter
+    broker: BrokerAddress
+    http_url: str
+    api_token: str = field(repr=False)
+    link: MqttLink
+    embedded: EmbeddedBroker | None
+    announcer: Announcer
+    admission: BrokerAccess | None = None
+    head_every_s: float = 60.0
+    _pending: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def _send(self, outgoing: list[Outgoing]) -> None:
+        for address, payload in outgoing:
+            self.link.publish(address, payload)
+
+    def publish_heads(self) -> None:
+        """Take up changes, and tell them and every head, now."""
+        self.use_cases.withdrawals.refresh()
+        self._send([*self.router.deltas(), *self.router.heads()])
+
+    def on_connect(self) -> None:
+        """Call the roll, so that each kiosk says how it is, and tell every head."""
+        self._send([self.router.roll_call(), *self.router.heads()])
+        self.announcer.connected()
+
+    def on_message(self, address: Address, payload: bytes) -> None:
+        """Answer a message in a task of its own; they start in the order in which messages came."""
+        if len(self._pending) >= PENDING_MAX:
+            self.router.ignored["too_many"] += 1
+            return
+        task = asyncio.create_task(self._answer(address, payload))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def _answer(self, address: Address, payload: bytes) -> None:
+        try:
+            self._send(await self.router.answer(address, payload))
+        except Exception:  # one message must not end the service; nothing was acknowledged
+            log.exception("a message on %s could not be answered", address.topic)
+            self.router.ignored["failed"] += 1
+
+    async def keep_announcing(self) -> None:
+        """Send orders, desired settings, and to Home Assistant what is new, each tick. For ever."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self.announcer.look()
+            except Exception:  # what was not told is told at the next tick, orders only while they are good
+                log.exception("orders and desired settings could not be told")
+
+    async def keep_heads(self) -> None:
+        """Sign every head again each `head_every_s`, and at once when something changed. For ever."""
+        signed_s = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                if self.embedded is not None and await asyncio.to_thread(self.embedded.revive):
+                    log.warning("the embedded broker had died; it is back on port %d", self.broker.port)
+                await asyncio.to_thread(self.use_cases.kiosks.look_again)
+                await asyncio.to_thread(self.use_cases.context.keys.refresh)
+                if self.admission is not None:
+                    await asyncio.to_thread(self.admission.keep, self.use_cases.kiosks.all())
+                changed = await asyncio.to_thread(self.use_cases.withdrawals.refresh)
+            except Exception:  # a full disk passes; kiosks see their heads age meanwhile
+                log.exception("the feeds could not be kept")
+                continue
+            self._send(self.router.deltas())
+            if changed or time.monotonic() - signed_s >= self.head_every_s:
+                self._send(self.router.heads())
+                signed_s = time.monotonic()
+
+    async def keep_collecting(self) -> None:
+        """Take up what the payment provider says, and ask again for what it has not answered. For ever."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await asyncio.to_thread(self.use_cases.ledger.collect)
+            except Exception:  # asked again at the next tick, under the same keys
+                log.exception("the payment provider could not be asked")
+
+    @contextlib.asynccontextmanager
+    async def loops(self) -> AsyncIterator[None]:
+        """Run every loop while the context lasts."""
+        loops = [
+            asyncio.create_task(loop(), name=loop.__name__)
+            for loop in (self.keep_heads, self.keep_announcing, self.keep_collecting)
+        ]
+        try:
+            yield
+        finally:
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def settle(self) -> None:
+        """Wait for the answers under way."""
+        if self._pending:
+            await asyncio.wait(self._pending)

@@ -1,0 +1,42 @@
+"""Every use case of central, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from central.service.commands import Commands
+from central.service.context import Context
+from central.service.enrolling import Enrolling
+from central.service.feeds import Feeds
+from central.service.kiosks import Kiosks
+from central.service.ledger import Ledger
+from central.service.members import Members
+from central.service.records import Records
+from central.service.reenrolments import ReEnrolments
+from central.service.retention import Retention
+from central.service.reviews import Reviews
+from central.service.shadows import Shadows
+from central.service.standings import Standings
+from central.service.visits import Visits
+from central.service.withdrawals import Withdrawals
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """Every use case of central, over one store."""
+
+    context: Context
+    members: Members
+    standings: Standings
+    feeds: Feeds
+    kiosks: Kiosks
+    records: Records
+    reviews: Reviews
+    retention: Retention
+    reenrolments: ReEnrolments
+    commands: Commands
+    shadows: Shadows
+    visits: Visits
+    ledger: Ledger
+    enrolling: Enrolling
+    withdrawals: Withdrawals
