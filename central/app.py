@@ -280,13 +280,15 @@ def reviewer_of(use_cases: UseCases, key_file: Path) -> ReviewerId:
 
 
 def settle(
-    use_cases: UseCases, matter: Matter, target: str, outcome: Outcome, note: str, key_file: Path
+    use_cases: UseCases, matter: Matter, *, target: str, outcome: Outcome, note: str, key_file: Path
 ) -> Case:
     """Sign a ruling on an open case with a reviewer's key file; raises as `Reviews.settle`."""
     key = load_reviewer(key_file)
     case = use_cases.reviews.open_case(matter, target)
     signer, now_ms = Signer.from_seed(key.seed), use_cases.context.now_ms()
-    return use_cases.reviews.settle(rule(case, outcome, note, signer, key.certificate, now_ms))
+    return use_cases.reviews.settle(
+        rule(case, outcome, note=note, reviewer=signer, certificate=key.certificate, at_ms=now_ms)
+    )
 
 
 __all__ = [

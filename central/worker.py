@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from central.adapters.keyfiles import load_password
 from central.app import open_central
 from central.config import LoadedConfig, load_config
 from central.errors import CentralError, ConfigError, LeaseError
+from wire.environment import Environment
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Worker:
 
     paths: Sequence[Path]
     report: Callable[[WorkerState], None]
-    draw: Callable[[float, float], float] = random.uniform
+    draw: Callable[[float, float], float] = field(default_factory=lambda: Environment().dice.uniform)
     end_process: Callable[[], NoReturn] = _end_process
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OPEN_AT_ONCE))
     _held: dict[str, str] = field(default_factory=dict)

@@ -248,6 +248,7 @@ class Link:
         self,
         passage_id: PassageId,
         nonce: Nonce,
+        *,
         direction: Direction,
         not_after_ms: int,
         open_ms: int,

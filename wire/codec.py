@@ -116,7 +116,9 @@ def _rejected(reason: Reason, detail: object = "") -> Rejected:
 def encode(address: Address, message: Message, signer: Signer, operator: str, purpose: str = "") -> bytes:
     """Sign a message and make the payload for `address`; raises TooLargeError past its topic's size."""
     body = canonical(message)
-    signed = message_bytes(operator, address.site, address.topic, purpose, signer.key_id, body)
+    signed = message_bytes(
+        operator, address.site, topic=address.topic, purpose=purpose, key_id=signer.key_id, payload=body
+    )
     envelope = [SCHEMA_VERSION, operator, purpose, signer.key_id, signer.sign(signed), msgspec.Raw(body)]
     payload = canonical(envelope)
     if len(payload) > address.rule.max_bytes:
@@ -181,10 +183,10 @@ def receive(address: Address, payload: bytes, ring: KeyRing) -> Received | Rejec
     signed = message_bytes(
         envelope.operator,
         address.site,
-        address.topic,
-        envelope.purpose,
-        envelope.key_id,
-        bytes(envelope.body),
+        topic=address.topic,
+        purpose=envelope.purpose,
+        key_id=envelope.key_id,
+        payload=bytes(envelope.body),
     )
     if not verifies(key.public_key, envelope.signature, signed):
         return _rejected(Reason.BAD_SIGNATURE, key.name)

@@ -132,6 +132,7 @@ def _proof(code: bytes, context: bytes, *parts: bytes) -> bytes:
 def make_request(
     code: bytes,
     nonce: bytes,
+    *,
     public_key: bytes,
     box_public_key: bytes,
     software: str,

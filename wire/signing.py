@@ -71,7 +71,9 @@ def verifies(public_key: bytes, signature: bytes, signed: bytes) -> bool:
     return True
 
 
-def message_bytes(operator: str, site: str, topic: str, purpose: str, key_id: str, payload: bytes) -> bytes:
+def message_bytes(
+    operator: str, site: str, *, topic: str, purpose: str, key_id: str, payload: bytes
+) -> bytes:
     """The bytes a message's signature covers."""
     parts = (operator.encode(), site.encode(), topic.encode(), purpose.encode(), key_id.encode())
     return joined(_MESSAGE, *parts, payload)

@@ -69,7 +69,15 @@ def create_keys(folder: Path, operator: OperatorId, now_ms: int, draw: Callable[
     _write_private(folder / TOKEN_FILE, secrets.token_urlsafe(32))
     root = Signer.from_seed(_read_key(folder / "root.key"))
     central = Signer.from_seed(_read_key(folder / "central.key"))
-    certificate = certify(operator, Role.CENTRAL, "central", "", central.public_key, now_ms, root)
+    certificate = certify(
+        operator,
+        Role.CENTRAL,
+        name="central",
+        site="",
+        public_key=central.public_key,
+        now_ms=now_ms,
+        root=root,
+    )
     _write_private(folder / CERTIFICATE_FILE, msgspec.json.encode(certificate).decode())
 
 
@@ -108,7 +116,12 @@ def create_reviewer(
         raise ConflictError("reviewer key", str(path), "exists already; it is never overwritten")
     seed = draw(KEY_BYTES)
     public_key = Signer.from_seed(seed).public_key
-    made = ReviewerKey(seed, certify(operator, Role.REVIEWER, reviewer, "", public_key, now_ms, root))
+    made = ReviewerKey(
+        seed,
+        certify(
+            operator, Role.REVIEWER, name=reviewer, site="", public_key=public_key, now_ms=now_ms, root=root
+        ),
+    )
     _write_private(path, msgspec.json.encode(made).decode())
     return made
 

@@ -103,6 +103,7 @@ def build(rows: Iterable[StandingEntry | GalleryEntry]) -> tuple[tuple[Page, ...
 def change(
     pages: Sequence[Page],
     number: int,
+    *,
     rows: Iterable[Row],
     unpack: Unpack[Row],
     gone: Iterable[SubjectId] = (),

@@ -117,7 +117,7 @@ def usable(code: PairingCode, now_ms: int) -> bool:
 
 
 def certify(
-    operator: OperatorId, role: Role, name: str, site: str, public_key: bytes, now_ms: int, root: Signer
+    operator: OperatorId, role: Role, *, name: str, site: str, public_key: bytes, now_ms: int, root: Signer
 ) -> Certificate:
     """A certificate of the operator root for a key, good for five years."""
     return sign_certificate(

@@ -305,7 +305,7 @@ def top_up(books: Books, key: RecordId, account: AccountId, amount_minor: int, c
     """Money a member brings, once under its key: it pays their debt first; raises ConflictError."""
     posting = f"top-up/{key}"
     entries = [Entry(CLEARING, -amount_minor), *books.credited(account, currency, amount_minor)]
-    return _once(books, posting, Kind.TOP_UP, currency, entries, account)
+    return _once(books, posting, kind=Kind.TOP_UP, currency=currency, entries=entries, account=account)
 
 
 def pay_out(books: Books, key: RecordId, account: AccountId, amount_minor: int, currency: str) -> Transaction:
@@ -316,11 +316,11 @@ def pay_out(books: Books, key: RecordId, account: AccountId, amount_minor: int, 
         there := max(0, books.balance(stored(account), currency))
     ):
         raise RefusedError(f"the account holds {there} minor units of {currency}: pay out at most that")
-    return _once(books, posting, Kind.PAY_OUT, currency, entries, account)
+    return _once(books, posting, kind=Kind.PAY_OUT, currency=currency, entries=entries, account=account)
 
 
 def _once(
-    books: Books, posting: str, kind: Kind, currency: str, entries: list[Entry], account: AccountId
+    books: Books, posting: str, *, kind: Kind, currency: str, entries: list[Entry], account: AccountId
 ) -> Transaction:
     before = books.known.get(posting)
     if before is None:

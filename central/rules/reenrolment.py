@@ -110,7 +110,9 @@ def progress(
     ready = [member for member in faces if recipe_digest in (member.used, member.spare)]
     left = [member for member in faces if recipe_digest not in (member.used, member.spare)]
     without_pin = tuple(member.subject for member in left if not member.has_pin)
-    steps = _steps(stage, recipe_digest, len(ready), len(left), len(without_pin), reporting)
+    steps = _steps(
+        stage, recipe_digest, ready=len(ready), left=len(left), without_pin=len(without_pin), kiosks=reporting
+    )
     return Progress(
         stage,
         recipe_digest,
@@ -126,7 +128,7 @@ def progress(
 
 
 def _steps(
-    stage: Stage, recipe: str, ready: int, left: int, without_pin: int, kiosks: tuple[Reporting, ...]
+    stage: Stage, recipe: str, *, ready: int, left: int, without_pin: int, kiosks: tuple[Reporting, ...]
 ) -> tuple[Step, ...]:
     there = sum(kiosk.recipe_digest == recipe for kiosk in kiosks)
     begun, switched = stage is not Stage.NONE, stage is Stage.SWITCHED

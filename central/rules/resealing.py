@@ -24,6 +24,7 @@ def rotated(secrets: SiteSecrets, key: bytes, rotation_seed: bytes) -> SiteSecre
 def resealed(
     subject: SubjectId,
     template: SealedTemplate,
+    *,
     secrets: SiteSecrets,
     operator: OperatorId,
     site: SiteId,

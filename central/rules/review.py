@@ -120,7 +120,7 @@ def ruling_bytes(ruling: Ruling) -> bytes:
 
 
 def rule(
-    case: Case, outcome: Outcome, note: str, reviewer: Signer, certificate: Certificate, at_ms: int
+    case: Case, outcome: Outcome, *, note: str, reviewer: Signer, certificate: Certificate, at_ms: int
 ) -> Ruling:
     """Sign a ruling on a case with the reviewer's own key."""
     ruling = Ruling(

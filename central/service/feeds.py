@@ -270,7 +270,7 @@ class Feeds:
         rows: list[Any] = []
         gone: list[SubjectId] = []
         for found, missing in batches:
-            made = change(pages, number, feed.rows(found), feed.unpack, missing)
+            made = change(pages, number, rows=feed.rows(found), unpack=feed.unpack, gone=missing)
             pages, number = made.pages, made.number
             rows += made.rows
             gone += made.gone

@@ -93,7 +93,9 @@ class GalleryKeys:
     def sealed(self, subject: SubjectId, template: SealedTemplate) -> SealedTemplate:
         """A template under the newest key; raises SealBrokenError when it opens under none."""
         nonce = self._draw(SEAL_NONCE_BYTES)
-        return resealed(subject, template, self.current(), self._operator, self._site, nonce)
+        return resealed(
+            subject, template, secrets=self.current(), operator=self._operator, site=self._site, nonce=nonce
+        )
 
     def _new_key(self, version: int) -> GalleryKey:
         return GalleryKey(version, self._draw(KEY_BYTES), self._draw(KEY_BYTES))

@@ -152,11 +152,11 @@ class Kiosks:
         certificate = certify(
             context.operator,
             Role.KIOSK,
-            known.kiosk,
-            known.site,
-            request.public_key,
-            now_ms,
-            context.identity.root,
+            name=known.kiosk,
+            site=known.site,
+            public_key=request.public_key,
+            now_ms=now_ms,
+            root=context.identity.root,
         )
         paired = replace(
             known,

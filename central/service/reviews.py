@@ -157,7 +157,14 @@ class Reviews:
         event = self._store.event(event_id)
         if event is None:
             raise UnknownError("event", event_id)
-        return self._open(Matter.EVENT, event_id, event.subject, event.purpose, note, opened_by)
+        return self._open(
+            Matter.EVENT,
+            event_id,
+            subject=event.subject,
+            purpose=event.purpose,
+            note=note,
+            opened_by=opened_by,
+        )
 
     def contest(self, key: RestrictionId | ContestCode, note: str, opened_by: str = MEMBER) -> Case:
         """Contest a restriction that binds; it ends unless a reviewer upholds it in time. Raises as above."""
@@ -166,11 +173,16 @@ class Reviews:
             raise ConflictError("restriction", key, f"is {history.state}: there is nothing left to contest")
         held = history.held.restriction
         return self._open(
-            Matter.RESTRICTION, held.restriction_id, held.subject, held.purpose, note, opened_by
+            Matter.RESTRICTION,
+            held.restriction_id,
+            subject=held.subject,
+            purpose=held.purpose,
+            note=note,
+            opened_by=opened_by,
         )
 
     def _open(
-        self, matter: Matter, target: str, subject: SubjectId, purpose: Purpose, note: str, opened_by: str
+        self, matter: Matter, target: str, *, subject: SubjectId, purpose: Purpose, note: str, opened_by: str
     ) -> Case:
         asked = Case(matter, target, 0, subject, purpose, self._context.now_ms(), opened_by, note)
         case = admit_case(asked, self._store.cases_about(matter, target))

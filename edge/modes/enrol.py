@@ -66,12 +66,12 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
         enrolments = CentralEnrolments(
             Path(settings.kiosk.state_dir),
             identity,
-            uplink.link,
-            uplink.members.vault,
-            uplink.pins,
-            uplink.clock,
-            os.urandom,
-            section.send_ms,
+            link=uplink.link,
+            vault=uplink.members.vault,
+            pins=uplink.pins,
+            clock=uplink.clock,
+            random_bytes=os.urandom,
+            send_ms=section.send_ms,
         )
 
         def facts() -> Facts:

@@ -29,12 +29,15 @@ def compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, ..
     probe = agreed(passage.window, rules.confirm.frames, point.threshold)
     if probe is None:
         return passage, first
-    return follow_comparison(passage, verify(probe, template, point), probe, now_ms, rules, first)
+    return follow_comparison(
+        passage, verify(probe, template, point), probe=probe, now_ms=now_ms, rules=rules, first=first
+    )
 
 
 def follow_comparison(
     passage: Passage,
     comparison: Comparison,
+    *,
     probe: Probe,
     now_ms: int,
     rules: Rules,

@@ -60,9 +60,11 @@ def searched(passage: Passage, answer: Searched, now_ms: int, rules: Rules) -> S
     comparison = answer.found.comparison
     answered = replace(passage, sought=None)
     if not isinstance(comparison, Match):
-        return follow_comparison(answered, comparison, probe, now_ms, rules, ())
+        return follow_comparison(answered, comparison, probe=probe, now_ms=now_ms, rules=rules, first=())
     if template is None:  # they left since
-        return follow_comparison(answered, NoMatch(None, None), probe, now_ms, rules, ())
+        return follow_comparison(
+            answered, NoMatch(None, None), probe=probe, now_ms=now_ms, rules=rules, first=()
+        )
     named = replace(
         answered,
         subject=template.subject,
@@ -71,7 +73,9 @@ def searched(passage: Passage, answer: Searched, now_ms: int, rules: Rules) -> S
         passback=answer.passback,
         tries_exhausted=answer.tries_exhausted,
     )
-    return follow_comparison(named, comparison, probe, now_ms, rules, (FetchStanding(template.subject),))
+    return follow_comparison(
+        named, comparison, probe=probe, now_ms=now_ms, rules=rules, first=(FetchStanding(template.subject),)
+    )
 
 
 def another_came(passage: Passage, now_ms: int, rules: Rules) -> Step:

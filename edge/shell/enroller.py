@@ -73,12 +73,12 @@ class Enroller:
         self._sampler = Sampler(
             devices.camera,
             devices.claims,
-            devices.recogniser,
-            tracking,
-            rules,
-            lambda: self._enrolment,
-            self._tell,
-            devices.preview,
+            recogniser=devices.recogniser,
+            tracking=tracking,
+            rules=rules,
+            enrolment=lambda: self._enrolment,
+            tell=self._tell,
+            preview=devices.preview,
         )
         self._enrolment = self._begin()
         self._tasks: asyncio.TaskGroup | None = None

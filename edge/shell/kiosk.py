@@ -171,11 +171,11 @@ class Kiosk:
         self._watch = Watch(
             devices.camera,
             devices.claims,
-            devices.recogniser,
-            tracking,
-            lambda: self._passage,
-            self._tell,
-            devices.preview,
+            recogniser=devices.recogniser,
+            tracking=tracking,
+            passage=lambda: self._passage,
+            tell=self._tell,
+            preview=devices.preview,
         )
         self._passage = self._begin_passage(None)
         self._settling = Settling(devices.records, devices.clock, self._note_settled, on_report)

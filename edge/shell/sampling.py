@@ -24,6 +24,7 @@ class Sampler:
         self,
         camera: Camera,
         claims: ClaimReader,
+        *,
         recogniser: Recogniser,
         tracking: TrackingConfig,
         rules: EnrolRules,

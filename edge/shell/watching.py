@@ -47,6 +47,7 @@ class Watch:
         self,
         camera: Camera,
         claims: ClaimReader,
+        *,
         recogniser: Recogniser,
         tracking: TrackingConfig,
         passage: Callable[[], Passage],

@@ -59,10 +59,10 @@ class OwnGate:
         refusal = self._link.release(
             release.passage_id,
             release.nonce,
-            release.direction,
-            release.not_after_ms,
-            release.open_ms,
-            self._clock_ms(),
+            direction=release.direction,
+            not_after_ms=release.not_after_ms,
+            open_ms=release.open_ms,
+            now_ms=self._clock_ms(),
         )
         if refusal is not None:
             return gate.Refused(gate.RefusedBecause(refusal.value))

@@ -237,6 +237,7 @@ def _environment(against: str) -> PeerEnvironment:
 
 
 def main(
+    *,
     threads: Annotated[int, typer.Option(help="Threads for the networks.")] = 2,
     subjects: Annotated[int, typer.Option(min=1, max=1_000_000, help="Templates to search among.")] = 10_000,
     detector: Annotated[

@@ -131,7 +131,14 @@ def _payloads(
     signer = Signer.from_seed(dice.randbytes(32))
     box = box_public_key(dice.randbytes(32))
     use_cases.kiosks.pair(
-        make_request(parse_code(code), dice.randbytes(16), signer.public_key, box, "bench"), NOBODY
+        make_request(
+            parse_code(code),
+            dice.randbytes(16),
+            public_key=signer.public_key,
+            box_public_key=box,
+            software="bench",
+        ),
+        NOBODY,
     )
     kiosk, address = (
         KioskId(name),

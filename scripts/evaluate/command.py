@@ -230,6 +230,7 @@ def _interval(rates: Floats) -> list[float | None]:
 
 
 def main(
+    *,
     folder: Annotated[
         Path | None,
         typer.Argument(

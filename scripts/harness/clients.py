@@ -160,7 +160,9 @@ class SimulatedKiosk:
             view = await uplink.members.standing(subject)  # somebody may have typed for minutes
             circumstances = _circumstances(uplink, subject, membership, view, factor)
             verdict = decide(circumstances)
-        record = self._record(identity, subject, verdict, circumstances, view, started_ms)
+        record = self._record(
+            identity, subject, verdict=verdict, circumstances=circumstances, view=view, started_ms=started_ms
+        )
         self.ledger.write(self._decided(uplink, record, verdict, view, person.subject))
         kept = True
         if isinstance(verdict, Grant):
@@ -205,6 +207,7 @@ class SimulatedKiosk:
         self,
         identity: KioskIdentity,
         subject: SubjectId | None,
+        *,
         verdict: Verdict,
         circumstances: Circumstances,
         view: StandingView,

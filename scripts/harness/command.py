@@ -23,6 +23,7 @@ app.callback()(lambda: None)
 
 @app.command()
 def run(
+    *,
     kiosks: Annotated[int, typer.Option(help="Simulated kiosks.")] = 20,
     duration: Annotated[float, typer.Option(help="Seconds under load; longer where faults need it.")] = 60.0,
     rate: Annotated[float, typer.Option(help="Passages a second, all kiosks together.")] = 20.0,

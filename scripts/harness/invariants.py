@@ -212,7 +212,7 @@ def _judge_decision(findings: Findings, entry: Decided, truth: Truth) -> None:
         used = (entry.operator, entry.purpose, entry.currency)
         if used != (truth.operator, purpose, truth.currencies[purpose]):
             findings.found(Invariant.WRONG_PURPOSE_USED, f"{case}, of {entry.operator}/{entry.purpose}")
-    _judge_restricted(findings, entry, truth, purpose, case, age_ms)
+    _judge_restricted(findings, entry, truth=truth, purpose=purpose, case=case, age_ms=age_ms)
     gone = truth.withdrawn.get(entry.subject, {}).get(purpose)
     # A tombstone has no version: who is known to have withdrawn is told by the membership alone.
     seen[Exercised.WITHDRAWN_KNOWN] += entry.membership == "withdrawn"
@@ -222,7 +222,7 @@ def _judge_decision(findings: Findings, entry: Decided, truth: Truth) -> None:
 
 
 def _judge_restricted(
-    findings: Findings, entry: Decided, truth: Truth, purpose: str, case: str, age_ms: int
+    findings: Findings, entry: Decided, *, truth: Truth, purpose: str, case: str, age_ms: int
 ) -> None:
     spans = truth.restricted.get((entry.subject, purpose), ())
     by_version = truth.honest(purpose, entry)

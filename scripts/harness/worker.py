@@ -79,6 +79,7 @@ class Worker:
         self,
         number: int,
         folder: str,
+        *,
         host: str,
         kiosks: dict[str, int],
         members: list[dict[str, str]],

@@ -236,7 +236,7 @@ class Studio:
             picture = person.onto(self._background, pose.x_px, pose.y_px, scale, pose.tilt_degrees)
             raised = _raised(at_s, -CARD_RISES_S / 4, CARD_GONE_S, CARD_RISES_S)
             if held is not None and raised > 0:
-                picture = self._hold_up(held, picture, take, at_s, raised, pose)
+                picture = self._hold_up(held, picture, take=take, at_s=at_s, raised=raised, pose=pose)
             return self._exposed(picture, take, index, pose.speed_px)
 
         return self._scene(name, SHOW_S + APPROACH_S + STAND_S + LEAVE_S, paint)
@@ -275,7 +275,7 @@ class Studio:
         def paint(index: int) -> Image:
             at_s = index / self.format.frames_per_s
             raised = _raised(at_s, 0.0, duration_s, CARD_RISES_S)
-            picture = self._hold_up(held, self._background, take, at_s, raised, None)
+            picture = self._hold_up(held, self._background, take=take, at_s=at_s, raised=raised, pose=None)
             return self._exposed(picture, take, index)
 
         return self._scene(name, duration_s, paint)
@@ -311,6 +311,7 @@ class Studio:
         self,
         held: Sprite,
         under: Image,
+        *,
         take: tuple[float, ...],
         at_s: float,
         raised: float,

@@ -143,7 +143,13 @@ def _rounded(alike: float | None) -> float | None:
 
 
 def _summary(
-    pipeline: Pipeline, enrolled: Enrolled, judge: Judge, played: Replay, max_fmr: str, claims: Claims | None
+    pipeline: Pipeline,
+    enrolled: Enrolled,
+    *,
+    judge: Judge,
+    played: Replay,
+    max_fmr: str,
+    claims: Claims | None,
 ) -> dict[str, object]:
     point = judge.strictest
     searched = {} if claims else {"fpir_upper_bound": fpir_upper_bound(point, len(enrolled.gallery))}
@@ -165,6 +171,7 @@ def _summary(
 
 
 def replay(
+    *,
     source: Annotated[
         Path, typer.Argument(help="A video file, an image, or a folder of images (searched through).")
     ],
@@ -220,7 +227,9 @@ def replay(
     if claimed is not None and claimed.used == 0:
         unused = FixtureError(f"{claims}: none of its lines names an image of {source}; give paths below it")
         fail(unused, EXIT_UNUSABLE)
-    tell_json({"summary": _summary(pipeline, enrolled, judge, played, max_fmr, claimed)})
+    tell_json(
+        {"summary": _summary(pipeline, enrolled, judge=judge, played=played, max_fmr=max_fmr, claims=claimed)}
+    )
 
 
 def _lines(recording: Recording, played: Replay) -> Iterator[dict[str, object]]:

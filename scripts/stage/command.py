@@ -91,6 +91,7 @@ class Played:
 
 
 def main(
+    *,
     headless: Annotated[bool, typer.Option("--headless", help="No table and no browser.")] = False,
     passes: Annotated[
         int, typer.Option(min=1, max=1000, help="How many passes; the script repeats.")

@@ -89,7 +89,14 @@ def test_the_host_refuses_what_it_need_not_send():
     assert pair.release(1) is None
     assert pair.release(1) is LocalRefusal.BUSY
     with pytest.raises(MessageBoundError, match="nonce"):
-        pair.link.release(passage(1), b"short", messages.Direction.ENTRY, pair.now_ms + 100, 500, pair.now_ms)
+        pair.link.release(
+            passage(1),
+            b"short",
+            direction=messages.Direction.ENTRY,
+            not_after_ms=pair.now_ms + 100,
+            open_ms=500,
+            now_ms=pair.now_ms,
+        )
 
 
 def test_without_an_answered_heartbeat_the_clock_is_unsure_and_nothing_is_sent():

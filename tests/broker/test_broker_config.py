@@ -36,7 +36,9 @@ ROOT = Signer.from_seed(b"r" * 32)
 
 
 def kiosk(name: str, purpose: str = "ride", **changes: object) -> Kiosk:
-    certificate = certify(METRO, Role.KIOSK, name, NORTH, b"k" * 32, NOW_MS, ROOT)
+    certificate = certify(
+        METRO, Role.KIOSK, name=name, site=NORTH, public_key=b"k" * 32, now_ms=NOW_MS, root=ROOT
+    )
     made = Kiosk(KioskId(name), NORTH, Purpose(purpose), GalleryName("members"), NOW_MS, certificate)
     return dataclasses.replace(made, **changes)
 
@@ -44,7 +46,15 @@ def kiosk(name: str, purpose: str = "ride", **changes: object) -> Kiosk:
 def write(folder: Path, *hosts: str, now_ms: int = NOW_MS) -> Written:
     (folder / "keys").mkdir(mode=0o700, exist_ok=True)
     listener = Listener(hosts or ("mqtt.example",), 8883)
-    return write_broker(folder / "keys", folder / "broker", METRO, NORTH, listener, [], now_ms)
+    return write_broker(
+        folder / "keys",
+        folder / "broker",
+        operator=METRO,
+        site=NORTH,
+        listener=listener,
+        kiosks=[],
+        now_ms=now_ms,
+    )
 
 
 def test_written_again_it_keeps_what_is_still_good(tmp_path: Path):

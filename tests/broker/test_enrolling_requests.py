@@ -259,7 +259,7 @@ async def test_a_member_withdraws_with_their_pin_and_is_nobody_from_then_on(rig:
         assert (await withdraws(gate, SubjectId("9" * 32), PIN)).reason == "no_subject"
     use_cases = rig.central.use_cases
     assert use_cases.members.check_pin(subject, PIN).outcome is PinOutcome.NO_PIN
-    assert use_cases.feeds._gallery.templates_among([subject]) == {}
+    assert use_cases.feeds._store.templates_among([subject]) == {}
     use_cases.withdrawals.refresh()
     assert isinstance(use_cases.standings.issued(subject, end.grant.purpose), Tombstone | None)
 

@@ -96,7 +96,16 @@ async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles
     for key in keys:
         own = load_reviewer(key)
         signer = Signer.from_seed(own.seed)
-        rulings.append(rule(case, Outcome.STRUCK, "Mistaken.", signer, own.certificate, rig.clock.ms))
+        rulings.append(
+            rule(
+                case,
+                Outcome.STRUCK,
+                note="Mistaken.",
+                reviewer=signer,
+                certificate=own.certificate,
+                at_ms=rig.clock.ms,
+            )
+        )
     async with rig.http() as client:
         waiting = (await client.get("/v1/cases")).json()
         assert [each["target"] for each in waiting] == [made.restriction_id]

@@ -434,7 +434,7 @@ def test_what_is_no_form_is_refused(kind: str, body: bytes) -> None:
 async def test_passages_are_looked_for_in_the_newest_records_of_each_kiosk(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = rig.central.use_cases.visits._passages
+    store = rig.central.use_cases.visits._store
     async with rig.kiosk("gate-1") as one, rig.kiosk("gate-2") as two:
         for kiosk in (one, two):
             kiosk.write_records(10, subject=SUBJECT)

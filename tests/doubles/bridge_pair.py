@@ -70,7 +70,12 @@ class Pair:
 
     def release(self, number=1, *, within_ms=2_000, open_ms=3_000, direction=Direction.ENTRY):
         return self.link.release(
-            passage(number), nonce(number), direction, self.now_ms + within_ms, open_ms, self.now_ms
+            passage(number),
+            nonce(number),
+            direction=direction,
+            not_after_ms=self.now_ms + within_ms,
+            open_ms=open_ms,
+            now_ms=self.now_ms,
         )
 
 

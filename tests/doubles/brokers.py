@@ -124,7 +124,15 @@ class Mosquitto:
                 use_cases.kiosks.all(),
             )
         listener = Listener(tuple(hosts), self.port, LOOPBACK)
-        write_broker(loaded.keys_path, self.folder, operator, site, listener, kiosks, now_ms or utc_ms())
+        write_broker(
+            loaded.keys_path,
+            self.folder,
+            operator=operator,
+            site=site,
+            listener=listener,
+            kiosks=kiosks,
+            now_ms=now_ms or utc_ms(),
+        )
 
     def configure(self, config: Path) -> None:
         self.write(config)

@@ -145,7 +145,9 @@ async def pair(url: str, code: str, clock: Clock, dice: random.Random, **changes
     """Pair over HTTP as wire/README.md says; raises HTTPStatusError when refused."""
     seed, box_private, nonce = dice.randbytes(32), dice.randbytes(32), dice.randbytes(16)
     raw, signer = parse_code(code), Signer.from_seed(seed)
-    request = make_request(raw, nonce, signer.public_key, box_public_key(box_private), "0.1.0")
+    request = make_request(
+        raw, nonce, public_key=signer.public_key, box_public_key=box_public_key(box_private), software="0.1.0"
+    )
     request = msgspec.structs.replace(request, **changes)
     async with httpx.AsyncClient(base_url=url) as client:
         answer = await client.post("/v1/pair", content=msgspec.json.encode(request))

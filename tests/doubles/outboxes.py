@@ -31,7 +31,14 @@ def opened(
 ) -> Outbox:
     dice = random.Random(7)
     sealer = RowSealer(device_key, dice.randbytes)
-    return Outbox(folder / "outbox.sqlite3", kiosk, SIGNER, sealer, dice.randbytes, max_bytes)
+    return Outbox(
+        folder / "outbox.sqlite3",
+        kiosk,
+        signer=SIGNER,
+        sealer=sealer,
+        random_bytes=dice.randbytes,
+        max_bytes=max_bytes,
+    )
 
 
 def record(number: int, **changes: object) -> PassRecord:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -183,7 +184,7 @@ async def test_a_change_of_the_key_that_was_cut_short_is_finished_at_the_next_st
     async with running(config, clock) as rig:
         subjects = [enrol(rig, seed)[0] for seed in range(3)]
         keys = rig.central.use_cases.context.keys
-        keys._templates = Severed()  # type: ignore[assignment]
+        keys._store.sealed_before = severed  # type: ignore[method-assign]
         with pytest.raises(ConnectionError):
             keys.rotate()
     async with running(config, clock) as rig:
@@ -192,8 +193,6 @@ async def test_a_change_of_the_key_that_was_cut_short_is_finished_at_the_next_st
         assert versions == [2, 2, 2]
 
 
-class Severed:
+def severed(key_version: int, most: int) -> NoReturn:
     """A database that goes away at the worst moment."""
-
-    def sealed_before(self, key_version: int, most: int) -> None:
-        raise ConnectionError
+    raise ConnectionError

@@ -239,7 +239,7 @@ async def test_what_did_nothing_is_answered_with_its_reason_but_a_replay_does_no
         kiosk.host.obeys = StaffOrders(kiosk.folder, GateId("g"), one, uplink.clock).obey
         given = use_cases.commands.order(uplink.identity.kiosk, CommandAction.RELEASE_EXIT, "ada")
         await soon(lambda: use_cases.commands.of(given.nonce).outcome is OrderOutcome.OBEYED)
-        use_cases.commands._orders.sent_order(
+        use_cases.commands._store.sent_order(
             given.nonce, None
         )  # as if central had forgotten that it was sent
         await soon(lambda: uplink.link.ignored["replayed_command"] == 1)

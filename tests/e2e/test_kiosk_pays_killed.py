@@ -101,7 +101,7 @@ class Office:
 
     def charges(self, kiosk: KioskId) -> list[Charge]:
         """Every charge of a kiosk, whatever became of it."""
-        return [each for each in self.central.use_cases.ledger._whole.all_charges() if each.kiosk == kiosk]
+        return [each for each in self.central.use_cases.ledger._store.all_charges() if each.kiosk == kiosk]
 
     def standing_minor(self, kiosk: KioskId) -> list[int]:
         """What counts."""

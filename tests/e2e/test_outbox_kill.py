@@ -51,7 +51,7 @@ class Witness:
 
 
 async def one_life(
-    context, folder: Path, seed: int, life: int, dice: random.Random, witness: Witness
+    context, folder: Path, *, seed: int, life: int, dice: random.Random, witness: Witness
 ) -> None:
     """One start and its end: mostly while records are written, sometimes while the kiosk is still opening."""
     patient, lines, after_s = dice.random() < 0.8, dice.randint(0, HEARD_MAX), dice.uniform(0, 0.5)
@@ -106,7 +106,7 @@ async def kill_and_count(tmp_path: Path, kills: int, seed: int) -> None:
         code = rig.central.use_cases.kiosks.add(KIOSK, RIDE)
         await pair(rig.central.http_url, code, folder, software="0.1.0", random_bytes=os.urandom)
         for life in range(1, kills + 1):
-            await one_life(context, folder, seed, life, dice, witness)
+            await one_life(context, folder, seed=seed, life=life, dice=dice, witness=witness)
             if dice.random() < 0.15:
                 await asyncio.to_thread(rig.central.embedded.restart)
         await last_life(context, folder, witness)

@@ -36,7 +36,9 @@ def address_of(kind: TopicKind) -> Address:
 def signed(address: Address, body: bytes) -> bytes:
     """`body` in an envelope that its rightful sender signed, so that nothing but the body can be wrong."""
     signer = SIGNERS[address.rule.sender]
-    covered = message_bytes(OPERATOR, SITE, address.topic, PURPOSE, signer.key_id, body)
+    covered = message_bytes(
+        OPERATOR, SITE, topic=address.topic, purpose=PURPOSE, key_id=signer.key_id, payload=body
+    )
     envelope = [SCHEMA_VERSION, OPERATOR, PURPOSE, signer.key_id, signer.sign(covered)]
     return b"\x96" + b"".join(canonical(part) for part in envelope) + body
 

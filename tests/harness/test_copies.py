@@ -46,7 +46,8 @@ def receipts(folder: Path, first_number: int):
         code = parse_code(use_cases.kiosks.add(KIOSK, Purpose("ride")))
         box = box_public_key(b"b" * 32)
         use_cases.kiosks.pair(
-            make_request(code, b"n" * 16, signer.public_key, box, "1"), BrokerAddress("127.0.0.1", 1)
+            make_request(code, b"n" * 16, public_key=signer.public_key, box_public_key=box, software="1"),
+            BrokerAddress("127.0.0.1", 1),
         )
         store, key = use_cases.records._store, signer.public_key
         earlier = batch_of(signer, 1, chain.genesis(KIOSK))

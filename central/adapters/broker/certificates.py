@@ -146,7 +146,12 @@ class BrokerAuthority:
         names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
         identity = hosts[0][:IDENTITY_MAX]
         made = self._sign(
-            identity, key.public_key(), now_ms, SERVER_DAYS, ExtendedKeyUsageOID.SERVER_AUTH, names
+            identity,
+            key.public_key(),
+            now_ms=now_ms,
+            days=SERVER_DAYS,
+            usage=ExtendedKeyUsageOID.SERVER_AUTH,
+            names=names,
         )
         return Pair(_pem(key), made.public_bytes(Encoding.PEM))
 
@@ -154,7 +159,12 @@ class BrokerAuthority:
         """A key and certificate for a client of this machine, such as central."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = self._sign(
-            identity, key.public_key(), now_ms, SERVER_DAYS, ExtendedKeyUsageOID.CLIENT_AUTH, None
+            identity,
+            key.public_key(),
+            now_ms=now_ms,
+            days=SERVER_DAYS,
+            usage=ExtendedKeyUsageOID.CLIENT_AUTH,
+            names=None,
         )
         return Pair(_pem(key), made.public_bytes(Encoding.PEM))
 
@@ -173,13 +183,16 @@ class BrokerAuthority:
             raise RefusedError(f"the certificate request cannot be read ({error})") from None
         if not proven or not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
             raise RefusedError("the certificate request must be for a P-256 key, and signed by it")
-        made = self._sign(identity, key, now_ms, CLIENT_DAYS, ExtendedKeyUsageOID.CLIENT_AUTH, None)
+        made = self._sign(
+            identity, key, now_ms=now_ms, days=CLIENT_DAYS, usage=ExtendedKeyUsageOID.CLIENT_AUTH, names=None
+        )
         return made.public_bytes(Encoding.DER)
 
     def _sign(
         self,
         identity: str,
         key: ec.EllipticCurvePublicKey,
+        *,
         now_ms: int,
         days: int,
         usage: x509.ObjectIdentifier,

@@ -81,6 +81,7 @@ class Written:
 def write_broker(
     keys: Path,
     folder: Path,
+    *,
     operator: OperatorId,
     site: SiteId,
     listener: Listener,

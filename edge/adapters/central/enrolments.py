@@ -70,6 +70,7 @@ class CentralEnrolments:
         self,
         folder: Path,
         identity: Identity,
+        *,
         link: Link,
         vault: Vault,
         pins: CentralPins,

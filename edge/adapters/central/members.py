@@ -63,6 +63,7 @@ class CachedMembers:
         self,
         identity: Identity,
         cache: Cache,
+        *,
         link: Link,
         clock: Clock,
         config: StandingConfig,

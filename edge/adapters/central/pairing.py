@@ -91,10 +91,10 @@ async def pair(
     request = make_request(
         raw_code,
         nonce,
-        signer.public_key,
-        box_public_key(box_private),
-        software,
-        certificate_request(broker_key),
+        public_key=signer.public_key,
+        box_public_key=box_public_key(box_private),
+        software=software,
+        broker_request=certificate_request(broker_key),
     )
     if client is None:
         async with httpx.AsyncClient(timeout=PAIR_TIMEOUT_S, trust_env=False) as own:

@@ -110,10 +110,10 @@ async def prepare_uplink(
             Outbox,
             folder / OUTBOX_FILE,
             identity.kiosk,
-            identity.signer,
-            sealer,
-            draw,
-            config.records.max_mb * 1_000_000,
+            signer=identity.signer,
+            sealer=sealer,
+            random_bytes=draw,
+            max_bytes=config.records.max_mb * 1_000_000,
         )
         files.callback(outbox.close)
         clock = Clock(environment.utc_ms, environment.monotonic_ms, environment.ntp, cache)
@@ -130,12 +130,12 @@ async def prepare_uplink(
         members = CachedMembers(
             identity,
             cache,
-            link,
-            clock,
-            config.standing,
-            config.recipe_digest,
-            lambda secrets: keep_secrets(folder, secrets, draw),
-            config.dimensions,
+            link=link,
+            clock=clock,
+            config=config.standing,
+            recipe_digest=config.recipe_digest,
+            keep_secrets=lambda secrets: keep_secrets(folder, secrets, draw),
+            dimensions=config.dimensions,
         )
         yield UplinkParts(
             identity=identity,
@@ -184,12 +184,12 @@ async def serve_uplink(
     reporter = Reporter(
         parts.about,
         link,
-        clock,
-        cache,
-        parts.outbox,
-        sender,
-        parts.ages,
-        dice,
+        clock=clock,
+        cache=cache,
+        outbox=parts.outbox,
+        sender=sender,
+        ages=parts.ages,
+        dice=dice,
         voice=voice or Voice(),
         feeds=feeds,
         orders=commands.answers,

@@ -129,6 +129,7 @@ class Outbox:
         self,
         path: Path,
         kiosk: KioskId,
+        *,
         signer: Signer,
         sealer: RowSealer,
         random_bytes: RandomBytes,

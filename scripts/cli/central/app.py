@@ -67,6 +67,7 @@ def _tell(found: Mapping[str, object], *, as_json: bool, plain: str) -> None:
 
 @app.command()
 def init(
+    *,
     folder: Annotated[Path, typer.Argument(help="A new folder for configuration, keys and database.")],
     operator: Annotated[str, typer.Option(help="The operator's id.")],
     site: Annotated[str, typer.Option(help="The site's id.")],
@@ -173,6 +174,7 @@ def kiosk_revoke(kiosk: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
 
 @subject_app.command("add")
 def subject_add(
+    *,
     pin: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
     consent: Annotated[str, typer.Option(help="Version of the consent text the member agreed to.")],
     language: Annotated[str, typer.Option(help="Language of that text.")] = "en",

@@ -28,6 +28,7 @@ Kiosks get their certificates when they pair; back up {authority} with the other
 
 
 def broker_config(
+    *,
     folder: Annotated[Path, typer.Argument(help="Where Mosquitto's files go; written again, keys are kept.")],
     host: Annotated[list[str], typer.Option(help="A name or address of the broker; repeatable.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = TLS_PORT,
@@ -44,11 +45,11 @@ def broker_config(
             written = write_broker(
                 loaded.keys_path,
                 folder,
-                loaded.settings.operator,
-                loaded.settings.site,
-                Listener(tuple(host), port, bind),
-                use_cases.kiosks.all(),
-                use_cases.context.now_ms(),
+                operator=loaded.settings.operator,
+                site=loaded.settings.site,
+                listener=Listener(tuple(host), port, bind),
+                kiosks=use_cases.kiosks.all(),
+                now_ms=use_cases.context.now_ms(),
             )
     base = loaded.folder
 

@@ -32,6 +32,7 @@ event_app = typer.Typer(help="Events: add, list, dispute, settle.", no_args_is_h
 
 @event_app.command("add")
 def event_add(
+    *,
     subject: str,
     event_id: Annotated[str, typer.Option("--id", help="Its id where it comes from; told once.")],
     kind: Annotated[str, typer.Option(help="payment, fare, booking, equipment or conduct.")],
@@ -141,6 +142,7 @@ def event_dispute(
 
 @event_app.command("settle")
 def event_settle(
+    *,
     event_id: str,
     key: KeyFile,
     outcome: Outcome,
@@ -153,5 +155,7 @@ def event_settle(
     from central.rules.review import Matter
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        case = settle(use_cases, Matter.EVENT, event_id, ruled_outcome(outcome), note, key)
+        case = settle(
+            use_cases, Matter.EVENT, target=event_id, outcome=ruled_outcome(outcome), note=note, key_file=key
+        )
     tell_case(case, as_json=as_json)

@@ -44,6 +44,7 @@ _SAID = {
 
 
 def command(
+    *,
     kiosk: Annotated[str, typer.Argument(help="The kiosk's id.")],
     action: Annotated[str, typer.Argument(help=" | ".join(ACTIONS))],
     staff: Annotated[str, typer.Option(help="Who orders it; the record of a release names them.")],

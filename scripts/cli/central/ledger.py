@@ -99,6 +99,7 @@ def balance(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson =
 
 @ledger_app.command("top-up")
 def top_up(
+    *,
     subject: str,
     amount: Amount,
     currency: Currency,
@@ -118,6 +119,7 @@ def top_up(
 
 @ledger_app.command("pay-out")
 def pay_out(
+    *,
     subject: str,
     amount: Amount,
     currency: Currency,

@@ -107,6 +107,7 @@ def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) 
 
 @restriction_app.command("issue")
 def restriction_issue(
+    *,
     subject: str,
     key: KeyFile,
     reason: Annotated[str, typer.Option(help="Reason code, as in staff_assaulted.")],
@@ -258,6 +259,7 @@ def restriction_contest(
 
 @restriction_app.command("settle")
 def restriction_settle(
+    *,
     restriction: Annotated[str, typer.Argument(help="Its id or contest code.")],
     key: KeyFile,
     outcome: Outcome,
@@ -271,7 +273,14 @@ def restriction_settle(
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         held = use_cases.reviews.history(_key(restriction)).held.restriction
-        case = settle(use_cases, Matter.RESTRICTION, held.restriction_id, ruled_outcome(outcome), note, key)
+        case = settle(
+            use_cases,
+            Matter.RESTRICTION,
+            target=held.restriction_id,
+            outcome=ruled_outcome(outcome),
+            note=note,
+            key_file=key,
+        )
     tell_case(case, as_json=as_json)
 
 

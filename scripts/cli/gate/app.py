@@ -55,6 +55,7 @@ def _keys(key_file: Path, gate_id: str) -> GateKeys:
 
 @app.command()
 def simulate(
+    *,
     key_file: KeyFile = None,
     gate_id: GateId = "gate-1",
     port: Annotated[Path | None, typer.Option(help="Where to put the port's name; else a new one.")] = None,
@@ -165,6 +166,7 @@ def header() -> None:
 
 @app.command()
 def console(
+    *,
     port: Annotated[str, typer.Argument(help="The gate's serial port, best as /dev/serial/by-id/…")],
     key_file: Annotated[Path, typer.Option(help="File with the gate key, 64 hexadecimal digits.")],
     gate_id: GateId = "gate-1",

@@ -194,7 +194,7 @@ def test_a_pairing_code_is_read_as_people_type_it():
 
 def test_a_pairing_request_holds_only_with_its_code_and_unchanged():
     code = b"0123456789"
-    request = make_request(code, b"n" * 16, b"p" * 32, b"x" * 32, "0.1.0")
+    request = make_request(code, b"n" * 16, public_key=b"p" * 32, box_public_key=b"x" * 32, software="0.1.0")
     assert request.lookup == code_lookup(code)
     assert request_holds(code, request)
     assert not request_holds(b"9876543210", request)

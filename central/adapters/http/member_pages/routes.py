@@ -70,7 +70,14 @@ class Form:
 
     def _page(self, visit: Visit, problem: str | None, status: int) -> HTMLResponse:
         look = visit.look
-        return form_page(look, self.path, self.entry(look.words), self.fields(look, problem), problem, status)
+        return form_page(
+            look,
+            self.path,
+            entry=self.entry(look.words),
+            fields=self.fields(look, problem),
+            problem=problem,
+            status=status,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,20 +59,38 @@ async def visit_of(templates: Templates, request: Request) -> Visit:
 def code_field(look: Look, problem: str | None = None) -> Markup:
     """The field for a member code; what was typed is not written back into the page."""
     words = look.words.common
-    return _field(look, "code", words.code_label, words.code_hint, CODE_CHARS_MAX, problem)
+    return _field(
+        look, "code", label=words.code_label, hint=words.code_hint, longest=CODE_CHARS_MAX, problem=problem
+    )
 
 
 def pin_field(look: Look, problem: str | None = None) -> Markup:
     """The field for a PIN."""
     words = look.words.common
     more = Markup(' inputmode="numeric"')
-    return _field(look, "pin", words.pin_label, words.pin_hint, PIN_CHARS_MAX, problem, "password", more)
+    return _field(
+        look,
+        "pin",
+        label=words.pin_label,
+        hint=words.pin_hint,
+        longest=PIN_CHARS_MAX,
+        problem=problem,
+        kind="password",
+        more=more,
+    )
 
 
 def contest_field(look: Look, problem: str | None = None) -> Markup:
     """The field for a contest code."""
     words = look.words.contest
-    return _field(look, "contest", words.code_label, words.code_hint, CONTEST_CHARS_MAX, problem)
+    return _field(
+        look,
+        "contest",
+        label=words.code_label,
+        hint=words.code_hint,
+        longest=CONTEST_CHARS_MAX,
+        problem=problem,
+    )
 
 
 _WRONG = {
@@ -85,6 +103,7 @@ _WRONG = {
 def _field(
     look: Look,
     name: str,
+    *,
     label: str,
     hint: str,
     longest: int,
@@ -107,7 +126,7 @@ def _field(
 
 
 def form_page(
-    look: Look, path: str, entry: Entry, fields: Markup, problem: str | None = None, status: int = 200
+    look: Look, path: str, *, entry: Entry, fields: Markup, problem: str | None = None, status: int = 200
 ) -> HTMLResponse:
     """A page that asks for something, and says what was wrong with it the last time."""
     content = look.part(

@@ -54,7 +54,13 @@ class Sender:
     def pair(cls, use_cases: UseCases, number: int) -> Sender:
         kiosk, signer = KioskId(f"gate-{number}"), Signer.from_seed(bytes([number]) * 32)
         code = parse_code(use_cases.kiosks.add(kiosk, RIDE))
-        request = make_request(code, b"n" * 16, signer.public_key, box_public_key(b"b" * 32), "1")
+        request = make_request(
+            code,
+            b"n" * 16,
+            public_key=signer.public_key,
+            box_public_key=box_public_key(b"b" * 32),
+            software="1",
+        )
         use_cases.kiosks.pair(request, BrokerAddress("127.0.0.1", 1))
         return cls(kiosk, signer, [])
 
@@ -252,9 +258,7 @@ def test_a_pairing_or_revocation_by_another_program_is_noticed_and_nothing_else_
     use_cases.kiosks.look_again()
     assert use_cases.kiosks.ring() is first
     assert use_cases.kiosks.admitted(one.kiosk) == use_cases.kiosks.paired(one.kiosk)
-    elsewhere = type(use_cases.kiosks)(
-        use_cases.context, use_cases.kiosks._kiosks, use_cases.kiosks._pairing, use_cases.kiosks._store
-    )
+    elsewhere = type(use_cases.kiosks)(use_cases.context, use_cases.kiosks._store)
     elsewhere.revoke(one.kiosk)
     assert use_cases.kiosks.ring() is first
     use_cases.kiosks.look_again()

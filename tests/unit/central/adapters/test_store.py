@@ -168,7 +168,15 @@ def standing() -> Standing:
 
 def restriction() -> Restriction:
     reviewer = Signer.from_seed(b"v" * 32)
-    own = certify(OperatorId("metro"), Role.REVIEWER, "ada", "", reviewer.public_key, 1, reviewer)
+    own = certify(
+        OperatorId("metro"),
+        Role.REVIEWER,
+        name="ada",
+        site="",
+        public_key=reviewer.public_key,
+        now_ms=1,
+        root=reviewer,
+    )
     terms = Terms(ADA, OperatorId("metro"), Purpose("ride"), ReasonCode("assault"), "Incident 12", 9)
     return issue(terms, reviewer, own, 1, bytes(21))
 

@@ -34,7 +34,7 @@ SEED = 20261123
 
 
 def certificate(role: Role, name: str, signer: Signer, root: Signer = ROOT) -> Certificate:
-    return certify(METRO, role, name, "", signer.public_key, NOW_MS, root)
+    return certify(METRO, role, name=name, site="", public_key=signer.public_key, now_ms=NOW_MS, root=root)
 
 
 def records_of(kiosk: KioskId, count: int) -> list[StoredLink]:

@@ -56,7 +56,7 @@ def test_after_any_changes_pages_hold_each_subjects_last_row_once_and_in_order(c
         named = {row.subject for row in batch}
         gone = [subject(each) for each in sorted(leaving) if subject(each) not in named]
         fresh = [row for row in batch if held.get(row.subject) != row]
-        made = change(pages, number, batch, unpack_standings, gone, FEW)
+        made = change(pages, number, rows=batch, unpack=unpack_standings, gone=gone, most=FEW)
         assert list(made.rows) == fresh
         assert list(made.gone) == [each for each in gone if each in held]
         kept = [page for page in made.pages if page in pages]
@@ -87,7 +87,7 @@ def test_large_rows_split_a_page_by_their_bytes():
     four = tuple(restriction(subject(0), number) for number in range(4))
     rows = [standing(subject(number), restrictions=four) for number in range(200)]
     assert sum(len(canonical(row)) for row in rows) > CHUNK_MAX_BYTES
-    made = change((), 0, rows, unpack_standings)
+    made = change((), 0, rows=rows, unpack=unpack_standings)
     assert rows_of(made.pages) == rows
     leaving = [subject(number) for number in range(1000, 3000)]
     parts = list(deltas(rows, leaving))
@@ -99,7 +99,7 @@ def test_large_rows_split_a_page_by_their_bytes():
 
 def test_what_is_said_again_unchanged_makes_no_page_and_no_row():
     pages, number = build([standing(subject(each)) for each in range(9)])
-    made = change(pages, number, [standing(subject(4))], unpack_standings)
+    made = change(pages, number, rows=[standing(subject(4))], unpack=unpack_standings)
     assert (made.pages, made.rows, made.number) == (pages, (), number)
 
 

@@ -28,12 +28,12 @@ def template(seed: int = 1) -> Template:
 
 def test_a_template_sealed_anew_is_the_same_template():
     sealed = Vault(METRO, NORTH, FIRST).seal(template(), DRAW)
-    anew = resealed(SUBJECT, sealed, SECOND, METRO, NORTH, bytes(12))
+    anew = resealed(SUBJECT, sealed, secrets=SECOND, operator=METRO, site=NORTH, nonce=bytes(12))
     assert (anew.key_version, anew.recipe_digest, anew.images) == (2, RECIPE, 3)
     opened = Vault(METRO, NORTH, SECOND).open(SUBJECT, anew)
     assert opened is not None
     assert np.allclose(opened.vector, template().vector, atol=1e-5)
-    assert resealed(SUBJECT, anew, SECOND, METRO, NORTH, bytes(12)) is anew
+    assert resealed(SUBJECT, anew, secrets=SECOND, operator=METRO, site=NORTH, nonce=bytes(12)) is anew
 
 
 def test_who_has_the_newest_key_opens_old_rows_and_who_has_not_opens_no_new_one():
@@ -58,4 +58,4 @@ def test_only_the_newest_keys_are_kept_and_an_older_template_says_that_it_does_n
         secrets = rotated(secrets, bytes([number]) * 32, b"s" * 32)
     assert [key.version for key in secrets.gallery_keys] == list(range(2, GALLERY_KEYS_MAX + 2))
     with pytest.raises(SealBrokenError):
-        resealed(SUBJECT, sealed, secrets, METRO, NORTH, bytes(12))
+        resealed(SUBJECT, sealed, secrets=secrets, operator=METRO, site=NORTH, nonce=bytes(12))

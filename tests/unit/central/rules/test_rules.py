@@ -260,7 +260,9 @@ def test_consent_needs_version_and_language(consent: Consent):
 # Restrictions
 
 REVIEWER = Signer.from_seed(b"v" * 32)
-CERTIFICATE = certify(METRO, Role.REVIEWER, "ada", "", REVIEWER.public_key, NOW_MS, ROOT)
+CERTIFICATE = certify(
+    METRO, Role.REVIEWER, name="ada", site="", public_key=REVIEWER.public_key, now_ms=NOW_MS, root=ROOT
+)
 
 
 def terms(**changes: Any) -> Terms:
@@ -311,7 +313,9 @@ def test_a_reviewer_whose_certificate_is_over_cannot_date_a_restriction_back():
 
 def test_central_itself_cannot_restrict_anyone():
     central = Signer.from_seed(b"c" * 32)
-    own = certify(METRO, Role.CENTRAL, "central", "", central.public_key, NOW_MS, ROOT)
+    own = certify(
+        METRO, Role.CENTRAL, name="central", site="", public_key=central.public_key, now_ms=NOW_MS, root=ROOT
+    )
     made = issue(terms(), central, own, NOW_MS, bytes(21))
     with pytest.raises(RefusedError, match="not signed by a reviewer"):
         check(made, ROOT.public_key, METRO, NOW_MS)

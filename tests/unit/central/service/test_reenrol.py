@@ -73,7 +73,15 @@ def kiosk(use_cases: UseCases, name: str, recipe: str | None) -> None:
     key = Signer.from_seed(name.encode().ljust(32)).public_key
     context = use_cases.context
     use_cases.kiosks.add(KioskId(name), "ride")
-    certificate = certify(context.operator, Role.KIOSK, name, context.site, key, 1, context.identity.root)
+    certificate = certify(
+        context.operator,
+        Role.KIOSK,
+        name=name,
+        site=context.site,
+        public_key=key,
+        now_ms=1,
+        root=context.identity.root,
+    )
     (known,) = (each for each in use_cases.kiosks.all() if each.kiosk == name)
     use_cases.kiosks._store.save_kiosk(replace(known, certificate=certificate))
     if recipe is not None:

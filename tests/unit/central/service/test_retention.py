@@ -105,7 +105,15 @@ def archive(tmp_path: Path, where: Path | str) -> Iterator[Archive]:
         load_config(config), Environment(utc_ms=lambda: clock[0], random_bytes=dice.randbytes)
     ) as use_cases:
         root = use_cases.context.identity.root
-        own = certify(METRO, Role.KIOSK, KIOSK, "north", SIGNER.public_key, clock[0], root)
+        own = certify(
+            METRO,
+            Role.KIOSK,
+            name=KIOSK,
+            site="north",
+            public_key=SIGNER.public_key,
+            now_ms=clock[0],
+            root=root,
+        )
         use_cases.kiosks._store.save_kiosk(
             Kiosk(KIOSK, SiteId("north"), RIDE, GalleryName("members"), 1, own)
         )
@@ -265,7 +273,14 @@ def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Arc
     use_cases.reviews.dispute("fare-1", "That was not me.")
     with pytest.raises(ConflictError):
         use_cases.reviews.dispute("fare-1", "Again.")
-    closed = settle(use_cases, Matter.EVENT, "fare-1", Outcome.STRUCK, "Indeed.", tmp_path / "rita.json")
+    closed = settle(
+        use_cases,
+        Matter.EVENT,
+        target="fare-1",
+        outcome=Outcome.STRUCK,
+        note="Indeed.",
+        key_file=tmp_path / "rita.json",
+    )
     assert not use_cases.reviews._store.settle_case(closed), "another program was faster"
     assert use_cases.standings.explain(member, RIDE).events_struck == 1
     ends_ms = archive.clock[0] + DAY_MS
@@ -274,7 +289,12 @@ def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Arc
     opened = use_cases.reviews.contest(made.contest_code, "I was not there.")
     assert not use_cases.reviews._store.open_case(opened), "another program was faster"
     settle(
-        use_cases, Matter.RESTRICTION, made.restriction_id, Outcome.STRUCK, "Right.", tmp_path / "bea.json"
+        use_cases,
+        Matter.RESTRICTION,
+        target=made.restriction_id,
+        outcome=Outcome.STRUCK,
+        note="Right.",
+        key_file=tmp_path / "bea.json",
     )
     assert use_cases.reviews.history(made.restriction_id).state == "struck"
     use_cases.reviews.revoke(ReviewerId("rita"))

@@ -65,7 +65,9 @@ from wire.values import Certificate, Restriction, Role
 METRO, RIDE, ADA = OperatorId("metro"), Purpose("ride"), SubjectId("a" * 32)
 NOW_MS = 1_795_000_000_000
 ROOT, RITA_KEY = Signer.from_seed(b"r" * 32), Signer.from_seed(b"v" * 32)
-RITA = certify(METRO, Role.REVIEWER, "rita", "", RITA_KEY.public_key, NOW_MS, ROOT)
+RITA = certify(
+    METRO, Role.REVIEWER, name="rita", site="", public_key=RITA_KEY.public_key, now_ms=NOW_MS, root=ROOT
+)
 
 
 def case(**changes: Any) -> Case:
@@ -75,7 +77,14 @@ def case(**changes: Any) -> Case:
 def ruling(
     of: Case | None = None, signer: Signer = RITA_KEY, own: Certificate = RITA, **changes: Any
 ) -> Ruling:
-    made = rule(of or case(), Outcome.STRUCK, "The camera agrees.", signer, own, NOW_MS)
+    made = rule(
+        of or case(),
+        Outcome.STRUCK,
+        note="The camera agrees.",
+        reviewer=signer,
+        certificate=own,
+        at_ms=NOW_MS,
+    )
     return msgspec.structs.replace(made, **changes)
 
 
@@ -108,12 +117,20 @@ def test_a_ruling_changed_in_any_field_does_not_hold(bent: dict[str, Any]):
 
 @pytest.mark.parametrize("role", [Role.CENTRAL, Role.KIOSK, Role.ROOT])
 def test_no_other_role_can_rule(role: Role):
-    own = certify(METRO, role, "rita", "", RITA_KEY.public_key, NOW_MS, ROOT)
+    own = certify(METRO, role, name="rita", site="", public_key=RITA_KEY.public_key, now_ms=NOW_MS, root=ROOT)
     assert not ruling_holds(ruling(own=own), ROOT.public_key, METRO)
 
 
 def test_a_reviewer_cannot_certify_anybody():
-    made = certify(METRO, Role.KIOSK, "gate-9", "", RITA_KEY.public_key, NOW_MS, RITA_KEY)
+    made = certify(
+        METRO,
+        Role.KIOSK,
+        name="gate-9",
+        site="",
+        public_key=RITA_KEY.public_key,
+        now_ms=NOW_MS,
+        root=RITA_KEY,
+    )
     assert not certificate_holds(made, ROOT.public_key, METRO, NOW_MS)
 
 
@@ -214,7 +231,14 @@ class Office:
         )
 
     def settle(self, matter: Matter, target: str, outcome: Outcome, by: str) -> Case:
-        return settle(self.use_cases, matter, target, outcome, "Looked at it.", self.key(by))
+        return settle(
+            self.use_cases,
+            matter,
+            target=target,
+            outcome=outcome,
+            note="Looked at it.",
+            key_file=self.key(by),
+        )
 
     @property
     def score(self) -> int:
@@ -258,7 +282,7 @@ def office(tmp_path: Path, furnished: Path) -> Iterator[Office]:
 def test_an_event_that_comes_while_the_feeds_compute_the_standing_counts(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ):
-    store, late = office.use_cases.standings._whole, ["e2"]
+    store, late = office.use_cases.standings._store, ["e2"]
     found = store.events_among
 
     def overtaken(*wanted: Any) -> Any:
@@ -270,12 +294,12 @@ def test_an_event_that_comes_while_the_feeds_compute_the_standing_counts(
     office.event()
     once = office.score
     monkeypatch.setattr(store, "events_among", overtaken)
-    office.use_cases.standings._whole.add_event(
+    office.use_cases.standings._store.add_event(
         Event("e0", office.member, RIDE, EventKind.FARE, EventOutcome.KEPT, office.clock[0])
     )
     office.use_cases.feeds.refresh()
     office.use_cases.feeds.refresh()
-    kept = office.use_cases.standings._standings.standing(office.member, RIDE)
+    kept = office.use_cases.standings._store.standing(office.member, RIDE)
     assert late == []
     assert kept is not None
     assert kept.score == office.score < once
@@ -359,7 +383,15 @@ def test_a_new_key_of_a_revoked_reviewer_does_not_bring_the_old_restrictions_bac
 
 def test_a_reviewer_the_root_certified_but_nobody_listed_restricts_nobody(office: Office):
     root = office.use_cases.context.identity.root
-    own = certify(METRO, Role.REVIEWER, "rosa", "", RITA_KEY.public_key, office.clock[0], root)
+    own = certify(
+        METRO,
+        Role.REVIEWER,
+        name="rosa",
+        site="",
+        public_key=RITA_KEY.public_key,
+        now_ms=office.clock[0],
+        root=root,
+    )
     seed = {"seed": msgspec.to_builtins(b"v" * 32), "certificate": msgspec.to_builtins(own)}
     office.key("rosa").touch(mode=0o600)
     office.key("rosa").write_bytes(msgspec.json.encode(seed))

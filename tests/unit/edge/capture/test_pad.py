@@ -74,7 +74,7 @@ def test_a_crop_that_would_leave_the_frame_is_moved_into_it_and_keeps_its_size()
     st.floats(1, 600),
 )
 def test_any_box_in_any_frame_gives_a_crop_of_the_networks_size(
-    width: int, height: int, left: float, top: float, across: float, down: float
+    *, width: int, height: int, left: float, top: float, across: float, down: float
 ) -> None:
     box = Box(left, top, left + across, top + down)
     assert surroundings_of(ramp(width, height), box, NARROW).shape == (80, 80, 3)

@@ -264,7 +264,7 @@ AMOUNTS = st.integers(0, 10_000)
     AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS, st.sampled_from(Age), st.booleans(), st.sampled_from(["EUR", "USD"])
 )
 def test_what_may_be_paid_is_never_more_than_what_was_signed_at_that_age(
-    amount: int, limit: int, offline: int, spent: int, age: Age, central: bool, currency: str
+    *, amount: int, limit: int, offline: int, spent: int, age: Age, central: bool, currency: str
 ) -> None:
     due = replace(DUE, amount_minor=amount)
     found = payment_of(due, view(age, limit, offline, currency), central_answers=central, spent_minor=spent)

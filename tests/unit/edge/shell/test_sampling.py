@@ -34,7 +34,14 @@ class Booth:
         self._go_on.set()
         self._frames = 0
         self.sampler = Sampler(
-            self, self, self, TrackingConfig(), None, lambda: self.enrolment, self.told.append, self
+            self,
+            self,
+            recogniser=self,
+            tracking=TrackingConfig(),
+            rules=None,
+            enrolment=lambda: self.enrolment,
+            tell=self.told.append,
+            preview=self,
         )
 
     def at(self, step: Step) -> None:

@@ -46,7 +46,13 @@ async def test_records_that_wait_for_a_later_try_go_at_once_when_central_is_back
     monkeypatch.setattr(sender_module, "RETRY_MAX_S", 1e6)
     dice = random.Random(7)
     sealer = RowSealer(b"d" * 32, dice.randbytes)
-    outbox = Outbox(tmp_path / "outbox.sqlite3", KIOSK, Signer.from_seed(b"s" * 32), sealer, dice.randbytes)
+    outbox = Outbox(
+        tmp_path / "outbox.sqlite3",
+        KIOSK,
+        signer=Signer.from_seed(b"s" * 32),
+        sealer=sealer,
+        random_bytes=dice.randbytes,
+    )
     link = SilentLink()
     sender = Sender(link, outbox, receipt_timeout_s=0.01)  # type: ignore[arg-type]
     running = asyncio.create_task(sender.run())

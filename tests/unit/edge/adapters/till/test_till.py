@@ -68,7 +68,7 @@ async def test_double_submits_at_once_make_one_checkout(till: Till) -> None:
     ],
 )
 async def test_bad_input_gets_a_sentence_and_a_code(
-    till: Till, method: str, path: str, body: Any, key: str | None, expected: tuple[int, str]
+    *, till: Till, method: str, path: str, body: Any, key: str | None, expected: tuple[int, str]
 ) -> None:
     status, said = await till.call(method, path, body, key=key)
     assert (status, said["error"]) == expected
