@@ -15,7 +15,7 @@ LOOK_S = 0.1
 @pytest.fixture(autouse=True)
 def soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Central looks more often than in the field for what another program changed."""
-    monkeypatch.setattr("central.app.TICK_S", LOOK_S)
+    monkeypatch.setattr("central.running.TICK_S", LOOK_S)
 
 
 @pytest.fixture
