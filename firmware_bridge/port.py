@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import termios
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import serial
 
 from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.messages import BAUD
+from wire.transport.supervision import Supervisor
 
 # Where udev names ports by maker, product and serial number; ttyUSB0 is whatever was plugged in first.
 BY_ID = Path("/dev/serial/by-id")
@@ -50,11 +53,12 @@ class SerialPort:
         self._port: serial.Serial | None = None
         self._backlog = bytearray()
         self._gone: asyncio.Future[PortUnavailableError] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[NoReturn] | None = None
 
     def start(self) -> None:
         """Begin trying to open; needs a running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._keep_open())
+        kept = Supervisor().keep(f"port {self._path}", self._keep_open)
+        self._task = asyncio.get_running_loop().create_task(kept)
 
     def write(self, sent: bytes) -> None:
         """Queue bytes; dropped while the port is closed."""
@@ -74,7 +78,23 @@ class SerialPort:
                 await self._task
             self._task = None
 
+    def call(self, work: Callable[[], None]) -> None:
+        """Do what a timer or the port asks for; what goes wrong in it ends this life of the port."""
+        try:
+            work()
+        except Exception as error:
+            if self._gone is None or self._gone.done():
+                raise
+            self._gone.set_exception(error)
+
     async def _keep_open(self) -> None:
+        try:
+            await self._open_again_and_again()
+        except Exception as error:
+            self._session.port_closed(PortUnavailableError(self._path, f"failed ({error!r}); see the log"))
+            raise
+
+    async def _open_again_and_again(self) -> None:
         retry_s = RETRY_FIRST_S
         while True:
             try:
@@ -85,9 +105,9 @@ class SerialPort:
                 retry_s = min(2 * retry_s, RETRY_LAST_S)
                 continue
             retry_s = RETRY_FIRST_S
-            self._gone = asyncio.get_running_loop().create_future()
             try:
                 self._session.port_opened()
+                assert self._gone is not None
                 lost = await self._gone
             finally:
                 self._shut()
@@ -96,7 +116,8 @@ class SerialPort:
 
     def _open(self) -> None:
         self._port = open_line(self._path, self._baud)
-        asyncio.get_running_loop().add_reader(self._port.fileno(), self._read)
+        self._gone = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(self._port.fileno(), self.call, self._read)
 
     def _shut(self) -> None:
         if self._port is None:
@@ -135,7 +156,7 @@ class SerialPort:
             return
         del self._backlog[:written]
         if self._backlog:
-            loop.add_writer(self._port.fileno(), self._flush)
+            loop.add_writer(self._port.fileno(), self.call, self._flush)
         else:
             loop.remove_writer(self._port.fileno())
 
@@ -159,7 +180,9 @@ def open_line(path: str, baud: int = BAUD, timeout_s: float = 0.0) -> serial.Ser
     port.dtr = port.rts = False
     try:
         port.open()
-    except (serial.SerialException, OSError, ValueError) as error:
+    except (serial.SerialException, OSError, ValueError, termios.error) as error:
+        with suppress(OSError, serial.SerialException):
+            port.close()
         raise PortUnavailableError(path, advice(error)) from error
     # A USB adapter otherwise keeps what it received for 16 ms; a pseudo-terminal has no such mode.
     with suppress(OSError, NotImplementedError, ValueError, AttributeError):

@@ -21,6 +21,7 @@ class CameraHealth(StrEnum):
 
     OK = "ok"
     UNPLUGGED = "unplugged"
+    STALLED = "stalled"
     FROZEN = "frozen"
     BLACK = "black"
 

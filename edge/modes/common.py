@@ -197,7 +197,14 @@ def open_eye(config: KioskConfig, clock_ms: Callable[[], int]) -> Camera:
 
 def share_camera(section: CameraSection) -> SharedCamera:
     """One camera of this machine for several kiosks; raises `CameraError` when it is not there."""
-    camera = open_camera(section.device, section.width_px, section.height_px, section.fps, monotonic_ms)
+    camera = open_camera(
+        section.device,
+        section.width_px,
+        section.height_px,
+        section.fps,
+        monotonic_ms,
+        wanted_at_start=True,
+    )
     return SharedCamera(camera, monotonic_ms)
 
 

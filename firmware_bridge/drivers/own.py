@@ -161,7 +161,7 @@ class OwnGate:
         self._timer = None
         if due_ms is not None and not self._closed:
             delay_s = max(due_ms - now_ms, 1) / 1_000
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._port.call, self._pump)
 
     def _take(self, happened: tuple[LinkEvent, ...]) -> None:
         for event in happened:

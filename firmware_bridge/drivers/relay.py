@@ -14,6 +14,7 @@ from firmware_bridge.drivers.lane import Lane, Wanted
 from firmware_bridge.errors import BoardError, PortUnavailableError
 from firmware_bridge.gate import Direction, GateCapabilities, GateInputs, LinkStatus
 from firmware_bridge.port import RETRY_FIRST_S, RETRY_LAST_S
+from wire.transport.supervision import Supervisor
 
 EVENTS_MAX: Final = 256
 """Events not yet taken by the kiosk; beyond this only ends of releases are kept, one for each release."""
@@ -75,7 +76,9 @@ class RelayGate:
         self._events: deque[gate.GateEvent] = deque()
         self._arrived, self._changed = asyncio.Event(), asyncio.Event()
         self._closed = False
-        self._task = asyncio.get_running_loop().create_task(self._serve(), name="relay board")
+        self._task = asyncio.get_running_loop().create_task(
+            Supervisor().keep("relay board", self._serve), name="relay board"
+        )
 
     # --- Gate -----------------------------------------------------------------------------------------
 
@@ -158,6 +161,9 @@ class RelayGate:
                     await self._pause()
             except (BoardError, PortUnavailableError) as error:
                 self._lose(error)
+            except Exception as error:
+                self._lose(BoardError("this line", f"failed ({error!r}); see the log"))
+                raise
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, RETRY_LAST_S)
 

@@ -266,7 +266,7 @@ class Worker:
         for kiosk in self._kiosks:
             if kiosk.uplink is not None:
                 ignored += kiosk.uplink.link.ignored + kiosk.uplink.outbox.ignored
-                faults += kiosk.uplink.faults
+                faults += kiosk.uplink.supervisor.faults
         return ignored, faults
 
     async def _tick(self) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tty
@@ -276,6 +277,51 @@ async def test_a_device_that_never_reads_closes_the_port_instead_of_growing_its_
             port.write(bytes(4_096))
             await asyncio.sleep(0)
     assert "does not read" in str(session.error)
+    await port.close()
+    os.close(slave)
+    os.close(master)
+
+
+@pytest.mark.parametrize("where", ["opening", "reading", "a timer"])
+async def test_an_error_of_a_class_nobody_listed_ends_one_life_of_the_port_and_it_opens_again(
+    where, monkeypatch, caplog
+):
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    strange = [termios.error(5, "Input/output error") if where == "opening" else ArithmeticError("strange")]
+
+    def fail():
+        if strange:
+            raise strange.pop()
+
+    class Session(Listening):
+        lives = 0
+
+        def port_opened(self):
+            self.lives += 1
+            super().port_opened()
+
+        def port_read(self, received):
+            fail()
+            super().port_read(received)
+
+    flush = termios.tcflush
+    if where == "opening":
+        monkeypatch.setattr(termios, "tcflush", lambda *given: (fail(), flush(*given))[1])
+    session = Session()
+    port = SerialPort(os.ttyname(slave), session)
+    port.start()
+    async with asyncio.timeout(PATIENCE_S):
+        await session.opened.wait()
+        if where == "reading":
+            os.write(master, b"what it chokes on")
+        elif where == "a timer":
+            port.call(fail)
+        await session.closed.wait()
+        while b"well" not in session.received:
+            os.write(master, b"well")
+            await asyncio.sleep(0.05)
+    assert session.lives == (1 if where == "opening" else 2)
     await port.close()
     os.close(slave)
     os.close(master)

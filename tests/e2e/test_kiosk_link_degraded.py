@@ -34,7 +34,7 @@ async def test_with_a_full_disk_the_last_snapshot_stays_in_use_and_the_next_one_
         await watcher.state(lambda state: "cache_trouble" in state.notes)
         assert isinstance(await uplink.members.resolve(claim), KnownMember)
         assert (await uplink.members.standing(subject)).age is Age.FRESH
-        assert uplink.faults == {}
+        assert uplink.supervisor.faults == {}
         free_disk(uplink.cache._database)
         await filled(uplink, newcomers[-1])
         seen = len(watcher.states)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -13,13 +14,18 @@ import numpy as np
 from edge.capture.health import CameraHealth, Watch, watch
 from edge.capture.sample import Frame, Image
 from edge.errors import CameraError
+from wire.transport.supervision import Supervisor
 
 READ_TIMEOUT_S = 1.0
 """How long `read` waits for a frame: thirty of an ordinary camera's."""
 REOPEN_AFTER_S = 1.0
 """Between attempts to open a camera that went away; USB needs about as long to come back."""
+STALLED_AFTER_MS = 3_000
+"""No picture for so long from a device that is open: its driver hangs."""
 CLOSE_TIMEOUT_S = 5.0
 """How long `close` waits for the capturing thread, which a hung driver may hold."""
+
+log = logging.getLogger(__name__)
 
 
 class Device(Protocol):
@@ -69,21 +75,47 @@ class OpenCvDevice:
 class NewestFrameCamera:
     """Reads a device on a thread of its own, so that a slow consumer sees the present and never a backlog."""
 
-    def __init__(self, open_device: Callable[[], Device], source: str, clock_ms: Callable[[], int]) -> None:
-        """Opens the device at once; raises `CameraError` if it is not there. Later losses are a state."""
+    def __init__(
+        self,
+        open_device: Callable[[], Device],
+        source: str,
+        clock_ms: Callable[[], int],
+        *,
+        wanted_at_start: bool = False,
+    ) -> None:
+        """Opens the device at once; one that is not there, then or later, is a state.
+
+        `wanted_at_start`: raise `CameraError` if it is not there now.
+        """
         self._open_device, self._source, self._clock_ms = open_device, source, clock_ms
-        self._device: Device | None = open_device()
-        self._health = CameraHealth.OK
+        self._device: Device | None = None
+        try:
+            self._device = open_device()
+        except CameraError as error:
+            if wanted_at_start:
+                raise
+            log.warning("%s; it is looked for again and again", error)
+        self._health = CameraHealth.OK if self._device else CameraHealth.UNPLUGGED
+        self._grabbing_since_ms: int | None = None
         self._newest: Frame | None = None
         self._given: Frame | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-        self._thread = threading.Thread(target=self._capture, name=f"camera {source}", daemon=True)
+        self._supervisor = Supervisor()
+        self._thread = threading.Thread(
+            target=self._supervisor.keep_thread,
+            args=(f"camera {source}", self._capture, self._closing),
+            name=f"camera {source}",
+            daemon=True,
+        )
         self._thread.start()
 
     def state(self) -> str:
-        """`ok`, or what is wrong: `unplugged`, `frozen`, `black`."""
+        """`ok`, or what is wrong: `unplugged`, `stalled`, `frozen`, `black`."""
+        since_ms = self._grabbing_since_ms
+        if since_ms is not None and self._clock_ms() - since_ms >= STALLED_AFTER_MS:
+            return CameraHealth.STALLED.value
         return self._health.value
 
     async def read(self) -> Frame | None:
@@ -112,18 +144,30 @@ class NewestFrameCamera:
 
     def _capture(self) -> None:
         seen: Watch | None = None
-        while not self._closing.is_set():
-            image = self._device.grab() if self._device else None
-            if image is None:
-                self._report(None, CameraHealth.UNPLUGGED)
-                seen = None
-                self._reopen()
-                continue
-            frame = Frame(image, self._clock_ms(), self._source)
-            seen = watch(seen, frame)
-            self._report(frame, seen.health)
-        if self._device:
-            self._device.close()
+        try:
+            while not self._closing.is_set():
+                image = self._grab()
+                if image is None:
+                    self._report(None, CameraHealth.UNPLUGGED)
+                    seen = None
+                    self._reopen()
+                    continue
+                frame = Frame(image, self._clock_ms(), self._source)
+                seen = watch(seen, frame)
+                self._report(frame, seen.health)
+        finally:
+            # What a driver raised, of whatever class: the device is opened anew.
+            self._report(None, CameraHealth.UNPLUGGED)
+            self._release()
+
+    def _grab(self) -> Image | None:
+        if self._device is None:
+            return None
+        self._grabbing_since_ms = self._clock_ms()
+        try:
+            return self._device.grab()
+        finally:
+            self._grabbing_since_ms = None
 
     def _report(self, frame: Frame | None, health: CameraHealth) -> None:
         with self._lock:
@@ -136,10 +180,13 @@ class NewestFrameCamera:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(arrived.set)
 
+    def _release(self) -> None:
+        device, self._device = self._device, None
+        if device:
+            device.close()
+
     def _reopen(self) -> None:
-        if self._device:
-            self._device.close()
-            self._device = None
+        self._release()
         # Returns early when the camera is closed meanwhile.
         self._closing.wait(REOPEN_AFTER_S)
         try:
@@ -149,9 +196,18 @@ class NewestFrameCamera:
 
 
 def open_camera(
-    device: int | str, width_px: int, height_px: int, frames_per_s: int, clock_ms: Callable[[], int]
+    device: int | str,
+    width_px: int,
+    height_px: int,
+    frames_per_s: int,
+    clock_ms: Callable[[], int],
+    *,
+    wanted_at_start: bool = False,
 ) -> NewestFrameCamera:
-    """The camera under [camera]; raises `CameraError` when it is not there at the start."""
+    """The camera under [camera]. `wanted_at_start`: raise `CameraError` when it is not there now."""
     return NewestFrameCamera(
-        lambda: OpenCvDevice(device, width_px, height_px, frames_per_s), f"camera {device}", clock_ms
+        lambda: OpenCvDevice(device, width_px, height_px, frames_per_s),
+        f"camera {device}",
+        clock_ms,
+        wanted_at_start=wanted_at_start,
     )

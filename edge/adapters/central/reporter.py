@@ -83,12 +83,12 @@ class Reporter:
         voice: Voice,
         feeds: Mapping[FeedName, Feed],
         orders: Callable[[], tuple[OrderAnswer, ...]],
-        faults: Mapping[str, int],
+        failing: Callable[[], Iterable[str]],
         metrics: Callable[[], Mapping[str, float]],
     ) -> None:
         self.about, self._link, self._clock, self._cache = about, link, clock, cache
         self._outbox, self._sender, self._ages, self._dice = outbox, sender, ages, dice
-        self._voice, self._feeds, self._orders, self._faults = voice, feeds, orders, faults
+        self._voice, self._feeds, self._orders, self._failing = voice, feeds, orders, failing
         self._metrics = metrics
         self._wake = asyncio.Event()
         self._roll_call: Nonce | None = None
@@ -133,7 +133,7 @@ class Reporter:
         )
 
     def _presence(self) -> Presence:
-        if self._outbox.standstill is not None or self._sender.trouble:
+        if self._outbox.standstill is not None or self._sender.trouble or self._failing():
             return Presence.ALERT
         return self._voice.presence()
 
@@ -149,8 +149,7 @@ class Reporter:
             found.add("records_dropped")
         if backlog.over_budget:
             found.add("records_over_budget")
-        if self._faults:
-            found.add("link_fault")
+        found.update(f"failed_{name}" for name in self._failing())
         found.update(f"{name.value}_behind" for name, feed in self._feeds.items() if feed.behind)
         if self._cache.trouble:
             found.add("cache_trouble")

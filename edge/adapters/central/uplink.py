@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -33,10 +32,10 @@ from wire.fleet import Presence
 from wire.ids import BootId
 from wire.tls import TlsFiles
 from wire.transport.mqtt import Endpoint
+from wire.transport.supervision import Supervisor
 
 OUTBOX_FILE = "outbox.sqlite3"
 CACHE_FILE = "cache.sqlite3"
-FAULT_RETRY_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +72,8 @@ class UplinkParts:
     members: CachedMembers
     pins: CentralPins
     ages: CacheAges
+    supervisor: Supervisor
+    """Keeps the tasks of this kiosk going, and knows which of them fail."""
 
     @property
     def central_seen(self) -> bool:
@@ -87,7 +88,6 @@ class Uplink(UplinkParts):
     reporter: Reporter
     commands: Commands
     feeds: Mapping[FeedName, Feed]
-    faults: Counter[str]
 
 
 @contextlib.asynccontextmanager
@@ -156,6 +156,7 @@ async def prepare_uplink(
             members=members,
             pins=CentralPins(identity, link, cache, clock.uptime_ms, draw),
             ages=CacheAges(cache, clock, config.standing),
+            supervisor=Supervisor(),
         )
 
 
@@ -174,12 +175,12 @@ async def serve_uplink(
         parts.clock,
         parts.environment.dice,
     )
-    faults: Counter[str] = Counter()
     sender = Sender(link, parts.outbox, parts.config.receipt_timeout_s)
     feeds = {
         FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock, dice),
         FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock, dice),
     }
+    keeper = parts.supervisor
     commands = Commands(link, clock, obey)
     reporter = Reporter(
         parts.about,
@@ -193,21 +194,21 @@ async def serve_uplink(
         voice=voice or Voice(),
         feeds=feeds,
         orders=commands.answers,
-        faults=faults,
+        failing=keeper.failing,
         metrics=metrics,
     )
     held = {each.name: getattr(parts, each.name) for each in fields(parts)}
-    uplink = Uplink(**held, reporter=reporter, commands=commands, feeds=feeds, faults=faults)
+    uplink = Uplink(**held, reporter=reporter, commands=commands, feeds=feeds)
     connection = asyncio.create_task(
-        _guarded("link", lambda: link.run(lambda: reporter.state(Presence.LOST)), faults), name="link"
+        keeper.keep("link", lambda: link.run(lambda: reporter.state(Presence.LOST))), name="link"
     )
     running = [
-        asyncio.create_task(_guarded(name, run, faults), name=name)
+        asyncio.create_task(keeper.keep(name, run), name=name)
         for name, run in (
             ("sender", sender.run),
             ("reporter", reporter.run),
             ("renewal", Renewal(parts.folder, link, clock).run),
-            *((f"{name} feed", feed.run) for name, feed in feeds.items()),
+            *((f"{name.value}_feed", feed.run) for name, feed in feeds.items()),
         )
     ]
     try:
@@ -240,14 +241,3 @@ async def open_uplink(
         serve_uplink(parts, voice, obey) as uplink,
     ):
         yield uplink
-
-
-async def _guarded(name: str, run: Callable[[], Awaitable[None]], faults: Counter[str]) -> None:
-    """Run for ever: a fault of this side's own must not end a kiosk that decides without it."""
-    while True:
-        try:
-            await run()
-        except Exception:
-            log.exception("%s failed, and starts again", name)
-            faults[name] += 1
-            await asyncio.sleep(FAULT_RETRY_S)

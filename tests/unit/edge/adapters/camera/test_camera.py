@@ -1,6 +1,7 @@
 """The camera: newest frame only; unplugged, frozen and black are states, not exceptions."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.adapters.camera.clip import ClipDevice, clip_camera
-from edge.adapters.camera.device import NewestFrameCamera, open_camera
+from edge.adapters.camera.device import STALLED_AFTER_MS, NewestFrameCamera, open_camera
 from edge.capture.health import BLACK_AFTER_MS, FROZEN_AFTER_MS, CameraHealth, Watch, watch
 from edge.capture.sample import Frame, Image
 from edge.errors import CameraError
@@ -25,6 +26,10 @@ class Flickering:
 
     def __getitem__(self, index: int) -> Image:
         return np.asarray(SCENE + index, np.uint8)
+
+
+class StrangeError(Exception):
+    """Of a class that nobody listed."""
 
 
 def clock_ms() -> int:
@@ -84,14 +89,85 @@ async def test_reading_a_closed_camera_gives_nothing(device: ClipDevice) -> None
     assert await camera.read() is None
 
 
-def test_no_camera_at_the_start_is_an_error_that_says_what_to_do(device: ClipDevice) -> None:
+class Faulty(ClipDevice):
+    """A device whose driver raises what it is given, once, or hangs until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(Flickering(), 200, clock_ms)
+        self.raises: Exception | None = None
+        self.lets_go = threading.Event()
+        self.lets_go.set()
+
+    def grab(self) -> np.ndarray | None:
+        self.lets_go.wait(WITHIN_S)
+        error, self.raises = self.raises, None
+        if error is not None:
+            raise error
+        return super().grab()
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), StrangeError("of no class we know")])
+async def test_what_a_driver_raises_of_whatever_class_opens_the_camera_anew_and_is_told(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = Faulty()
+    camera = NewestFrameCamera(device.open, "a faulty one", clock_ms)
+
+    async def sees() -> bool:
+        return await camera.read() is not None and camera.state() == "ok"
+
+    async def unplugged() -> bool:
+        await camera.read()
+        return camera.state() == "unplugged"
+
+    await until(sees)
+    device.raises = error
+    await until(unplugged)
+    await until(sees)
+    await camera.close()
+    assert "camera a faulty one failed, and starts again" in caplog.text
+
+
+async def test_a_driver_that_hangs_is_a_state_until_it_gives_pictures_again() -> None:
+    late_ms = [0]
+    device = Faulty()
+    camera = NewestFrameCamera(device.open, "a hung one", lambda: clock_ms() + late_ms[0])
+
+    async def grabs_no_more() -> bool:
+        late_ms[0] += STALLED_AFTER_MS
+        return camera.state() == "stalled"
+
+    async def sees() -> bool:
+        return await camera.read() is not None and camera.state() == "ok"
+
+    await until(sees)
+    device.lets_go.clear()
+    await until(grabs_no_more)
+    device.lets_go.set()
+    await until(sees)
+    await camera.close()
+
+
+async def test_a_camera_that_is_not_there_at_the_start_is_a_state_and_is_found_when_it_comes(
+    device: ClipDevice,
+) -> None:
     device.unplug()
-    with pytest.raises(CameraError, match="plug it in"):
-        clip_camera(device, clock_ms)
+    camera = clip_camera(device, clock_ms)
+    assert (camera.state(), await camera.read()) == ("unplugged", None)
+    device.plug()
+
+    async def sees() -> bool:
+        return await camera.read() is not None and camera.state() == "ok"
+
+    await until(sees)
+    await camera.close()
+
+
+def test_who_needs_the_camera_at_the_start_is_told_what_to_do() -> None:
     with pytest.raises(
         CameraError, match=r"camera /nowhere/video: cannot be opened; plug it in.*ls /dev/v4l/by-id"
     ):
-        open_camera("/nowhere/video", 640, 480, 30, clock_ms)
+        open_camera("/nowhere/video", 640, 480, 30, clock_ms, wanted_at_start=True)
 
 
 def seen(images: list[np.ndarray], interval_ms: int) -> list[CameraHealth]:
