@@ -28,6 +28,7 @@ from edge.enact.gate import GateSection as GateSection
 from edge.enact.release import ReleaseConfig
 from edge.enact.schedule import OpeningConfig, TimesError, parse_times
 from edge.errors import ConfigError
+from firmware_bridge.messages import Direction
 
 PathText = Annotated[str, Meta(min_length=1, max_length=1024)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -258,14 +259,14 @@ def _require_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
     if (said := config.gate.complaint()) is not None:
         key, wanted = said
         raise ConfigError(at("gate", key), "", wanted)
-    relay = dict(zip(("entry", "exit"), config.gate.ways, strict=True))[config.release.direction]
-    if relay is None:
+    wiring = config.gate.wiring
+    if Direction[config.release.direction.upper()] not in wiring.relays:
         raise ConfigError(
             at("release", "direction"),
             config.release.direction,
             f"section gate.{config.gate.driver} has no relay for it: wire one, or give the other direction",
         )
-    if config.release.fare == "on_passage" and not config.gate.reports_passage:
+    if config.release.fare == "on_passage" and not wiring.beams:
         raise ConfigError(
             at("release", "fare"),
             config.release.fare,
@@ -273,7 +274,7 @@ def _require_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
             'cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), or use '
             'gate.driver = "own"; docs/gates.md',
         )
-    if config.passback.mode != "off" and not config.gate.reports_passage:
+    if config.passback.mode != "off" and not wiring.beams:
         raise ConfigError(
             at("passback", "mode"),
             config.passback.mode,

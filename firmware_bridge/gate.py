@@ -97,7 +97,6 @@ class RefusedBecause(StrEnum):
     LINK_DOWN = "link_down"
     CLOCK_UNSURE = "clock_unsure"
     UNSUPPORTED = "unsupported"
-    INTERLOCKED = "interlocked"
 
 
 @dataclass(frozen=True, slots=True)

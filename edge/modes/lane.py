@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from edge.adapters.camera.qr import QrReader
 from edge.adapters.central.commands import StaffOrders, lane_was_closed
 from edge.adapters.central.reporter import Voice
@@ -33,6 +31,7 @@ from edge.passage.state import Rules
 from edge.ports import Camera
 from edge.shell.kiosk import Devices, Kiosk
 from firmware_bridge.drivers.factory import open_gate
+from firmware_bridge.drivers.wiring import OsdpWiring, OwnWiring
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Gate
 from models.registry import Pack
@@ -153,13 +152,13 @@ async def _open_search(
 def open_configured_gate(config: KioskConfig, clock_ms: Callable[[], int]) -> Gate:
     """The gate that the config names; raises `ConfigError` for what cannot be opened."""
     section = config.turnstile_gate
-    chosen = section if section.driver == "own" else getattr(section, section.driver)
-    options = msgspec.structs.asdict(chosen)
+    wiring = section.wiring
     try:
-        return open_gate(section.driver, options, clock_ms=clock_ms, draw_challenge=os.urandom)
+        return open_gate(wiring, clock_ms=clock_ms, draw_challenge=os.urandom)
     except GateKeyError as error:
         key = "gate.key_file" if section.driver == "own" else f"gate.{section.driver}.key_file"
-        raise ConfigError(key, options["key_file"], str(error)) from error
+        key_file = wiring.key_file if isinstance(wiring, OwnWiring | OsdpWiring) else ""
+        raise ConfigError(key, key_file, str(error)) from error
     except ImportError as error:
         wanted = f'install Stile with its extra "gates" ({error})'
         raise ConfigError("gate.driver", section.driver, wanted) from error

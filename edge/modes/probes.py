@@ -53,7 +53,7 @@ async def probe_gate(config: KioskConfig, within_s: float) -> str:
         pass
     finally:
         await gate.close()
-    return gate.state().trouble or f"nothing answers on {config.turnstile_gate.where}"
+    return gate.state().trouble or f"nothing answers on {config.turnstile_gate.wiring.port}"
 
 
 async def probe_camera(config: KioskConfig) -> str:

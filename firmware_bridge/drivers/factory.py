@@ -1,56 +1,53 @@
-"""The door to the drivers: a driver's name and options, and a Gate comes back.
+"""The door to the drivers: a driver's wiring in, and a Gate comes back.
 
 A driver's library is imported only where that driver is asked for; a kiosk needs none of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 from firmware_bridge.drivers.own import open_own_gate, read_keys
+from firmware_bridge.drivers.wiring import (
+    GpioWiring,
+    LcusWiring,
+    ModbusWiring,
+    OsdpWiring,
+    OwnWiring,
+    Wiring,
+)
 from firmware_bridge.gate import Gate
 from firmware_bridge.messages import CHALLENGE_SIZE
 
 
-def open_gate(
-    driver: str,
-    options: Mapping[str, Any],
-    *,
-    clock_ms: Callable[[], int],
-    draw_challenge: Callable[[int], bytes],
-) -> Gate:
-    """A gate inside a running loop, which need not be there yet.
+def open_gate(wiring: Wiring, *, clock_ms: Callable[[], int], draw_challenge: Callable[[int], bytes]) -> Gate:
+    """A gate inside a running loop, which need not be there yet; `draw_challenge` gives so many random bytes.
 
-    `options` are the fields of the driver's wiring; of `own`: id, port, key_file. `draw_challenge` gives so
-    many random bytes. Raises GateKeyError, ImportError where the driver's library is missing, and KeyError
-    for a driver that is not there.
+    Raises GateKeyError, and ImportError where the driver's library is missing.
     """
-    match driver:
-        case "own":
-            keys = read_keys(Path(options["key_file"]), options["id"])
+    match wiring:
+        case OwnWiring():
+            keys = read_keys(Path(wiring.key_file), wiring.gate_id)
             return open_own_gate(
-                options["port"],
-                keys,
-                clock_ms=clock_ms,
-                draw_challenge=lambda: draw_challenge(CHALLENGE_SIZE),
+                wiring.port, keys, clock_ms=clock_ms, draw_challenge=lambda: draw_challenge(CHALLENGE_SIZE)
             )
-        case "modbus":
-            from firmware_bridge.drivers.modbus import ModbusWiring, open_modbus_gate
+        case ModbusWiring():
+            from firmware_bridge.drivers.modbus import open_modbus_gate
 
-            return open_modbus_gate(ModbusWiring(**options), clock_ms=clock_ms)
-        case "osdp":
-            from firmware_bridge.drivers.osdp import OsdpWiring, open_osdp_gate
+            return open_modbus_gate(wiring, clock_ms=clock_ms)
+        case OsdpWiring():
+            from firmware_bridge.drivers.osdp import open_osdp_gate
 
-            return open_osdp_gate(OsdpWiring(**options), clock_ms=clock_ms)
-        case "lcus":
-            from firmware_bridge.drivers.lcus import LcusWiring, open_lcus_gate
+            return open_osdp_gate(wiring, clock_ms=clock_ms)
+        case LcusWiring():
+            from firmware_bridge.drivers.lcus import open_lcus_gate
 
-            return open_lcus_gate(LcusWiring(**options), clock_ms=clock_ms)
-        case "gpio":
-            from firmware_bridge.drivers.gpio import GpioWiring, open_gpio_gate
+            return open_lcus_gate(wiring, clock_ms=clock_ms)
+        case GpioWiring():
+            from firmware_bridge.drivers.gpio import open_gpio_gate
 
-            return open_gpio_gate(GpioWiring(**options), clock_ms=clock_ms)
+            return open_gpio_gate(wiring, clock_ms=clock_ms)
         case _:
-            raise KeyError(driver)
+            assert_never(wiring)

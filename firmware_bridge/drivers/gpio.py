@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 import gpiod
 from gpiod.line import Bias, Value
@@ -14,8 +13,9 @@ from gpiod.line import Direction as LineDirection
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.lane import Lane, Wanted
 from firmware_bridge.drivers.relay import Reading, RelayGate
+from firmware_bridge.drivers.wiring import GpioWiring
 from firmware_bridge.errors import BoardError, PortUnavailableError
-from firmware_bridge.gate import Direction, GateInputs
+from firmware_bridge.gate import GateInputs
 from firmware_bridge.messages import DEBOUNCE_MS
 
 # Two readings while somebody quick breaks a beam.
@@ -24,43 +24,6 @@ POLL_MS = 10
 CONSUMER = "stile-gate"
 
 _BIAS = {"none": Bias.DISABLED, "up": Bias.PULL_UP, "down": Bias.PULL_DOWN}
-
-
-@dataclass(frozen=True, slots=True)
-class GpioWiring:
-    """Line numbers as `gpioinfo` counts them; None: not wired. A passage can be told with both beams."""
-
-    entry_line: int | None = None
-    chip: str = "/dev/gpiochip0"
-    exit_line: int | None = None
-    relays_active_low: bool = False
-    beam_a_line: int | None = None
-    beam_b_line: int | None = None
-    door_line: int | None = None
-    request_to_exit_line: int | None = None
-    fire_line: int | None = None
-    emergency_line: int | None = None
-    inputs_active_low: bool = True
-    inputs_pull: Literal["none", "up", "down"] = "up"
-
-    @property
-    def relays(self) -> dict[Direction, int]:
-        """The line of each way that has one."""
-        lines = {Direction.ENTRY: self.entry_line, Direction.EXIT: self.exit_line}
-        return {way: line for way, line in lines.items() if line is not None}
-
-    @property
-    def inputs(self) -> dict[str, int]:
-        """The line of each field of `GateInputs` that is wired."""
-        lines = {
-            "beam_a": self.beam_a_line,
-            "beam_b": self.beam_b_line,
-            "door_open": self.door_line,
-            "request_to_exit": self.request_to_exit_line,
-            "fire": self.fire_line,
-            "emergency": self.emergency_line,
-        }
-        return {name: line for name, line in lines.items() if line is not None}
 
 
 class Lines(Protocol):
@@ -162,7 +125,8 @@ def open_gpio_gate(
     wiring: GpioWiring, *, clock_ms: Callable[[], int], request_lines: RequestLines = _request_lines
 ) -> RelayGate:
     """A gate on a chip's lines, inside a running loop; returns at once."""
-    beams = wiring.beam_a_line is not None and wiring.beam_b_line is not None
-    lane = Lane(frozenset(wiring.relays), beams=beams)
+    lane = Lane(frozenset(wiring.relays), beams=wiring.beams)
     board = GpioBoard(wiring, request_lines)
-    return RelayGate(board, lane, capabilities_of("gpio", beams=beams), clock_ms=clock_ms, poll_ms=POLL_MS)
+    return RelayGate(
+        board, lane, capabilities_of("gpio", beams=wiring.beams), clock_ms=clock_ms, poll_ms=POLL_MS
+    )

@@ -8,29 +8,19 @@ went out, and that the port is still there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.lane import Lane, Wanted
 from firmware_bridge.drivers.line import SerialLine
 from firmware_bridge.drivers.relay import Reading, RelayGate
+from firmware_bridge.drivers.wiring import LcusWiring
 from firmware_bridge.errors import PortUnavailableError
-from firmware_bridge.gate import Direction
 
 BAUD = 9_600
 START = 0xA0
 
 # Whether the port is still there; nothing else can be asked.
 POLL_MS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class LcusWiring:
-    """Where the board is, and which channel (from 1) opens which way; None: no relay for that way."""
-
-    port: str
-    entry_channel: int | None = 1
-    exit_channel: int | None = None
 
 
 def frame(channel: int, on: bool) -> bytes:
@@ -42,8 +32,7 @@ class LcusBoard:
     """One board on one serial port."""
 
     def __init__(self, wiring: LcusWiring) -> None:
-        channels = {Direction.ENTRY: wiring.entry_channel, Direction.EXIT: wiring.exit_channel}
-        self.channels = {way: channel for way, channel in channels.items() if channel is not None}
+        self.channels = wiring.relays
         self._path = wiring.port
         self._line: SerialLine | None = None
 

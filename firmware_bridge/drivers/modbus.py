@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusSerialClient
@@ -15,8 +13,9 @@ from pymodbus.pdu import ModbusPDU
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.lane import Lane, Wanted
 from firmware_bridge.drivers.relay import Reading, RelayGate
+from firmware_bridge.drivers.wiring import ModbusWiring
 from firmware_bridge.errors import BoardError, PortUnavailableError
-from firmware_bridge.gate import Direction, GateInputs
+from firmware_bridge.gate import GateInputs
 
 # Between two readings; a reading of coils and inputs itself takes 35 ms of line at 9600 baud.
 POLL_MS = 20
@@ -32,49 +31,6 @@ WRITE_COIL = 5
 GONE = "gone while in use; plug it in again"
 NOT_THERE = "not there; plug the board in, or name its port as in /dev/serial/by-id"
 NOT_OPENED = "cannot be opened; another program may hold it, or it is no serial port"
-
-
-@dataclass(frozen=True, slots=True)
-class ModbusWiring:
-    """Addresses as on the wire, from 0; None: not wired. A passage can be told with both beams.
-
-    `flash_address`: the address of coil 0's flash-on command, where the board has one: function 5 there with
-    a count of tenths of a second switches the relay on, and the board itself switches it off.
-    """
-
-    port: str
-    unit: int = 1
-    baud: int = 9_600
-    parity: Literal["N", "E", "O"] = "N"
-    entry_coil: int | None = 0
-    exit_coil: int | None = None
-    flash_address: int | None = None
-    beam_a_input: int | None = None
-    beam_b_input: int | None = None
-    door_input: int | None = None
-    request_to_exit_input: int | None = None
-    fire_input: int | None = None
-    emergency_input: int | None = None
-    inputs_active_low: bool = False
-
-    @property
-    def coils(self) -> dict[Direction, int]:
-        """The coil of each way that has one."""
-        coils = {Direction.ENTRY: self.entry_coil, Direction.EXIT: self.exit_coil}
-        return {way: coil for way, coil in coils.items() if coil is not None}
-
-    @property
-    def inputs(self) -> dict[str, int]:
-        """The discrete input of each field of `GateInputs` that is wired."""
-        inputs = {
-            "beam_a": self.beam_a_input,
-            "beam_b": self.beam_b_input,
-            "door_open": self.door_input,
-            "request_to_exit": self.request_to_exit_input,
-            "fire": self.fire_input,
-            "emergency": self.emergency_input,
-        }
-        return {name: address for name, address in inputs.items() if address is not None}
 
 
 class FlashOn(ModbusPDU):
@@ -120,7 +76,7 @@ class ModbusBoard:
     async def command(self, wanted: Wanted) -> None:
         """Every coil; flash-on where the board has it and an end is known."""
         wiring = self._wiring
-        for way, coil in wiring.coils.items():
+        for way, coil in wiring.relays.items():
             if way in wanted.ways and wiring.flash_address is not None and wanted.for_ms is not None:
                 await self._flash(wiring.flash_address + coil, -(-wanted.for_ms // FLASH_UNIT_MS))
             else:
@@ -129,8 +85,8 @@ class ModbusBoard:
     async def poll(self) -> Reading:
         """Coils as the board has them, and the inputs that are wired."""
         wiring = self._wiring
-        coils = await self._bits(wiring.coils.values(), coils=True)
-        unlocked = frozenset(way for way, coil in wiring.coils.items() if coils[coil])
+        coils = await self._bits(wiring.relays.values(), coils=True)
+        unlocked = frozenset(way for way, coil in wiring.relays.items() if coils[coil])
         if not wiring.inputs:
             return Reading(None, unlocked)
         bits = await self._bits(wiring.inputs.values(), coils=False)
@@ -187,7 +143,6 @@ class ModbusBoard:
 
 def open_modbus_gate(wiring: ModbusWiring, *, clock_ms: Callable[[], int]) -> RelayGate:
     """A gate on a Modbus RTU board, inside a running loop; returns at once."""
-    beams = wiring.beam_a_input is not None and wiring.beam_b_input is not None
-    capabilities = capabilities_of("modbus", beams=beams, flash=wiring.flash_address is not None)
-    lane = Lane(frozenset(wiring.coils), beams=beams)
+    capabilities = capabilities_of("modbus", beams=wiring.beams, flash=wiring.flash_address is not None)
+    lane = Lane(frozenset(wiring.relays), beams=wiring.beams)
     return RelayGate(ModbusBoard(wiring), lane, capabilities, clock_ms=clock_ms, poll_ms=POLL_MS)

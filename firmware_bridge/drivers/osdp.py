@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +19,8 @@ from firmware_bridge.drivers.keyfile import read_hex_key
 from firmware_bridge.drivers.lane import Lane, Wanted
 from firmware_bridge.drivers.line import SerialLine
 from firmware_bridge.drivers.relay import Reading, RelayGate
+from firmware_bridge.drivers.wiring import OsdpWiring
 from firmware_bridge.errors import BoardError, PortUnavailableError
-from firmware_bridge.gate import Direction
 
 KEY_SIZE: Final = 16
 """Bytes of a secure channel base key (SCBK)."""
@@ -42,27 +41,11 @@ TEMPORARY_ON: Final = 5
 TIMER_UNIT_MS: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class OsdpWiring:
-    """Where the reader is, and which output opens which way; None: no output for that way.
-
-    `key_file`: of mode 600, the secure channel base key in 32 hexadecimal digits.
-    """
-
-    port: str
-    key_file: str
-    address: int = 101
-    baud: int = 9_600
-    entry_output: int | None = 0
-    exit_output: int | None = None
-
-
 class OsdpBoard:
     """One reader on one serial line."""
 
     def __init__(self, wiring: OsdpWiring, key: bytes) -> None:
-        outputs = {Direction.ENTRY: wiring.entry_output, Direction.EXIT: wiring.exit_output}
-        self.outputs = {way: output for way, output in outputs.items() if output is not None}
+        self.outputs = wiring.relays
         self._wiring, self._key = wiring, key
         self._line: _Channel | None = None
         self._panel: Any = None

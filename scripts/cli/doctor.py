@@ -184,8 +184,8 @@ def _serial(kiosk: KioskConfig | None) -> Finding:
     if trouble:
         return Finding("gate", False, trouble, "see the serial port under [gate], and the controller's power")
     gate = kiosk.turnstile_gate
-    found = f"{gate.id} answers on {gate.where}"
-    if gate.port and (name := stable_name(gate.where)):
+    found = f"{gate.id} answers on {gate.wiring.port}"
+    if gate.port and (name := stable_name(gate.port)):
         return Finding(
             "gate", True, found, f'better gate.port = "{name}": it stays the same after re-plugging'
         )

@@ -3,10 +3,11 @@
 import pytest
 
 from firmware_bridge import gate as values
-from firmware_bridge.drivers.gpio import GpioWiring, open_gpio_gate
+from firmware_bridge.drivers.gpio import open_gpio_gate
 from firmware_bridge.drivers.keyfile import read_hex_key
 from firmware_bridge.drivers.lcus import frame
 from firmware_bridge.drivers.osdp import KEY_SIZE
+from firmware_bridge.drivers.wiring import GpioWiring
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.gate import Accepted, Cause, Direction, Fault, LinkStatus, Mode, Refused, RefusedBecause
 from firmware_bridge.simulator.boards.gpio import FakeChip

@@ -5,7 +5,6 @@ import pytest
 from edge.config import parse_config
 from edge.errors import ConfigError
 from edge.modes.probes import probe_gate
-from firmware_bridge.drivers.factory import open_gate
 from firmware_bridge.simulator.boards.cable import Cable
 from firmware_bridge.simulator.boards.lcus import LcusDevice
 from firmware_bridge.simulator.boards.modbus import ModbusDevice
@@ -120,8 +119,3 @@ async def test_a_gate_that_is_not_there_is_said_with_its_name(tmp_path):
 async def test_a_key_file_that_cannot_be_used_names_its_option():
     with pytest.raises(ConfigError, match=r"gate\.osdp\.key_file = 'scbk'"):
         await probe_gate(config(OSDP), PATIENCE_S)
-
-
-async def test_a_driver_that_is_not_there_is_no_gate():
-    with pytest.raises(KeyError):
-        open_gate("parport", {}, clock_ms=lambda: 0, draw_challenge=bytes)

@@ -8,13 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import firmware_bridge.drivers.gpio
-import firmware_bridge.drivers.lcus
-import firmware_bridge.drivers.modbus
-import firmware_bridge.drivers.osdp
 from edge.config import GateSection
-from edge.enact.gate import GpioOptions, LcusOptions, ModbusOptions, OsdpOptions
 from firmware_bridge.drivers.capabilities import CAPABILITIES, WITH_BEAMS, WITH_FLASH, capabilities_of
+from firmware_bridge.drivers.wiring import GpioWiring, LcusWiring, ModbusWiring, OsdpWiring
 from firmware_bridge.gate import GateCapabilities
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +18,10 @@ GATES = (ROOT / "docs" / "gates.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 GUARANTEES = [field.name for field in fields(GateCapabilities)]
 WIRINGS = {
-    "modbus": (ModbusOptions, firmware_bridge.drivers.modbus.ModbusWiring),
-    "osdp": (OsdpOptions, firmware_bridge.drivers.osdp.OsdpWiring),
-    "lcus": (LcusOptions, firmware_bridge.drivers.lcus.LcusWiring),
-    "gpio": (GpioOptions, firmware_bridge.drivers.gpio.GpioWiring),
+    "modbus": ModbusWiring,
+    "osdp": OsdpWiring,
+    "lcus": LcusWiring,
+    "gpio": GpioWiring,
 }
 PORTS = {"port": "/dev/serial/by-id/gate", "key_file": "gate.key"}
 
@@ -84,21 +80,12 @@ def test_only_what_is_wired_changes_what_a_driver_guarantees(driver):
     assert changed == {name for name in GUARANTEES if told(driver, name).startswith("with ")}
 
 
-@pytest.mark.parametrize("driver", WIRINGS)
-def test_a_drivers_section_has_the_fields_and_defaults_of_its_wiring(driver):
-    options, wiring = WIRINGS[driver]
-    required = {key: value for key, value in PORTS.items() if key in {f.name for f in fields(wiring)}}
-    configured = msgspec.structs.asdict(options(**required))
-    built = wiring(**required)
-    assert configured == {field.name: getattr(built, field.name) for field in fields(wiring)}
-
-
 @pytest.mark.parametrize(
     "key",
     [
         f"gate.{driver}.{field.name}"
-        for driver, (options, _) in WIRINGS.items()
-        for field in msgspec.structs.fields(options)
+        for driver, wiring in WIRINGS.items()
+        for field in msgspec.structs.fields(wiring)
     ],
 )
 def test_every_key_of_a_drivers_section_is_documented(key):
@@ -109,8 +96,8 @@ def test_the_reference_names_no_key_of_a_driver_that_is_not_there():
     named = set(re.findall(r"^\| `gate\.(\w+\.\w+)` \|", REFERENCE, re.MULTILINE))
     assert named == {
         f"{driver}.{field.name}"
-        for driver, (options, _) in WIRINGS.items()
-        for field in msgspec.structs.fields(options)
+        for driver, wiring in WIRINGS.items()
+        for field in msgspec.structs.fields(wiring)
     }
 
 
@@ -123,8 +110,8 @@ def test_the_configuration_knows_whether_its_gate_reports_passages(driver, beams
     }
     sections = {}
     if driver in WIRINGS:
-        options, wiring = WIRINGS[driver]
-        required = {key: value for key, value in PORTS.items() if key in {f.name for f in fields(wiring)}}
-        sections[driver] = options(**required, **(wired.get(driver, {}) if beams else {}))
+        names = {field.name for field in msgspec.structs.fields(WIRINGS[driver])}
+        required = {key: value for key, value in PORTS.items() if key in names}
+        sections[driver] = WIRINGS[driver](**required, **(wired.get(driver, {}) if beams else {}))
     section = GateSection("north-1", driver=driver, **sections)
-    assert section.reports_passage is capabilities_of(driver, beams=beams).reports_passage
+    assert section.wiring.beams is capabilities_of(driver, beams=beams).reports_passage

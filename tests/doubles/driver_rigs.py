@@ -6,11 +6,12 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from firmware_bridge import gate as values
-from firmware_bridge.drivers.gpio import GpioWiring, open_gpio_gate
-from firmware_bridge.drivers.lcus import LcusWiring, open_lcus_gate
-from firmware_bridge.drivers.modbus import ModbusWiring, open_modbus_gate
-from firmware_bridge.drivers.osdp import OsdpWiring, open_osdp_gate
+from firmware_bridge.drivers.gpio import open_gpio_gate
+from firmware_bridge.drivers.lcus import open_lcus_gate
+from firmware_bridge.drivers.modbus import open_modbus_gate
+from firmware_bridge.drivers.osdp import open_osdp_gate
 from firmware_bridge.drivers.own import open_own_gate
+from firmware_bridge.drivers.wiring import GpioWiring, LcusWiring, ModbusWiring, OsdpWiring
 from firmware_bridge.gate import Direction, GateRelease
 from firmware_bridge.messages import Inputs, Outputs
 from firmware_bridge.simulator import ServedGate, SimulatedGate

@@ -1,9 +1,8 @@
-"""Anti-passback, interlock and scheduled opening: the whole tables, and what none of them may ever do."""
+"""Anti-passback and scheduled opening: the whole tables, and what none of them may ever do."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -12,10 +11,7 @@ from hypothesis import strategies as st
 
 from edge.decide import passback
 from edge.decide.passback import LastPassed, Passback, PassbackConfig, Whereabouts, judge
-from edge.enact.interlock import SETTLES_MS, Hold, Openings, hold_by
 from edge.enact.schedule import DAY_MINUTES, DAYS, TimesError, held_free, parse_times
-from firmware_bridge.drivers.capabilities import capabilities_of
-from firmware_bridge.gate import Fault, GateInputs, GateState, LinkStatus, Mode, PassageId
 from wire.ids import SubjectId
 from wire.records import GateOutcome
 
@@ -85,50 +81,6 @@ def test_nothing_is_kept_where_nobody_asked_for_it():
 def test_there_is_no_setting_that_denies(bad):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(bad, PassbackConfig)
-
-
-# --- interlock --------------------------------------------------------------------------------------------
-
-
-SHUT = GateState(
-    capabilities_of("own"), LinkStatus.UP, None, Mode.LOCKED, Fault.NONE, GateInputs(), False, False, 1, 0, {}
-)
-
-
-def test_a_shut_twin_in_its_place_holds_nothing():
-    assert hold_by(SHUT, opening=False) is Hold.NONE
-    assert hold_by(replace(SHUT, mode=Mode.SAFE), opening=False) is Hold.NONE
-
-
-def test_every_state_of_the_twin_that_is_not_known_to_be_shut_holds():
-    yes_no = (False, True)
-    for link, mode, fault, heard, opening, *open_signs in itertools.product(
-        LinkStatus, (None, *Mode), (None, *Fault), yes_no, yes_no, *[yes_no] * 5
-    ):
-        entry, exit_, door, beam_a, beam_b = open_signs
-        inputs = GateInputs(door_open=door, beam_a=beam_a, beam_b=beam_b) if heard else None
-        twin = replace(
-            SHUT, link=link, mode=mode, fault=fault, inputs=inputs, entry_unlocked=entry, exit_unlocked=exit_
-        )
-        known = link is LinkStatus.UP and mode is not None and heard
-        free = known and mode is Mode.FREE
-        locked = mode in {Mode.LOCKED, Mode.SAFE} and fault in {None, Fault.NONE}
-        shut = known and locked and not any((opening, *open_signs))
-        assert (hold_by(twin, opening) is Hold.NONE) == (free or shut), (twin, opening)
-
-
-def test_fire_or_emergency_at_the_twin_never_holds_this_gate_shut():
-    free = replace(SHUT, mode=Mode.FREE, fault=Fault.TAMPER, entry_unlocked=True, exit_unlocked=True)
-    assert hold_by(free, opening=True) is Hold.NONE
-
-
-def test_a_release_counts_as_open_until_the_gate_ended_it_or_must_have():
-    passage = PassageId(bytes([1]) * 16)
-    told = Openings().released(passage, not_after_ms=1_000, open_ms=3_000)
-    assert told.opening(1_000 + 3_000 + SETTLES_MS - 1)
-    assert not told.opening(1_000 + 3_000 + SETTLES_MS)
-    assert not told.ended(passage).opening(0)
-    assert told.ended(PassageId(bytes([2]) * 16)) == told
 
 
 # --- scheduled opening ------------------------------------------------------------------------------------
