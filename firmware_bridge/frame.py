@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from cobs import cobs
-
 # "The first byte of a frame is the protocol version, 1, and the last two are the CRC, in every version."
 PROTOCOL_VERSION = 1
 
@@ -85,18 +83,15 @@ def encode(frame: Frame) -> bytes:
     """The frame as it goes on the line, delimiters included."""
     plain = frame.signed_bytes() + frame.mac
     checked = plain + _CRC.pack(binascii.crc_hqx(plain, CRC_INITIAL))
-    return bytes(DELIMITER + cobs.encode(checked) + DELIMITER)
+    return DELIMITER + cobs_encoded(checked) + DELIMITER
 
 
 def decode(packet: bytes) -> Frame | Ignored:
     """One packet between delimiters -> its frame, or why it is ignored; never raises."""
     if len(packet) > ENCODED_MAX:
         return Ignored(IgnoredBecause.FRAMING)
-    try:
-        checked: bytes = cobs.decode(packet)
-    except cobs.DecodeError:
-        return Ignored(IgnoredBecause.FRAMING)
-    if len(checked) < FRAME_MIN:
+    checked = cobs_decoded(packet)
+    if checked is None or len(checked) < FRAME_MIN:
         return Ignored(IgnoredBecause.FRAMING)
     plain, (crc,) = checked[: -_CRC.size], _CRC.unpack(checked[-_CRC.size :])
     if binascii.crc_hqx(plain, CRC_INITIAL) != crc:
@@ -107,6 +102,23 @@ def decode(packet: bytes) -> Frame | Ignored:
     if heading not in (Heading.TO_CONTROLLER, Heading.TO_HOST):
         return Ignored(IgnoredBecause.DIRECTION)
     return Frame(Heading(heading), boot_id, counter, kind, plain[HEADER_SIZE:-MAC_SIZE], plain[-MAC_SIZE:])
+
+
+def cobs_encoded(plain: bytes) -> bytes:
+    """COBS of fewer than 254 bytes, which no run outgrows."""
+    return b"".join(bytes([len(run) + 1]) + run for run in plain.split(DELIMITER))
+
+
+def cobs_decoded(packet: bytes) -> bytes | None:
+    """What at most 254 bytes of COBS stand for; None if they are not COBS."""
+    runs, at = [], 0
+    while at < len(packet):
+        end = at + packet[at]
+        if end == at or end > len(packet) or DELIMITER in packet[at:end]:
+            return None
+        runs.append(packet[at + 1 : end])
+        at = end
+    return DELIMITER.join(runs)
 
 
 class FrameReader:

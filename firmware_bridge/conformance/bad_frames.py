@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from cobs import cobs
-
 from firmware_bridge.auth import GateKeys, seal
 from firmware_bridge.conformance.rig import Rig
-from firmware_bridge.frame import CRC_INITIAL, ENCODED_MAX, Frame, Heading, encode
+from firmware_bridge.frame import CRC_INITIAL, ENCODED_MAX, Frame, Heading, cobs_encoded, encode
 from firmware_bridge.messages import Heartbeat, Release, encode_body
 
 # Where things are in a frame before COBS, PROTOCOL.md 2.
@@ -28,7 +26,7 @@ def bad_frame(kind: str, rig: Rig, release: Release) -> bytes:
 def _checked(plain: bytes) -> bytes:
     """Header, body and MAC with the CRC made right, on the line."""
     crc = struct.pack("<H", binascii.crc_hqx(plain, CRC_INITIAL))
-    return b"\x00" + bytes(cobs.encode(plain + crc)) + b"\x00"
+    return b"\x00" + cobs_encoded(plain + crc) + b"\x00"
 
 
 def _plain(rig: Rig, frame: Frame) -> bytearray:

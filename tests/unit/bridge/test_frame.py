@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pytest
-from cobs import cobs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,8 @@ from firmware_bridge.frame import (
     Heading,
     Ignored,
     IgnoredBecause,
+    cobs_decoded,
+    cobs_encoded,
     decode,
     encode,
 )
@@ -90,8 +91,37 @@ def test_garbage_without_an_end_is_held_to_one_packet_and_counts_once():
     assert list(reader.feed(b"\x00")) == [Ignored(IgnoredBecause.FRAMING)]
 
 
+@pytest.mark.parametrize(
+    ("plain", "encoded"),
+    [
+        ("", "01"),
+        ("00", "0101"),
+        ("0000", "010101"),
+        ("001100", "01021101"),
+        ("11220033", "0311220233"),
+        ("11223344", "0511223344"),
+        ("11000000", "0211010101"),
+    ],
+)
+def test_cobs_is_as_the_paper_of_cheshire_and_baker_has_it(plain, encoded):
+    assert cobs_encoded(bytes.fromhex(plain)) == bytes.fromhex(encoded)
+    assert cobs_decoded(bytes.fromhex(encoded)) == bytes.fromhex(plain)
+
+
+@given(st.binary(max_size=253))
+def test_cobs_comes_back_holds_no_delimiter_and_adds_one_byte(plain):
+    encoded = cobs_encoded(plain)
+    assert (len(encoded), 0 in encoded) == (len(plain) + 1, False)
+    assert cobs_decoded(encoded) == plain
+
+
+@pytest.mark.parametrize("packet", ["00", "0100", "03", "0311", "031100", "02110004"])
+def test_what_ends_in_a_run_or_holds_a_delimiter_is_not_cobs(packet):
+    assert cobs_decoded(bytes.fromhex(packet)) is None
+
+
 def test_cobs_adds_exactly_one_byte_to_the_longest_frame():
-    assert len(cobs.encode(bytes(range(1, FRAME_MAX + 1)))) == ENCODED_MAX
+    assert len(cobs_encoded(bytes(range(1, FRAME_MAX + 1)))) == ENCODED_MAX
 
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "gate_frames.json").read_text())
