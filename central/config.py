@@ -146,9 +146,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(str(path), "file", path.name, error.strerror or "cannot be read") from None
+        raise ConfigError(str(path), "file", None, error.strerror or "cannot be read") from None
     except ValueError as error:  # TOML and UTF-8 alike
-        raise ConfigError(str(path), "file", path.name, f"is not TOML: {error}") from None
+        raise ConfigError(str(path), "file", None, f"is not TOML: {error}") from None
 
 
 def parse_config(tree: Mapping[str, Any], folder: Path, where: str = "config") -> LoadedConfig:
@@ -176,7 +176,7 @@ def _check_money(settings: CentralConfig, where: str) -> None:
         zones[f"fares.{purpose}.timezone"] = fare.timezone
         if purpose not in settings.purposes:
             known = ", ".join(sorted(settings.purposes))
-            raise ConfigError(where, f"fares.{purpose}", purpose, f"is no purpose here: give one of {known}")
+            raise ConfigError(where, f"fares.{purpose}", None, f"is no purpose here: give one of {known}")
     for key, zone in zones.items():
         try:
             ZoneInfo(zone)

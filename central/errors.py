@@ -18,6 +18,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from wire.toml import as_toml
+
 
 class CentralError(Exception):
     """Root of what `central` raises."""
@@ -27,7 +29,8 @@ class ConfigError(CentralError):
     """A key that cannot be used: which, what it says, and what it may say."""
 
     def __init__(self, where: str, key: str, value: object, bound: str) -> None:
-        super().__init__(f"{where}: {key} = {value!r}: {bound}")
+        written = as_toml(value)
+        super().__init__(f"{where}: {key}{f' = {written}' if written is not None else ''}: {bound}")
         self.where = where
         self.key = key
         self.value = value

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Meta
 
 from edge.capture.detection import ZoneConfig
-from edge.capture.quality import QualityConfig
 from edge.capture.tracking import TrackingConfig
 from edge.compare.bound import SearchConfig
 from edge.confirm.liveness import ConfirmConfig
@@ -26,9 +25,15 @@ from edge.enact.drop_order import RecordsConfig
 from edge.enact.enrolling import EnrolConfig
 from edge.enact.gate import GateSection as GateSection
 from edge.enact.release import ReleaseConfig
-from edge.enact.schedule import OpeningConfig, TimesError, parse_times
+from edge.enact.schedule import ScheduleConfig, TimesError, parse_times
 from edge.errors import ConfigError
 from firmware_bridge.messages import Direction
+
+MOVED = {
+    "quality": "is read from the manifest.toml of the pack, and not from here (models/PACKS.md). Delete it.",
+    "opening": "is called [schedule] now. Rename it.",
+}
+"""Sections of earlier versions, and what became of each: the rest of a sentence."""
 
 PathText = Annotated[str, Meta(min_length=1, max_length=1024)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -135,13 +140,12 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     match: MatchSection = MatchSection()
     search: SearchConfig = SearchConfig()
     zone: ZoneConfig = ZoneConfig()
-    quality: QualityConfig = QualityConfig()
     tracking: TrackingConfig = TrackingConfig()
     confirm: ConfirmConfig = ConfirmConfig()
     standing: StandingConfig = StandingConfig()
     passback: PassbackConfig = PassbackConfig()
     release: ReleaseConfig = ReleaseConfig()
-    opening: OpeningConfig = OpeningConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     records: RecordsConfig = RecordsConfig()
     screen: ScreenSection = ScreenSection()
     preview: PreviewSection = PreviewSection()
@@ -162,8 +166,8 @@ class KioskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def turnstile_gate(self) -> GateSection:
         """The gate of a turnstile; raises `ConfigError` where the kiosk has none."""
         if self.gate is None:
-            wanted = "missing: only a turnstile has a gate, so give kiosk.mode and this section together"
-            raise ConfigError("gate", "", wanted)
+            wanted = "is missing: only a turnstile has a gate, so give kiosk.mode and this section together"
+            raise ConfigError("[gate]", None, wanted)
         return self.gate
 
 
@@ -183,13 +187,13 @@ def parse_config(text: str, where: str) -> KioskConfig:
     except msgspec.ValidationError as error:
         raise _located(str(error), text, where) from error
     except msgspec.DecodeError as error:
-        raise ConfigError(where, "", f"not TOML: {error}") from error
+        raise ConfigError(where, None, f"is not TOML: {error}") from error
     require_agreement(config, lambda section, key: _at(text, where, section, key))
     return config
 
 
 def require_agreement(
-    config: KioskConfig, at: Callable[[str, str], str] = lambda section, key: f"{section}.{key}"
+    config: KioskConfig, at: Callable[[str, str], str] = lambda section, key: _name(section, key)
 ) -> None:
     """Raise `ConfigError` where two sections contradict each other; `at` names a key of a section."""
     standing = config.standing
@@ -210,55 +214,55 @@ def require_agreement(
             'out, or set search.mode = "one_to_one"',
         )
     try:
-        parse_times(config.opening.times)
+        parse_times(config.schedule.times)
     except TimesError as error:
-        raise ConfigError(at("opening", "times"), error.text, str(error)) from error
+        raise ConfigError(at("schedule", "times"), error.text, str(error)) from error
     if config.broker is not None and (missing := config.broker.missing_file) is not None:
         raise ConfigError(
             at("broker", missing),
-            "",
-            "TLS takes ca_file, certificate_file and key_file: give all three, or none",
+            None,
+            "is missing: TLS takes ca_file, certificate_file and key_file: give all three, or none",
         )
     if config.kiosk.mode == "turnstile":
         _require_gate(config, at)
     else:
         _require_no_gate(config, at)
-    if (config.pay is not None) != (config.kiosk.mode == "pay"):
-        wanted = 'belongs to kiosk.mode = "pay", which needs it: pay.merchant says who gets the money'
-        raise ConfigError(at("pay", ""), config.kiosk.mode, wanted)
-    if config.enrol is not None:
-        _require_enrol(config, config.enrol, at)
-
-
-def _require_enrol(config: KioskConfig, enrol: EnrolConfig, at: Callable[[str, str], str]) -> None:
-    if config.kiosk.mode != "enrol":
-        wanted = 'belongs to kiosk.mode = "enrol": leave it out, or give that mode'
-        raise ConfigError(at("enrol", ""), config.kiosk.mode, wanted)
-    if enrol.samples_most < enrol.samples_least:
+    if config.pay is None and config.kiosk.mode == "pay":
+        wanted = 'is missing, and kiosk.mode = "pay" needs it: pay.merchant says who gets the money'
+        raise ConfigError(at("pay", ""), None, wanted)
+    for mode, given in (("pay", config.pay), ("enrol", config.enrol)):
+        if given is not None and config.kiosk.mode != mode:
+            raise ConfigError(at(mode, ""), None, _only_with(mode, config))
+    if (enrol := config.enrol) is not None and enrol.samples_most < enrol.samples_least:
         wanted = f"must be at least enrol.samples_least, which is {enrol.samples_least}"
         raise ConfigError(at("enrol", "samples_most"), enrol.samples_most, wanted)
 
 
+def _only_with(mode: str, config: KioskConfig) -> str:
+    read = f'is only read when kiosk.mode = "{mode}", but it is "{config.kiosk.mode}"'
+    return f"{read}. Change kiosk.mode, or delete the section."
+
+
 def _require_no_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
-    mode = config.kiosk.mode
-    wants_gate = {
-        ("gate", ""): config.gate is not None,
-        ("release", "fare"): config.release.fare != "none",
-        ("passback", "mode"): config.passback.mode != "off",
-        ("opening", "times"): bool(config.opening.times),
+    if config.gate is not None:
+        raise ConfigError(at("gate", ""), None, _only_with("turnstile", config))
+    turnstile_only = {
+        ("release", "fare"): (config.release.fare, "none"),
+        ("passback", "mode"): (config.passback.mode, "off"),
+        ("schedule", "times"): (config.schedule.times, ()),
     }
-    for (section, key), given in wants_gate.items():
-        if given:
-            wanted = f'needs a turnstile: leave it out with kiosk.mode = "{mode}"'
-            raise ConfigError(at(section, key), "", wanted)
+    for (section, key), (given, none) in turnstile_only.items():
+        if given != none:
+            mode = f'needs kiosk.mode = "turnstile", but it is "{config.kiosk.mode}"'
+            raise ConfigError(at(section, key), given, f"{mode}. Change kiosk.mode, or leave {key} out.")
 
 
 def _require_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
     if config.gate is None:
-        raise ConfigError(at("gate", ""), "", "missing, and a turnstile needs it; docs/gates.md")
+        raise ConfigError(at("gate", ""), None, "is missing, and a turnstile needs it: docs/gates.md")
     if (said := config.gate.complaint()) is not None:
-        key, wanted = said
-        raise ConfigError(at("gate", key), "", wanted)
+        section, key, wanted = said
+        raise ConfigError(at(section, key), None, wanted)
     wiring = config.gate.wiring
     if Direction[config.release.direction.upper()] not in wiring.relays:
         raise ConfigError(
@@ -284,21 +288,27 @@ def _require_gate(config: KioskConfig, at: Callable[[str, str], str]) -> None:
 
 
 def _located(complaint: str, text: str, where: str) -> ConfigError:
-    """Msgspec's complaint, with the line it is about and the key that was perhaps meant."""
+    """Msgspec's complaint, with the line it is about, the value there, and the key that was perhaps meant."""
     at = re.search(r"`\$\.?([\w.]*)", complaint)
     path = at[1] if at else ""
-    names_section = "field `" in complaint or "." not in path
-    section, _, key = (path, "", "") if names_section else path.rpartition(".")
-    unknown = re.search(r"unknown field `(\w+)`", complaint)
     wanted = re.sub(r" - at `.*`$", "", complaint)
-    if unknown:
-        key = unknown[1]
-        known = _keys_of(section)
-        close = difflib.get_close_matches(key, known, 1, cutoff=0.5)
-        wanted = (
-            f"there is no such key; {f'did you mean {close[0]}?' if close else 'known: ' + ', '.join(known)}"
-        )
-    return ConfigError(_at(text, where, section, key), _value(text, section, key), wanted)
+    field = re.search(r"(unknown|required) field `(\w+)`", complaint)
+    whole = ".".join(filter(None, (path, field[2]))) if field else path
+    value = _value(text, whole)
+    section, _, key = whole.rpartition(".")
+    if isinstance(value, dict) or (section == "" and value is None):
+        section, key = whole, ""
+    if field and field[1] == "required":
+        wanted = "is missing"
+    elif field:
+        wanted = MOVED.get(whole) or _unknown(field[2], _keys_of(path), "section" if key == "" else "key")
+    return ConfigError(_at(text, where, section, key), value, wanted)
+
+
+def _unknown(name: str, known: list[str], kind: str) -> str:
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    meant = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    return f"is no section here; {meant}" if kind == "section" else f"there is no such key; {meant}"
 
 
 def _keys_of(section: str) -> list[str]:
@@ -323,12 +333,17 @@ def _line(text: str, section: str, key: str) -> int:
 
 
 def _at(text: str, where: str, section: str, key: str) -> str:
-    name = ".".join(part for part in (section, key) if part)
-    return f"{where}:{_line(text, section, key)}: {name}"
+    return f"{where}:{_line(text, section, key)}: {_name(section, key)}"
 
 
-def _value(text: str, section: str, key: str) -> str:
-    lines = text.splitlines()
-    number = _line(text, section, key)
-    line = lines[number - 1] if number <= len(lines) else ""
-    return line.partition("=")[2].strip() if key and re.match(rf"\s*{re.escape(key)}\s*=", line) else ""
+def _name(section: str, key: str) -> str:
+    """`section.key`; without a key `[section]`, as the file has it."""
+    return ".".join(filter(None, (section, key))) if key else f"[{section}]"
+
+
+def _value(text: str, path: str) -> object:
+    """What the file says at a path; None where it says nothing."""
+    value = msgspec.toml.decode(text)
+    for step in filter(None, path.split(".")):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value

@@ -14,16 +14,22 @@ What is expected to happen (no match, a stale cache, a gate at fault) is a value
 
 from __future__ import annotations
 
+from wire.toml import as_toml
+
 
 class StileError(Exception):
     """Anything that goes wrong at a kiosk; its message says what to do."""
 
 
 class ConfigError(StileError):
-    """A configuration that cannot be used, with the option and the bound it broke."""
+    """A configuration that cannot be used: the option, its value and the bound it broke.
+
+    Where the value is None, `wanted` goes on with the sentence that `option` begins.
+    """
 
     def __init__(self, option: str, value: object, wanted: str) -> None:
-        super().__init__(f"{option} = {value!r}: {wanted}")
+        written = as_toml(value)
+        super().__init__(f"{option} {wanted}" if written is None else f"{option} = {written}: {wanted}")
         self.option, self.value, self.wanted = option, value, wanted
 
 

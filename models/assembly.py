@@ -179,6 +179,7 @@ def _merged(
         alignments=tuple(each for each in alignments if each.name in used),
         embedders=embedders,
         non_commercial=non_commercial and not all(allows_commerce(file.licence) for file in files),
+        quality=base.quality,
         pad=pad,
         # Of the base's points, those that still belong: its digest leaves PAD and names out.
         operating_points=(*base.operating_points, *recipe.operating_points),

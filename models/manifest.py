@@ -32,6 +32,16 @@ PackDigest = NewType("PackDigest", str)
 MaxFmr = NewType("MaxFmr", str)
 """A ceiling on the false match rate, as the key text `"1e-4"`."""
 
+QUALITY_ORDER: Final = (
+    ("min_eye_span_px", "good_eye_span_px"),
+    ("min_luminance", "good_luminance_from"),
+    ("good_luminance_from", "good_luminance_to"),
+    ("good_luminance_to", "max_luminance"),
+    ("min_sharpness", "good_sharpness"),
+    ("good_yaw", "max_yaw"),
+)
+"""Pairs of quality floors of which the first is never above the second."""
+
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 # A flat name: a pack that somebody sends cannot point outside its own folder.
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.onnx$")]
@@ -39,6 +49,7 @@ Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, Meta(min_length=1, max_length=300)]
 Rate = Annotated[float, Meta(ge=0, le=1)]
 RateKey = Annotated[str, Meta(pattern=r"^1e-[1-9]$")]
+GreyLevel = Annotated[float, Meta(ge=0, le=255)]
 Side = Annotated[int, Meta(ge=16, le=1024)]
 MeshIndex = Annotated[int, Meta(ge=0, lt=468)]
 
@@ -190,6 +201,26 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.true_matches / self.mated
 
 
+class QualityFloors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a face must measure to be compared, and where each measurement counts as good.
+
+    The rates of operating points hold for these: another floor makes other samples.
+    """
+
+    min_presence: Rate = 0.5
+    min_eye_span_px: Annotated[float, Meta(ge=8, le=400)] = 24.0
+    good_eye_span_px: Annotated[float, Meta(ge=8, le=800)] = 60.0
+    min_luminance: GreyLevel = 32.0
+    max_luminance: GreyLevel = 232.0
+    good_luminance_from: GreyLevel = 80.0
+    good_luminance_to: GreyLevel = 190.0
+    min_contrast: Annotated[float, Meta(ge=0, le=128)] = 10.0
+    min_sharpness: Annotated[float, Meta(ge=0, le=10)] = 0.04
+    good_sharpness: Annotated[float, Meta(ge=0, le=10)] = 0.15
+    max_yaw: Rate = 0.6
+    good_yaw: Rate = 0.2
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole pack as declared; made by `parse_manifest`, which also checks that its names meet.
 
@@ -206,6 +237,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alignments: Annotated[tuple[Alignment, ...], Meta(min_length=1)]
     embedders: Annotated[tuple[Embedder, ...], Meta(min_length=1)]
     non_commercial: bool = False
+    quality: QualityFloors = QualityFloors()
     golden: Golden | None = None
     pad: tuple[PadNetwork, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
@@ -297,6 +329,11 @@ def _complaints(manifest: Manifest) -> list[str]:
         for alignment in manifest.alignments
         if len(alignment.landmarks) != len(alignment.template) or not all(alignment.landmarks)
     ]
+    found += [
+        f"quality.{lower} is above quality.{higher}"
+        for lower, higher in QUALITY_ORDER
+        if getattr(manifest.quality, lower) > getattr(manifest.quality, higher)
+    ]
     if not found:
         found += _size_complaints(manifest)
     total = sum(embedder.weight for embedder in manifest.embedders)
@@ -351,8 +388,9 @@ def pack_digest(text: bytes) -> PackDigest:
 def recipe_digest(manifest: Manifest) -> RecipeDigest:
     """SHA-256 of what shapes a template: files, decoding, alignment, preprocessing, weights, flip.
 
-    Names, paths, licences, sources, golden vectors, thresholds, PAD and which detector is the default are
-    outside it, so a kiosk may use the quick detector and share templates with one that uses the other.
+    Names, paths, licences, sources, golden vectors, thresholds, quality floors, PAD and which detector is the
+    default are outside it, so a kiosk may use the quick detector and share
+    templates with one that uses the other.
     """
 
     def fed(path: str) -> tuple[object, ...]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 
-from models.manifest import Manifest, ModelFile
+from models.manifest import Manifest, ModelFile, QualityFloors
 
 
 def write_manifest(manifest: Manifest, heading: str) -> bytes:
     """The whole manifest; `heading` becomes a comment on its first line."""
     blocks = [f"# {heading}", *_top(manifest)]
+    if manifest.quality != QualityFloors():
+        blocks.append(_table("[quality]", manifest.quality))
     if manifest.golden is not None:
         blocks.append(_table("[golden]", manifest.golden))
     blocks += [_table("[[detectors]]", detector) for detector in manifest.detectors]

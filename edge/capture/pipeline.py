@@ -13,7 +13,7 @@ from edge.capture.alignment import Mesh, align, locate
 from edge.capture.detection import ZoneConfig, detect, in_zone
 from edge.capture.embedding import embed
 from edge.capture.pad import live_score
-from edge.capture.quality import QualityConfig, assess
+from edge.capture.quality import assess
 from edge.capture.sample import AlignedFace, Face, FailureToAcquire, Frame, Inference, Points, Probe, Quality
 from models.manifest import Manifest, RecipeDigest
 
@@ -62,7 +62,6 @@ class Pipeline:
         *,
         detector: str | None,
         zone: ZoneConfig,
-        quality: QualityConfig,
         clock_ms: Clock,
     ) -> None:
         """`networks` by the manifest's file names; `detector` by name, None for the pack's default.
@@ -88,7 +87,7 @@ class Pipeline:
             for recipe in manifest.alignments
             if recipe.name in {embedder.alignment for embedder in manifest.embedders}
         )
-        self._zone, self._quality, self._clock_ms = zone, quality, clock_ms
+        self._zone, self._clock_ms = zone, clock_ms
 
     def detect(self, frame: Frame) -> tuple[Face, ...]:
         """Every face, best first, for a screen that draws boxes; recognises no one."""
@@ -117,7 +116,7 @@ class Pipeline:
         located = self._lap(laps_ms, "landmarks", started)
         aligned = align(frame.image, mesh.points, self._recipes)
         chipped = self._lap(laps_ms, "align", located)
-        quality = assess(mesh.points, mesh.presence, aligned[0], self._quality)
+        quality = assess(mesh.points, mesh.presence, aligned[0], self.manifest.quality)
         self._lap(laps_ms, "quality", chipped)
         if isinstance(quality, FailureToAcquire):
             return quality

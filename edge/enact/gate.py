@@ -39,22 +39,21 @@ class GateSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         own = OwnWiring(self.id, self.port or "", self.key_file or "")
         return self.modbus or self.osdp or self.lcus or self.gpio or own
 
-    def complaint(self) -> tuple[str, str] | None:
-        """The key that does not fit the driver, and what is to be done; None where all do."""
+    def complaint(self) -> tuple[str, str, str] | None:
+        """What does not fit the driver: section, key, and the rest of a sentence about them."""
         sections = {"modbus": self.modbus, "osdp": self.osdp, "lcus": self.lcus, "gpio": self.gpio}
         for name, wiring in sections.items():
             if wiring is not None and self.driver != name:
-                return (
-                    name,
-                    f'there with gate.driver = "{self.driver}": set it to "{name}", or leave this out',
-                )
+                read = f'is only read when gate.driver = "{name}", but it is "{self.driver}"'
+                return f"gate.{name}", "", f"{read}. Change gate.driver, or delete the section."
         for key, given in (("port", self.port), ("key_file", self.key_file)):
             if self.driver == "own" and given is None:
-                return key, 'missing, and gate.driver = "own" needs it'
+                return "gate", key, 'is missing, and gate.driver = "own" needs it'
             if self.driver != "own" and given is not None:
-                return key, f'of Stile\'s own controller: with "{self.driver}" it goes to gate.{self.driver}'
+                read = f'is only read when gate.driver = "own", but it is "{self.driver}"'
+                return "gate", key, f"{read}. Move it to [gate.{self.driver}], or delete it."
         if self.driver != "own" and sections[self.driver] is None:
-            return "driver", f"give its section, [gate.{self.driver}]"
+            return "gate", "driver", f'is "{self.driver}", but [gate.{self.driver}] is missing. Add it.'
         if not self.wiring.relays:
-            return self.driver, "no relay is wired: give one for entry, for exit, or for both"
+            return f"gate.{self.driver}", "", "wires no relay: give one for entry, for exit, or for both"
         return None

@@ -25,8 +25,8 @@ _TIME = re.compile(
 )
 
 
-class OpeningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Section `opening`: when the gate is held free, in which zone, and which way."""
+class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Section `schedule`: when the gate is held free, in which zone, and which way."""
 
     times: Annotated[tuple[Annotated[str, Meta(max_length=32)], ...], Meta(max_length=TIMES_MAX)] = ()
     zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"

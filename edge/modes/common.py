@@ -25,7 +25,6 @@ from edge.adapters.screen.preview import Preview
 from edge.adapters.screen.web import WebScreen
 from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import Clock, Pipeline
-from edge.capture.quality import QualityConfig
 from edge.capture.recording import Recording
 from edge.compare.search import choose_point
 from edge.config import CameraSection, KioskConfig, require_agreement
@@ -52,7 +51,6 @@ def open_pipeline(
     *,
     detector: str | None = None,
     zone: ZoneConfig | None = None,
-    quality: QualityConfig | None = None,
     passive: bool = False,
     clock_ms: Clock = _monotonic_ms,
 ) -> Pipeline:
@@ -77,7 +75,6 @@ def open_pipeline(
         load_networks(pack, frozenset(files), threads),
         detector=detector,
         zone=zone or ZoneConfig(),
-        quality=quality or QualityConfig(),
         clock_ms=clock_ms,
     )
 
@@ -89,7 +86,6 @@ def pipeline_of(config: KioskConfig, pack: Pack, *, passive: bool = False) -> Pi
         config.pack.threads,
         detector=config.pack.detector,
         zone=config.zone,
-        quality=config.quality,
         passive=passive,
     )
 

@@ -183,12 +183,12 @@ def _rules(config: KioskConfig, pack: Pack) -> Rules:
 
 
 def _timetable(config: KioskConfig, kiosk: Kiosk, uplink: UplinkParts) -> Timetable | None:
-    if not config.opening.times:
+    if not config.schedule.times:
         return None
     try:
-        return Timetable(config.opening, kiosk, uplink.clock)
+        return Timetable(config.schedule, kiosk, uplink.clock)
     except ValueError as error:
-        raise ConfigError("opening.zone", config.opening.zone, str(error)) from error
+        raise ConfigError("schedule.zone", config.schedule.zone, str(error)) from error
 
 
 def _facts(base: Base, kiosk: Kiosk, gate: Gate, camera: Camera, search: GallerySearch | None) -> Facts:

@@ -33,7 +33,7 @@ class OpenTill:
 async def open_till(config: KioskConfig, uplink: UplinkParts) -> AsyncIterator[OpenTill]:
     """Serve tills while the context lasts. Raises `ConfigError`, and `StoreError` for the token's file."""
     if config.pay is None:
-        raise ConfigError("pay", "", 'missing, and kiosk.mode = "pay" needs it')
+        raise ConfigError("[pay]", None, 'is missing, and kiosk.mode = "pay" needs it')
     checkouts = Checkouts(uplink.outbox.database, os.urandom)
     now_ms = uplink.clock.estimate_ms
     payments = CentralPayments(checkouts, uplink.link, config.pay, now_ms)

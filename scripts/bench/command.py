@@ -23,7 +23,6 @@ from rich.table import Table
 
 from edge.capture.detection import ZoneConfig
 from edge.capture.pipeline import STAGES, Pipeline
-from edge.capture.quality import QualityConfig
 from edge.capture.recording import Shown
 from edge.capture.sample import FailureToAcquire, Frame, Image, Inference, Probe, Tensor
 from edge.compare.search import choose_point
@@ -116,7 +115,6 @@ def bare_runs(pipeline: Pipeline, detector: str | None, frame: Frame) -> tuple[t
         {file: _Fed(network, kept) for file, network in pipeline.networks.items()},
         detector=detector,
         zone=ZoneConfig(),
-        quality=QualityConfig(),
         clock_ms=lambda: 0.0,
     ).acquire(frame)
     return tuple(kept)

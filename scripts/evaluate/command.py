@@ -292,7 +292,7 @@ def main(
             print_attacks(judged, Console())
         return
     if folder is None:
-        fail(ConfigError("DIR", "", "give a folder of people, or --attacks"), EXIT_UNUSABLE)
+        fail(ConfigError("DIR", None, "is missing: give a folder of people, or --attacks"), EXIT_UNUSABLE)
     try:
         if plot is not None:
             require_matplotlib()

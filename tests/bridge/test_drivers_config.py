@@ -39,23 +39,39 @@ def test_without_a_driver_it_is_stiles_own_controller():
     [
         (
             'key_file = "gate.key"\n',
-            "kiosk.toml:4: gate.port = '': missing, and gate.driver = \"own\" needs it",
+            'kiosk.toml:4: gate.port is missing, and gate.driver = "own" needs it',
         ),
-        ('port = "/dev/gate"\n', "gate.key_file = '': missing"),
-        ('driver = "lcus"\n', "kiosk.toml:6: gate.driver = '': give its section, [gate.lcus]"),
-        (OWN + LCUS, "kiosk.toml:6: gate.port = '': of Stile's own controller: with \"lcus\""),
-        (OWN + '[gate.lcus]\nport = "/dev/relay"\n', "kiosk.toml:8: gate.lcus = '': there with gate.driver"),
-        (LCUS + "[gate.gpio]\nentry_line = 4\n", "gate.gpio = '': there with gate.driver = \"lcus\""),
-        ('driver = "parport"\n', "kiosk.toml:6: gate.driver = '\"parport\"': Invalid enum value"),
-        (LCUS + "chanel = 1\n", "kiosk.toml:9: gate.lcus.chanel = '1': there is no such key; did you mean"),
-        (LCUS + "entry_channel = 0\n", "kiosk.toml:9: gate.lcus.entry_channel = '0': Expected `int` >= 1"),
-        (MODBUS + "unit = 248\n", "kiosk.toml:9: gate.modbus.unit = '248': Expected `int` <= 247"),
-        (MODBUS + "baud = 300\n", "kiosk.toml:9: gate.modbus.baud = '300': Invalid enum value"),
-        ('driver = "osdp"\n[gate.osdp]\nport = "/dev/reader"\n', "missing required field `key_file`"),
-        ('driver = "gpio"\n[gate.gpio]\n', "gate.gpio = '': no relay is wired"),
+        ('port = "/dev/gate"\n', "gate.key_file is missing, and"),
+        (
+            'driver = "lcus"\n',
+            'kiosk.toml:6: gate.driver is "lcus", but [gate.lcus] is missing. Add it.',
+        ),
+        (
+            OWN + LCUS,
+            'kiosk.toml:6: gate.port is only read when gate.driver = "own", but it is "lcus"',
+        ),
+        (
+            OWN + '[gate.lcus]\nport = "/dev/relay"\n',
+            'kiosk.toml:8: [gate.lcus] is only read when gate.driver = "lcus", but it is "own". '
+            "Change gate.driver, or delete the section.",
+        ),
+        (
+            LCUS + "[gate.gpio]\nentry_line = 4\n",
+            '[gate.gpio] is only read when gate.driver = "gpio", but',
+        ),
+        ('driver = "parport"\n', 'kiosk.toml:6: gate.driver = "parport": Invalid enum value'),
+        (LCUS + "chanel = 1\n", "kiosk.toml:9: gate.lcus.chanel = 1: there is no such key; did you mean"),
+        (LCUS + "entry_channel = 0\n", "kiosk.toml:9: gate.lcus.entry_channel = 0: Expected `int` >= 1"),
+        (MODBUS + "unit = 248\n", "kiosk.toml:9: gate.modbus.unit = 248: Expected `int` <= 247"),
+        (MODBUS + "baud = 300\n", "kiosk.toml:9: gate.modbus.baud = 300: Invalid enum value"),
+        (
+            'driver = "osdp"\n[gate.osdp]\nport = "/dev/reader"\n',
+            "toml:7: gate.osdp.key_file is missing",
+        ),
+        ('driver = "gpio"\n[gate.gpio]\n', "[gate.gpio] wires no relay: give one"),
         (
             LCUS + '[release]\ndirection = "exit"\n',
-            "release.direction = 'exit': section gate.lcus has no relay",
+            'release.direction = "exit": section gate.lcus has no relay',
         ),
     ],
 )
@@ -67,7 +83,7 @@ def test_what_does_not_fit_the_driver_is_named_with_its_line(text, said):
 def test_a_fare_on_passage_is_refused_with_a_gate_that_cannot_report_it(text):
     driver = text.split('"')[1]
     assert complaint(text + FARE).endswith(
-        f"release.fare = 'on_passage': needs a gate that reports passages, which gate.driver = \"{driver}\" "
+        f'release.fare = "on_passage": needs a gate that reports passages, which gate.driver = "{driver}" '
         'as it is wired cannot: give "none", wire both beams to a driver that reads them (modbus, gpio), '
         'or use gate.driver = "own"; docs/gates.md'
     )
@@ -117,5 +133,5 @@ async def test_a_gate_that_is_not_there_is_said_with_its_name(tmp_path):
 
 
 async def test_a_key_file_that_cannot_be_used_names_its_option():
-    with pytest.raises(ConfigError, match=r"gate\.osdp\.key_file = 'scbk'"):
+    with pytest.raises(ConfigError, match=r'gate\.osdp\.key_file = "scbk"'):
         await probe_gate(config(OSDP), PATIENCE_S)

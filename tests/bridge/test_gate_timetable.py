@@ -16,7 +16,7 @@ from edge.capture.tracking import TrackingConfig
 from edge.config import parse_config
 from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
-from edge.enact.schedule import OpeningConfig
+from edge.enact.schedule import ScheduleConfig
 from edge.errors import ConfigError
 from edge.shell.kiosk import Devices, Kiosk
 from firmware_bridge.drivers.own import open_own_gate
@@ -28,7 +28,7 @@ from wire.ids import GateId, KioskId, Purpose
 from wire.records import GateOutcome, IdentifiedBy
 
 PATIENCE_S = 20.0
-ALWAYS = OpeningConfig(("00:00-24:00",))
+ALWAYS = ScheduleConfig(("00:00-24:00",))
 
 
 def utc_ms(*when):
@@ -166,7 +166,7 @@ class ALane:
     ],
 )
 def test_the_times_are_those_of_the_gates_own_zone(zone, when, held):
-    config = OpeningConfig(("mon-fri 07:00-09:30",), zone)
+    config = ScheduleConfig(("mon-fri 07:00-09:30",), zone)
     assert Timetable(config, ALane(), AClock(utc_ms(*when))).holds() is held
 
 
@@ -178,5 +178,5 @@ def test_a_zone_that_is_none_is_said():
 
 def test_a_time_that_cannot_be_read_stops_the_kiosk_with_line_and_key():
     text = '[kiosk]\nstate_dir = "/d"\n[gate]\nid = "g"\nport = "/p"\nkey_file = "/k"\n'
-    with pytest.raises(ConfigError, match=r"kiosk\.toml:8: opening\.times.*'7-9' is no time of the week"):
-        parse_config(text + '[opening]\ntimes = ["7-9"]\n', "kiosk.toml")
+    with pytest.raises(ConfigError, match=r"kiosk\.toml:8: schedule\.times.*'7-9' is no time of the week"):
+        parse_config(text + '[schedule]\ntimes = ["7-9"]\n', "kiosk.toml")

@@ -7,7 +7,7 @@ import datetime
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from edge.enact.schedule import OpeningConfig, held_free, parse_times
+from edge.enact.schedule import ScheduleConfig, held_free, parse_times
 from edge.passage.observations import StaffReleases
 from wire.fleet import OrderOutcome
 from wire.ids import PassageId
@@ -53,7 +53,7 @@ class Clock(Protocol):
 class Timetable:
     """Gives orders to one lane; a fire, a fault or a passage under way refuses them there."""
 
-    def __init__(self, config: OpeningConfig, lane: Lane, clock: Clock) -> None:
+    def __init__(self, config: ScheduleConfig, lane: Lane, clock: Clock) -> None:
         self._spans = parse_times(config.times)
         self._zone = zone_of(config.zone)
         self._direction = config.direction

@@ -12,9 +12,19 @@ from models import manifest
 STRUCTS = (
     *(manifest.Manifest, manifest.ModelFile, manifest.Tensor, manifest.Preprocessing, manifest.Source),
     *(manifest.Golden, manifest.Detector, manifest.Landmarks, manifest.Alignment, manifest.Embedder),
-    *(manifest.PadNetwork, manifest.OperatingPoint),
+    *(manifest.QualityFloors, manifest.PadNetwork, manifest.OperatingPoint),
 )
-TABLES = {"files", "golden", "detectors", "landmarks", "alignments", "embedders", "pad", "operating_points"}
+TABLES = {
+    "files",
+    "quality",
+    "golden",
+    "detectors",
+    "landmarks",
+    "alignments",
+    "embedders",
+    "pad",
+    "operating_points",
+}
 
 
 def _keys() -> list[str]:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from models.errors import ManifestError
-from models.manifest import Manifest, parse_manifest, recipe_digest
+from models.manifest import Manifest, QualityFloors, parse_manifest, recipe_digest
+from models.manifest_text import write_manifest
 from models.registry import MANIFEST_FILE, open_pack
 
 Rewrite = Callable[[Manifest], Manifest]
@@ -45,6 +46,13 @@ def manifest(text: bytes) -> Manifest:
         (b"side = 150", b"side = 112", "alignments.dlib-150.side is 112"),
         (b"dimensions = 128", b"dimensions = 512", "dimensions is 512"),
         (b'name = "short"', b'name = "back"', "twice"),
+        (b"[landmarks]", b"[quality]\nmin_sharp = 0.1\n[landmarks]", "min_sharp"),
+        (b"[landmarks]", b"[quality]\nmax_yaw = 1.5\n[landmarks]", "quality.max_yaw"),
+        (
+            b"[landmarks]",
+            b"[quality]\nmax_yaw = 0.1\n[landmarks]",
+            "good_yaw is above quality.max_yaw",
+        ),
     ],
 )
 def test_a_wrong_manifest_is_refused_by_a_message_that_names_what_is_wrong(
@@ -60,6 +68,19 @@ def test_text_that_is_no_toml_is_refused_as_a_manifest_error() -> None:
     for broken in (b"\xff\xfe", b"format = ", b""):
         with pytest.raises(ManifestError):
             parse_manifest(broken)
+
+
+def test_a_pack_without_quality_floors_has_those_its_points_were_measured_with(text: bytes) -> None:
+    assert b"[quality]" not in text
+    assert parse_manifest(text).quality == QualityFloors()
+
+
+def test_quality_floors_of_a_pack_are_read_and_written(manifest: Manifest) -> None:
+    stricter = _floors(manifest)
+    written = write_manifest(stricter, "a test")
+    assert b"[quality]" in written
+    assert parse_manifest(written) == stricter
+    assert b"[quality]" not in write_manifest(manifest, "a test")
 
 
 def test_the_whole_vector_is_as_long_as_its_parts_together(manifest: Manifest) -> None:
@@ -86,11 +107,15 @@ def _detector_order(manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, detectors=manifest.detectors[::-1])
 
 
+def _floors(manifest: Manifest) -> Manifest:
+    return msgspec.structs.replace(manifest, quality=QualityFloors(max_yaw=0.5))
+
+
 def _text(manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, name="other", version="9", summary="other", golden=None)
 
 
-@pytest.mark.parametrize("change", [_points, _licences, _default_detector, _detector_order, _text])
+@pytest.mark.parametrize("change", [_points, _licences, _default_detector, _detector_order, _floors, _text])
 def test_what_does_not_shape_a_template_leaves_the_recipe_digest_alone(
     manifest: Manifest, change: Rewrite
 ) -> None:

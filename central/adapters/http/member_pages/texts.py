@@ -185,7 +185,7 @@ def read_messages(folder: Path = MESSAGES) -> dict[str, Messages]:
 
 
 def _unusable(name: str, wanted: str) -> ConfigError:
-    return ConfigError("messages", name, Path(name).stem, wanted)
+    return ConfigError("messages", name, None, wanted)
 
 
 def chosen(asked: str | None, accepted: str, languages: Mapping[str, Messages]) -> Messages:

@@ -3,21 +3,25 @@
 from itertools import pairwise
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
-from edge.capture.quality import QualityConfig, assess, yaw_of
+from edge.capture.detection import ZoneConfig
+from edge.capture.pipeline import Pipeline
+from edge.capture.quality import assess, yaw_of
 from edge.capture.sample import HINTS, AlignedFace, FailureToAcquire, Image, Obstacle, Quality
+from models.manifest import QualityFloors
 from tests.doubles.capture_people import frame, observed, pipeline, portrait, resized
 
-FLOORS = QualityConfig()
+FLOORS = QualityFloors()
 
 
 def assessed(
-    chip: Image, config: QualityConfig = FLOORS, presence: float = 1.0
+    chip: Image, floors: QualityFloors = FLOORS, presence: float = 1.0
 ) -> Quality | FailureToAcquire:
     observation = observed("obama.jpg")
-    return assess(observation.points, presence, AlignedFace(chip, "dlib-150"), config)
+    return assess(observation.points, presence, AlignedFace(chip, "dlib-150"), floors)
 
 
 def chip() -> Image:
@@ -99,3 +103,18 @@ def test_a_black_frame_is_no_face_and_is_never_embedded() -> None:
     acquired = pipeline().acquire(frame(np.zeros((480, 640, 3), np.uint8)))
     assert acquired.probe == FailureToAcquire(Obstacle.NO_FACE)
     assert "embed" not in acquired.laps_ms
+
+
+def test_a_pipeline_holds_faces_to_the_floors_of_its_pack() -> None:
+    plain, shown = pipeline(), frame(portrait("obama.jpg"))
+    floors = QualityFloors(min_eye_span_px=400, good_eye_span_px=400)
+    strict = Pipeline(
+        msgspec.structs.replace(plain.manifest, quality=floors),
+        plain.recipe_digest,
+        plain.networks,
+        detector=None,
+        zone=ZoneConfig(),
+        clock_ms=lambda: 0.0,
+    )
+    assert not isinstance(plain.acquire(shown).probe, FailureToAcquire)
+    assert strict.acquire(shown).probe == FailureToAcquire(Obstacle.TOO_SMALL)

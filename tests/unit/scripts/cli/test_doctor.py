@@ -134,7 +134,7 @@ def test_a_key_file_that_holds_no_gate_key_is_named_with_what_it_lacks(
         key_file.write_text(content, encoding="utf-8")
     found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
     assert not found["gate"]["ok"]
-    assert f"gate.key_file = '{key_file}'" in str(found["gate"]["found"])
+    assert f'gate.key_file = "{key_file}"' in str(found["gate"]["found"])
     assert says in str(found["gate"]["found"])
 
 
