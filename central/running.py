@@ -17,6 +17,7 @@ from central.adapters.mqtt.router import Outgoing, RequestRouter
 from central.service.kiosks import BrokerAddress
 from central.service.use_cases import UseCases
 from wire.topics import Address
+from wire.transport.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Central:
     announcer: Announcer
     admission: BrokerAccess | None = None
     head_every_s: float = 60.0
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    """Keeps the loops going."""
     _pending: set[asyncio.Task[None]] = field(default_factory=set)
 
     def _send(self, outgoing: list[Outgoing]) -> None:
@@ -66,10 +69,11 @@ class Central:
         task.add_done_callback(self._pending.discard)
 
     async def _answer(self, address: Address, payload: bytes) -> None:
-        try:
+        async def answer() -> None:
             self._send(await self.router.answer(address, payload))
-        except Exception:  # one message must not end the service; nothing was acknowledged
-            log.exception("a message on %s could not be answered", address.topic)
+
+        # Nothing was acknowledged, so the kiosk asks again.
+        if not await self.supervisor.once("answers", answer()):
             self.router.ignored["failed"] += 1
 
     async def keep_announcing(self) -> None:
@@ -115,7 +119,7 @@ class Central:
     async def loops(self) -> AsyncIterator[None]:
         """Run every loop while the context lasts."""
         loops = [
-            asyncio.create_task(loop(), name=loop.__name__)
+            asyncio.create_task(self.supervisor.keep(loop.__name__, loop), name=loop.__name__)
             for loop in (self.keep_heads, self.keep_announcing, self.keep_collecting)
         ]
         try:

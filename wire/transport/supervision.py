@@ -78,11 +78,16 @@ class Supervisor:
             closing.wait(retry_s)
             retry_s = min(2 * retry_s, RETRY_LAST_S)
 
-    def note(self, name: str, error: Exception) -> None:
-        """A fault in work that does not go on for ever, such as one answer; told as long as any other."""
-        log.error("%s failed", name, exc_info=error)
-        self._fail(name)
-        self._begin(name)
+    async def once(self, name: str, work: Awaitable[None]) -> bool:
+        """Work that ends by itself; whether it did. A fault in it is logged, and told like any other."""
+        try:
+            await work
+        except Exception:
+            log.exception("%s failed", name)
+            self._fail(name)
+            self._begin(name)
+            return False
+        return True
 
     def _begin(self, name: str) -> float:
         now_s = self._monotonic_s()

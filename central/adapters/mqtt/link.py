@@ -7,11 +7,13 @@ import contextlib
 import random
 import ssl
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from wire.topics import Address, parse_topic
 from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
+from wire.transport.supervision import Supervisor
 
 BACKOFF_MAX_S = 5.0
 """Central is one client, and every kiosk waits for it."""
@@ -32,7 +34,7 @@ class MqttLink:
         self._on_message = on_message
         self._on_connect = on_connect
         self._connection: Connection | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[NoReturn] | None = None
         self.connected = asyncio.Event()
 
     def open(
@@ -47,7 +49,9 @@ class MqttLink:
         callbacks = Callbacks(None, self._connected, self.connected.clear, self._arrived)
         dice = random.SystemRandom()
         self._connection = Connection(endpoint, self._filters, callbacks, dice, retained=False)
-        self._keeper = asyncio.create_task(self._connection.run(), name=f"mqtt {host}:{port}")
+        self._keeper = asyncio.create_task(
+            Supervisor().keep(f"mqtt {host}:{port}", self._connection.run), name=f"mqtt {host}:{port}"
+        )
 
     @property
     def version(self) -> MQTTProtocolVersion | None:

@@ -34,6 +34,7 @@ from wire.requests import (
 )
 from wire.sealing import open_box, secrets_binding
 from wire.signing import restriction_holds
+from wire.transport.supervision import Supervisor
 from wire.values import GalleryEntry, GalleryRow, Restriction, Tombstone
 
 ASKED_KEPT_MAX = 1024
@@ -69,17 +70,19 @@ class CachedMembers:
         config: StandingConfig,
         recipe_digest: str,
         keep_secrets: Callable[[SiteSecrets], None],
+        supervisor: Supervisor,
         dimensions: int | None = None,
     ) -> None:
         self._identity, self._cache, self._link, self._clock = identity, cache, link, clock
         self._config, self._recipe_digest, self._keep_secrets = config, recipe_digest, keep_secrets
+        self._supervisor = supervisor
         self.vault = Vault(identity.operator, identity.site, identity.secrets, dimensions)
         self._asked_claims: _Recent[ClaimDigest, GalleryEntry] = _Recent()
         self._asked_standings: _Recent[SubjectId, CachedStanding] = _Recent()
         self._keys_asked_at_ms = -KEYS_AGAIN_MS
         self._lacking = False
         self._live = LiveGallery(cache, recipe_digest, self._opened_or_noted)
-        self._key_task: asyncio.Task[None] | None = None
+        self._key_task: asyncio.Task[bool] | None = None
 
     def use_limits(self, config: StandingConfig) -> None:
         """Go by other ages and deadlines from the next question on."""
@@ -237,7 +240,7 @@ class CachedMembers:
         now_ms = self._clock.uptime_ms()
         if now_ms - self._keys_asked_at_ms >= KEYS_AGAIN_MS and self._link.connected:
             self._keys_asked_at_ms = now_ms
-            self._key_task = asyncio.ensure_future(self._fetch_keys())
+            self._key_task = asyncio.ensure_future(self._supervisor.once("key_fetching", self._fetch_keys()))
 
     async def _fetch_keys(self) -> None:
         """Take the site's secrets anew; those that do not open are counted, and the old ones stay."""

@@ -127,6 +127,7 @@ async def prepare_uplink(
             None if tls is None else tls.server_name,
         )
         link = Link(identity, endpoint, clock, environment.dice, draw)
+        supervisor = Supervisor()
         members = CachedMembers(
             identity,
             cache,
@@ -135,6 +136,7 @@ async def prepare_uplink(
             config=config.standing,
             recipe_digest=config.recipe_digest,
             keep_secrets=lambda secrets: keep_secrets(folder, secrets, draw),
+            supervisor=supervisor,
             dimensions=config.dimensions,
         )
         yield UplinkParts(
@@ -156,7 +158,7 @@ async def prepare_uplink(
             members=members,
             pins=CentralPins(identity, link, cache, clock.uptime_ms, draw),
             ages=CacheAges(cache, clock, config.standing),
-            supervisor=Supervisor(),
+            supervisor=supervisor,
         )
 
 
