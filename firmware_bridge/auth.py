@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from siphash24 import siphash24
 
 from firmware_bridge.errors import GateKeyError
-from firmware_bridge.frame import Frame, Heading, Ignored, IgnoredBecause
+from firmware_bridge.frame import Heading, Ignored, IgnoredBecause, LineFrame
 
 # "The gate key has 32 bytes."
 GATE_KEY_SIZE = 32
@@ -55,17 +55,17 @@ def derive_keys(gate_key: bytes, gate_id: str) -> GateKeys:
     return GateKeys(line_key(Heading.TO_CONTROLLER), line_key(Heading.TO_HOST))
 
 
-def seal(frame: Frame, keys: GateKeys) -> Frame:
+def seal(frame: LineFrame, keys: GateKeys) -> LineFrame:
     """The frame with its MAC."""
     return replace(frame, mac=_mac(frame, keys))
 
 
-def is_genuine(frame: Frame, keys: GateKeys) -> bool:
+def is_genuine(frame: LineFrame, keys: GateKeys) -> bool:
     """Whether the MAC was made with this gate's key for the frame's direction."""
     return hmac.compare_digest(frame.mac, _mac(frame, keys))
 
 
-def _mac(frame: Frame, keys: GateKeys) -> bytes:
+def _mac(frame: LineFrame, keys: GateKeys) -> bytes:
     digest: bytes = siphash24(frame.signed_bytes(), key=keys.of(frame.heading)).digest()
     return digest
 
@@ -77,7 +77,7 @@ class ReplayWindow:
         self.boot_id = boot_id
         self.highest = highest
 
-    def admit(self, frame: Frame) -> Ignored | None:
+    def admit(self, frame: LineFrame) -> Ignored | None:
         """None if the frame is new in this boot (and now used), else why it is ignored."""
         if frame.boot_id != self.boot_id:
             return Ignored(IgnoredBecause.BOOT)

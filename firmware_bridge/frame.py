@@ -64,7 +64,7 @@ class Ignored:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class LineFrame:
     """One frame of this protocol version."""
 
     heading: Heading
@@ -79,14 +79,14 @@ class Frame:
         return _HEADER.pack(PROTOCOL_VERSION, self.heading, self.boot_id, self.counter, self.type) + self.body
 
 
-def encode(frame: Frame) -> bytes:
+def encode(frame: LineFrame) -> bytes:
     """The frame as it goes on the line, delimiters included."""
     plain = frame.signed_bytes() + frame.mac
     checked = plain + _CRC.pack(binascii.crc_hqx(plain, CRC_INITIAL))
     return DELIMITER + cobs_encoded(checked) + DELIMITER
 
 
-def decode(packet: bytes) -> Frame | Ignored:
+def decode(packet: bytes) -> LineFrame | Ignored:
     """One packet between delimiters -> its frame, or why it is ignored; never raises."""
     if len(packet) > ENCODED_MAX:
         return Ignored(IgnoredBecause.FRAMING)
@@ -101,7 +101,9 @@ def decode(packet: bytes) -> Frame | Ignored:
         return Ignored(IgnoredBecause.VERSION, version)
     if heading not in (Heading.TO_CONTROLLER, Heading.TO_HOST):
         return Ignored(IgnoredBecause.DIRECTION)
-    return Frame(Heading(heading), boot_id, counter, kind, plain[HEADER_SIZE:-MAC_SIZE], plain[-MAC_SIZE:])
+    return LineFrame(
+        Heading(heading), boot_id, counter, kind, plain[HEADER_SIZE:-MAC_SIZE], plain[-MAC_SIZE:]
+    )
 
 
 def cobs_encoded(plain: bytes) -> bytes:
@@ -128,7 +130,7 @@ class FrameReader:
         self._partial = bytearray()
         self._overlong = False
 
-    def feed(self, received: bytes) -> Iterator[Frame | Ignored]:
+    def feed(self, received: bytes) -> Iterator[LineFrame | Ignored]:
         """Frames and ignored packets completed by these bytes, in order."""
         *complete, rest = received.split(DELIMITER)
         for piece in complete:

@@ -12,12 +12,12 @@ from firmware_bridge.messages import (
     Direction,
     EmergencyReleased,
     Event,
-    Fault,
     FaultLatched,
     FireReleased,
     ForcedDoor,
     ForcedPassage,
     FreeEnded,
+    GateFault,
     HeldOpen,
     Interrupted,
     Mode,
@@ -34,7 +34,6 @@ __all__ = [
     "Cause",
     "Direction",
     "EmergencyReleased",
-    "Fault",
     "FaultLatched",
     "FireReleased",
     "ForcedDoor",
@@ -43,9 +42,10 @@ __all__ = [
     "Gate",
     "GateCapabilities",
     "GateEvent",
+    "GateFault",
     "GateInputs",
     "GateRelease",
-    "GateState",
+    "GateStatus",
     "HeldOpen",
     "Interrupted",
     "LinkLost",
@@ -55,9 +55,9 @@ __all__ = [
     "Nonce",
     "PassageId",
     "Passed",
-    "Refused",
     "RefusedBecause",
     "ReleaseOutcome",
+    "ReleaseRefused",
     "Tailgated",
     "TimedOut",
     "Unanswered",
@@ -105,7 +105,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ReleaseRefused:
     """The controller did not open and will not open for this release."""
 
     reason: RefusedBecause
@@ -116,7 +116,7 @@ class Unanswered:
     """Sent, but no answer came: the gate may have opened, and only a later event can tell."""
 
 
-ReleaseOutcome = Accepted | Refused | Unanswered
+ReleaseOutcome = Accepted | ReleaseRefused | Unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class LinkStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class GateState:
+class GateStatus:
     """The gate as last heard; `mode`, `inputs` and `fault` are None unless the link is up."""
 
     capabilities: GateCapabilities
@@ -199,7 +199,7 @@ class GateState:
     trouble: str | None
     """What is wrong and what to do about it, or None."""
     mode: Mode | None
-    fault: Fault | None
+    fault: GateFault | None
     inputs: GateInputs | None
     entry_unlocked: bool | None
     exit_unlocked: bool | None
@@ -222,7 +222,7 @@ class Gate(Protocol):
         Cancelling a read (a time-out on it, too) ends that iterator, not the gate: call `events` again.
         """
 
-    def state(self) -> GateState:
+    def state(self) -> GateStatus:
         """The gate as last heard, at once."""
 
     async def close(self) -> None:

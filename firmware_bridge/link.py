@@ -15,11 +15,11 @@ from firmware_bridge.auth import GateKeys, ReplayWindow, is_genuine, seal
 from firmware_bridge.frame import (
     COUNTER_MAX,
     PROTOCOL_VERSION,
-    Frame,
     FrameReader,
     Heading,
     Ignored,
     IgnoredBecause,
+    LineFrame,
     encode,
 )
 from firmware_bridge.messages import Answer, Cause, Direction, Nonce, PassageId
@@ -31,7 +31,7 @@ PENDING_MAX = 8
 OPEN_PASSAGES_MAX = 64
 
 
-class Standing(StrEnum):
+class Handshake(StrEnum):
     """How the host stands with the controller."""
 
     CLOSED = "closed"
@@ -40,7 +40,7 @@ class Standing(StrEnum):
     UP = "up"
 
 
-_MET = (Standing.GREETED, Standing.UP)
+_MET = (Handshake.GREETED, Handshake.UP)
 
 
 class Trouble(StrEnum):
@@ -88,7 +88,7 @@ class Down:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ReleaseAnswered:
     """What became of a release: the controller's answer, or None if none came in time."""
 
     nonce: Nonce
@@ -96,7 +96,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class EventReported:
     """An event of the gate, once; acknowledge it when it is dealt with."""
 
     event: messages.Event
@@ -105,7 +105,7 @@ class Reported:
     boot_id: int
 
 
-LinkEvent = Up | Down | Answered | Reported
+LinkEvent = Up | Down | ReleaseAnswered | EventReported
 
 
 class LocalRefusal(StrEnum):
@@ -135,7 +135,7 @@ class _Sample:
     at_ms: int
 
 
-class Link:
+class GateLink:
     """One controller on one line. `draw_challenge` gives 8 unpredictable bytes."""
 
     def __init__(self, keys: GateKeys, draw_challenge: Callable[[], bytes]) -> None:
@@ -143,7 +143,7 @@ class Link:
         self._draw_challenge = draw_challenge
         self._reader = FrameReader()
         self._out = bytearray()
-        self.standing = Standing.CLOSED
+        self.standing = Handshake.CLOSED
         self.trouble: Trouble | None = None
         self.status: messages.Status | None = None
         self.ignored: Counter[IgnoredBecause] = Counter()
@@ -167,7 +167,7 @@ class Link:
     @property
     def boot_id(self) -> int | None:
         """The controller's boot while the link is up."""
-        return self._window.boot_id if self._window and self.standing is Standing.UP else None
+        return self._window.boot_id if self._window and self.standing is Handshake.UP else None
 
     @property
     def mismatched(self) -> bool:
@@ -185,7 +185,7 @@ class Link:
     def closed(self, why: str) -> tuple[LinkEvent, ...]:
         """The port is gone: nothing waits for it, and nothing is sent when it returns."""
         events = self._lose(why)
-        self.standing = Standing.CLOSED
+        self.standing = Handshake.CLOSED
         self._challenge = self._hello_at_ms = None
         self.trouble = None
         return events
@@ -214,12 +214,12 @@ class Link:
         events: list[LinkEvent] = []
         if self.standing in _MET and now_ms - self._echoed_at_ms >= messages.LINK_SILENCE_MS:
             # Welcomed but never answered after: somebody else's counters are ahead of ours.
-            trouble = Trouble.SILENT if self.standing is Standing.UP else Trouble.DEAF
+            trouble = Trouble.SILENT if self.standing is Handshake.UP else Trouble.DEAF
             events.extend(self._lose(trouble))
             self._greet(now_ms)
             self.trouble = trouble
         if (
-            self.standing is Standing.GREETING
+            self.standing is Handshake.GREETING
             and now_ms - self._greeting_since_ms >= messages.LINK_SILENCE_MS
         ):
             self.trouble = self._diagnosis()
@@ -254,8 +254,8 @@ class Link:
         open_ms: int,
         now_ms: int,
     ) -> LocalRefusal | None:
-        """Send a release; `Answered` follows unless it is refused here. Raises MessageBoundError."""
-        if self.standing is not Standing.UP:
+        """Send a release; `ReleaseAnswered` follows unless it is refused here. Raises MessageBoundError."""
+        if self.standing is not Handshake.UP:
             return LocalRefusal.LINK_DOWN
         if nonce in self._pending or len(self._pending) >= PENDING_MAX:
             return LocalRefusal.BUSY
@@ -280,14 +280,14 @@ class Link:
         self._chase(pending, now_ms)
         return None
 
-    def acknowledge(self, reported: Reported) -> None:
+    def acknowledge(self, reported: EventReported) -> None:
         """Say that an event is dealt with; with the link down it is said later."""
         sequence = reported.sequence
         # An event of an earlier boot is gone in the controller; its number means another event now.
         if self._window is None or reported.boot_id != self._window.boot_id or not sequence:
             return
         self._acknowledged = max(self._acknowledged, sequence)
-        if self.standing is Standing.UP:
+        if self.standing is Handshake.UP:
             self._send(messages.Acknowledge(sequence))
 
     def uptime_ms(self, now_ms: int) -> int | None:
@@ -296,7 +296,7 @@ class Link:
 
     # --- receiving ------------------------------------------------------------------------------------
 
-    def _take(self, arrived: Frame | Ignored, now_ms: int) -> tuple[LinkEvent, ...] | Ignored:
+    def _take(self, arrived: LineFrame | Ignored, now_ms: int) -> tuple[LinkEvent, ...] | Ignored:
         """The checks in PROTOCOL.md's order; what fails is noted for the diagnosis."""
         if isinstance(arrived, Ignored):
             if arrived.because is IgnoredBecause.VERSION:
@@ -323,7 +323,7 @@ class Link:
                 return message
             case messages.Status():
                 return self._note_status(message, now_ms)
-            case _ if self.standing is Standing.GREETED:
+            case _ if self.standing is Handshake.GREETED:
                 # Repeated soon; first the heartbeat must be answered, so that a release can follow.
                 return ()
             case messages.ReleaseAnswer():
@@ -334,7 +334,7 @@ class Link:
                 return Ignored(IgnoredBecause.MALFORMED)
 
     def _welcomed(
-        self, welcome: messages.Welcome, arrived: Frame, now_ms: int
+        self, welcome: messages.Welcome, arrived: LineFrame, now_ms: int
     ) -> tuple[LinkEvent, ...] | Ignored:
         if self._challenge is None or welcome.challenge != self._challenge:
             return Ignored(IgnoredBecause.COUNTER)
@@ -350,7 +350,7 @@ class Link:
         events = self._lose("the controller restarted")
         if self._rebooted:
             events += tuple(
-                Reported(messages.Interrupted(passage_id, Cause.REBOOT), 0, arrived.boot_id)
+                EventReported(messages.Interrupted(passage_id, Cause.REBOOT), 0, arrived.boot_id)
                 for passage_id in self._open_passages
             )
             self._open_passages.clear()
@@ -359,7 +359,7 @@ class Link:
         self._window = ReplayWindow(arrived.boot_id, arrived.counter)
         # Another host, or this one before a restart, may have used counters; going on below would be ignored.
         self._counter = max(self._counter, welcome.host_counter)
-        self.standing = Standing.GREETED
+        self.standing = Handshake.GREETED
         self._heartbeat_at_ms = now_ms
         return events
 
@@ -372,9 +372,9 @@ class Link:
         # earliest it can be, so that a release never outlives its limit.
         self._sample = _Sample(status.uptime_ms, now_ms)
         self._echoed_at_ms = now_ms
-        if self.standing is Standing.UP:
+        if self.standing is Handshake.UP:
             return ()
-        self.standing = Standing.UP
+        self.standing = Handshake.UP
         self.trouble = None
         return (Up(self._window.boot_id, self._rebooted),)
 
@@ -388,7 +388,7 @@ class Link:
             found = Answer.ACCEPTED
         if found is Answer.ACCEPTED:
             self._may_be_open(pending)
-        return (Answered(answer.nonce, found),)
+        return (ReleaseAnswered(answer.nonce, found),)
 
     def _may_be_open(self, pending: _Pending) -> None:
         self._open_passages[pending.message.passage_id] = None
@@ -405,12 +405,12 @@ class Link:
         event = numbered.event
         if isinstance(event, messages.Passed | messages.TimedOut | messages.Interrupted) and event.passage_id:
             self._open_passages.pop(event.passage_id, None)
-        return (Reported(event, numbered.sequence, self._window.boot_id),)
+        return (EventReported(event, numbered.sequence, self._window.boot_id),)
 
     # --- sending --------------------------------------------------------------------------------------
 
     def _greet(self, now_ms: int) -> None:
-        self.standing = Standing.GREETING
+        self.standing = Handshake.GREETING
         self._greeting_since_ms = now_ms
         self._seen.clear()
         self._start_hello(now_ms)
@@ -424,7 +424,7 @@ class Link:
     def _send_hello(self, now_ms: int) -> None:
         assert self._challenge is not None
         code, body = messages.encode_body(messages.Hello(self._challenge, messages.protocol_hash()))
-        self._out += encode(seal(Frame(Heading.TO_CONTROLLER, 0, 0, code, body), self._keys))
+        self._out += encode(seal(LineFrame(Heading.TO_CONTROLLER, 0, 0, code, body), self._keys))
         self._hello_at_ms = now_ms + messages.HELLO_REPEAT_MS
 
     def _send_heartbeat(self, now_ms: int) -> None:
@@ -437,7 +437,7 @@ class Link:
         if now_ms >= pending.give_up_ms:
             del self._pending[pending.message.nonce]
             self._may_be_open(pending)
-            return (Answered(pending.message.nonce, None),)
+            return (ReleaseAnswered(pending.message.nonce, None),)
         last_repeat_ms = pending.give_up_ms - messages.ANSWER_GRACE_MS
         if now_ms >= pending.repeat_at_ms and now_ms <= last_repeat_ms:
             self._send(pending.message)
@@ -452,19 +452,19 @@ class Link:
             return
         self._counter += 1
         code, body = messages.encode_body(message)
-        frame = Frame(Heading.TO_CONTROLLER, self._window.boot_id, self._counter, code, body)
+        frame = LineFrame(Heading.TO_CONTROLLER, self._window.boot_id, self._counter, code, body)
         self._out += encode(seal(frame, self._keys))
 
     # --- losing ---------------------------------------------------------------------------------------
 
     def _lose(self, why: str) -> tuple[LinkEvent, ...]:
-        unanswered = tuple(Answered(nonce, None) for nonce in self._pending)
+        unanswered = tuple(ReleaseAnswered(nonce, None) for nonce in self._pending)
         for pending in self._pending.values():
             self._may_be_open(pending)
         self._pending.clear()
         self._out.clear()
         self.status = self._sample = None
-        return (*unanswered, Down(why)) if self.standing is Standing.UP else ()
+        return (*unanswered, Down(why)) if self.standing is Handshake.UP else ()
 
     def _earliest_uptime(self, now_ms: int) -> int | None:
         sample = self._sample

@@ -119,7 +119,7 @@ class Mode(IntEnum):
     FAULT = 4
 
 
-class Fault(IntEnum):
+class GateFault(IntEnum):
     """The first hardware fault since boot; it stays latched until the next boot."""
 
     NONE = 0
@@ -189,7 +189,7 @@ class Provisioning(IntEnum):
 CODES: tuple[tuple[str, type[IntEnum | IntFlag]], ...] = (
     ("Direction", Direction),
     ("Mode", Mode),
-    ("Fault", Fault),
+    ("Fault", GateFault),
     ("Cause", Cause),
     ("Answer", Answer),
     ("Inputs", Inputs),
@@ -262,7 +262,7 @@ class Status:
     token: int
     uptime_ms: int
     mode: Mode
-    fault: Fault
+    fault: GateFault
     inputs: Inputs
     outputs: Outputs
     events_waiting: int
@@ -350,7 +350,7 @@ class HeldOpen:
 class FaultLatched:
     """The first hardware fault since boot; releases are refused until the next boot."""
 
-    fault: Fault
+    fault: GateFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +410,7 @@ Message = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MessageRow:
     """One message: its code, its name in PROTOCOL.md, and its fields as `name:letter` of a struct."""
 
     code: int
@@ -444,13 +444,15 @@ class Row:
 _EVENT = "sequence:I at_ms:I"
 _DIRECTION = (("direction", Direction),)
 TABLE = (
-    Row(0x01, "HELLO", Hello, "challenge:8s protocol_hash:8s"),
-    Row(0x02, "HEARTBEAT", Heartbeat, "token:I"),
-    Row(0x03, "RELEASE", Release, "passage_id:16s nonce:8s not_after_ms:I open_ms:H direction:B", _DIRECTION),
-    Row(0x04, "ACKNOWLEDGE", Acknowledge, "sequence:I"),
-    Row(0x70, "PROVISION", Provision, "key_to_controller:16s key_to_host:16s"),
-    Row(0x81, "WELCOME", Welcome, "challenge:8s protocol_hash:8s host_counter:I uptime_ms:I"),
-    Row(
+    MessageRow(0x01, "HELLO", Hello, "challenge:8s protocol_hash:8s"),
+    MessageRow(0x02, "HEARTBEAT", Heartbeat, "token:I"),
+    MessageRow(
+        0x03, "RELEASE", Release, "passage_id:16s nonce:8s not_after_ms:I open_ms:H direction:B", _DIRECTION
+    ),
+    MessageRow(0x04, "ACKNOWLEDGE", Acknowledge, "sequence:I"),
+    MessageRow(0x70, "PROVISION", Provision, "key_to_controller:16s key_to_host:16s"),
+    MessageRow(0x81, "WELCOME", Welcome, "challenge:8s protocol_hash:8s host_counter:I uptime_ms:I"),
+    MessageRow(
         0x82,
         "STATUS",
         Status,
@@ -459,31 +461,31 @@ TABLE = (
         "ignored_mac:H ignored_boot:H ignored_counter:H ignored_malformed:H",
         (
             ("mode", Mode),
-            ("fault", Fault),
+            ("fault", GateFault),
             ("inputs", Inputs),
             ("outputs", Outputs),
         ),
     ),
-    Row(0x83, "RELEASE_ANSWER", ReleaseAnswer, "nonce:8s answer:B", (("answer", Answer),)),
-    Row(0xA0, "PASSED", Passed, f"{_EVENT} passage_id:16s direction:B", _DIRECTION),
-    Row(0xA1, "TIMED_OUT", TimedOut, f"{_EVENT} passage_id:16s"),
-    Row(0xA2, "INTERRUPTED", Interrupted, f"{_EVENT} passage_id:16s cause:B", (("cause", Cause),)),
-    Row(0xA3, "TAILGATED", Tailgated, f"{_EVENT} passage_id:16s"),
-    Row(0xA4, "WRONG_WAY", WrongWay, f"{_EVENT} passage_id:16s"),
-    Row(0xA5, "FORCED_PASSAGE", ForcedPassage, f"{_EVENT} direction:B", _DIRECTION),
-    Row(0xA6, "FORCED_DOOR", ForcedDoor, _EVENT),
-    Row(0xA7, "HELD_OPEN", HeldOpen, _EVENT),
-    Row(0xA8, "FAULT_LATCHED", FaultLatched, f"{_EVENT} fault:B", (("fault", Fault),)),
-    Row(0xA9, "FIRE_RELEASED", FireReleased, _EVENT),
-    Row(0xAA, "EMERGENCY_RELEASED", EmergencyReleased, _EVENT),
-    Row(0xAB, "FREE_ENDED", FreeEnded, _EVENT),
-    Row(0xF0, "PROVISIONED", Provisioned, "answer:B", (("answer", Provisioning),)),
+    MessageRow(0x83, "RELEASE_ANSWER", ReleaseAnswer, "nonce:8s answer:B", (("answer", Answer),)),
+    MessageRow(0xA0, "PASSED", Passed, f"{_EVENT} passage_id:16s direction:B", _DIRECTION),
+    MessageRow(0xA1, "TIMED_OUT", TimedOut, f"{_EVENT} passage_id:16s"),
+    MessageRow(0xA2, "INTERRUPTED", Interrupted, f"{_EVENT} passage_id:16s cause:B", (("cause", Cause),)),
+    MessageRow(0xA3, "TAILGATED", Tailgated, f"{_EVENT} passage_id:16s"),
+    MessageRow(0xA4, "WRONG_WAY", WrongWay, f"{_EVENT} passage_id:16s"),
+    MessageRow(0xA5, "FORCED_PASSAGE", ForcedPassage, f"{_EVENT} direction:B", _DIRECTION),
+    MessageRow(0xA6, "FORCED_DOOR", ForcedDoor, _EVENT),
+    MessageRow(0xA7, "HELD_OPEN", HeldOpen, _EVENT),
+    MessageRow(0xA8, "FAULT_LATCHED", FaultLatched, f"{_EVENT} fault:B", (("fault", GateFault),)),
+    MessageRow(0xA9, "FIRE_RELEASED", FireReleased, _EVENT),
+    MessageRow(0xAA, "EMERGENCY_RELEASED", EmergencyReleased, _EVENT),
+    MessageRow(0xAB, "FREE_ENDED", FreeEnded, _EVENT),
+    MessageRow(0xF0, "PROVISIONED", Provisioned, "answer:B", (("answer", Provisioning),)),
 )
 _BY_CODE = {row.code: row for row in TABLE}
 _BY_MESSAGE = {row.message: row for row in TABLE}
 
 
-def row_of(message: Message | Event) -> Row:
+def row_of(message: Message | Event) -> MessageRow:
     """Its row of the table; a numbered event has its event's."""
     return _BY_MESSAGE[type(message.event if isinstance(message, Numbered) else message)]
 

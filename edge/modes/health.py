@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edge.confirm.liveness import PHOTO_RISKS
 from edge.decide.verdict import Age
 from edge.enact.display import KioskMode, Notice
-from firmware_bridge.gate import Fault, GateState, LinkStatus
+from firmware_bridge.gate import GateFault, GateStatus, LinkStatus
 from wire.fleet import CacheAge
 
 
@@ -24,7 +24,7 @@ class Facts:
     non_commercial: bool
     """The pack may not be used for commerce."""
     standing: CacheAge | None = None
-    gate: GateState | None = None
+    gate: GateStatus | None = None
     outbox_stands: bool = False
     lane_closed: bool = False
     challenge: str | None = None
@@ -77,9 +77,9 @@ def notice(facts: Facts) -> Notice:
     )
 
 
-def _gate_note(gate: GateState | None) -> str:
+def _gate_note(gate: GateStatus | None) -> str:
     if gate is None:
         return ""
     if gate.link is not LinkStatus.UP:
         return f"gate_{gate.link.value}"
-    return "" if gate.fault in {None, Fault.NONE} else f"gate_{gate.fault.name.lower()}"
+    return "" if gate.fault in {None, GateFault.NONE} else f"gate_{gate.fault.name.lower()}"

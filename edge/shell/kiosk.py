@@ -90,7 +90,7 @@ from firmware_bridge.gate import (
     Mode,
     Nonce,
     Passed,
-    Refused,
+    ReleaseRefused,
     TimedOut,
     Unanswered,
     Unobserved,
@@ -403,7 +403,7 @@ class Kiosk:
                             OrderOutcome.OBEYED if heard else OrderOutcome.GATE_UNANSWERED, passage_id
                         )
                         return None
-                    case Refused(reason):
+                    case ReleaseRefused(reason):
                         trace.answer(OrderOutcome.GATE_REFUSED, passage_id)
                         log.warning("the gate refused a release: %s", reason)
                         return GateAnswered(GateOutcome.REFUSED)

@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import Final
 
 from firmware_bridge.auth import GateKeys, seal
-from firmware_bridge.conformance.rig import Rig
-from firmware_bridge.frame import CRC_INITIAL, ENCODED_MAX, Frame, Heading, cobs_encoded, encode
+from firmware_bridge.conformance.rig import ConformanceRig
+from firmware_bridge.frame import CRC_INITIAL, ENCODED_MAX, Heading, LineFrame, cobs_encoded, encode
 from firmware_bridge.messages import Heartbeat, Release, encode_body
 
 # Where things are in a frame before COBS, PROTOCOL.md 2.
 _VERSION_AT, _DIRECTION_AT, _COUNTER_AT = 0, 1, 6
 
 
-def bad_frame(kind: str, rig: Rig, release: Release) -> bytes:
+def bad_frame(kind: str, rig: ConformanceRig, release: Release) -> bytes:
     """Bytes for the line; raises KeyError for a kind that is none."""
     rig.counter += 1
     return _KINDS[kind](rig, rig.frame(release, rig.counter))
@@ -29,13 +29,13 @@ def _checked(plain: bytes) -> bytes:
     return b"\x00" + cobs_encoded(plain + crc) + b"\x00"
 
 
-def _plain(rig: Rig, frame: Frame) -> bytearray:
+def _plain(rig: ConformanceRig, frame: LineFrame) -> bytearray:
     sealed = seal(frame, rig.keys)
     return bytearray(sealed.signed_bytes() + sealed.mac)
 
 
-def _flipped(at: int) -> Callable[[Rig, Frame], bytes]:
-    def flip(rig: Rig, frame: Frame) -> bytes:
+def _flipped(at: int) -> Callable[[ConformanceRig, LineFrame], bytes]:
+    def flip(rig: ConformanceRig, frame: LineFrame) -> bytes:
         plain = _plain(rig, frame)
         plain[at] ^= 1
         return _checked(bytes(plain))
@@ -43,21 +43,21 @@ def _flipped(at: int) -> Callable[[Rig, Frame], bytes]:
     return flip
 
 
-def _as(**fields: object) -> Callable[[Rig, Frame], bytes]:
-    def other(rig: Rig, frame: Frame) -> bytes:
+def _as(**fields: object) -> Callable[[ConformanceRig, LineFrame], bytes]:
+    def other(rig: ConformanceRig, frame: LineFrame) -> bytes:
         return encode(seal(replace(frame, **fields), rig.keys))  # type: ignore[arg-type]
 
     return other
 
 
-def _replayed(rig: Rig, frame: Frame) -> bytes:
+def _replayed(rig: ConformanceRig, frame: LineFrame) -> bytes:
     # Its counter is taken by a heartbeat first, as by the copy that was obeyed.
     code, body = encode_body(Heartbeat(3))
     first = replace(frame, type=code, body=body)
     return encode(seal(first, rig.keys)) + encode(seal(frame, rig.keys))
 
 
-def _flipped_bit(rig: Rig, frame: Frame) -> bytes:
+def _flipped_bit(rig: ConformanceRig, frame: LineFrame) -> bytes:
     wire = bytearray(encode(seal(frame, rig.keys)))
     # Within the passage id, where no flip makes or takes away a zero.
     at = wire.index(99)
@@ -65,14 +65,14 @@ def _flipped_bit(rig: Rig, frame: Frame) -> bytes:
     return bytes(wire)
 
 
-def _signed_with(keys: Callable[[Rig], GateKeys]) -> Callable[[Rig, Frame], bytes]:
-    def sign(rig: Rig, frame: Frame) -> bytes:
+def _signed_with(keys: Callable[[ConformanceRig], GateKeys]) -> Callable[[ConformanceRig, LineFrame], bytes]:
+    def sign(rig: ConformanceRig, frame: LineFrame) -> bytes:
         return encode(seal(frame, keys(rig)))
 
     return sign
 
 
-_KINDS: Final[dict[str, Callable[[Rig, Frame], bytes]]] = {
+_KINDS: Final[dict[str, Callable[[ConformanceRig, LineFrame], bytes]]] = {
     "replayed": _replayed,
     "lower_counter": _as(counter=1),
     "other_boot": lambda rig, frame: _as(boot_id=rig.boot_id - 1)(rig, frame),
@@ -94,7 +94,7 @@ _KINDS: Final[dict[str, Callable[[Rig, Frame], bytes]]] = {
 }
 
 
-def _with_direction(rig: Rig, frame: Frame, direction: int) -> bytes:
+def _with_direction(rig: ConformanceRig, frame: LineFrame, direction: int) -> bytes:
     plain = _plain(rig, frame)
     plain[_DIRECTION_AT] = direction
     return _checked(bytes(plain))

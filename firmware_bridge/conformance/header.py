@@ -60,7 +60,7 @@ def _codes(name: str, codes: type[IntEnum | IntFlag]) -> list[str]:
     return [*lines, _define(f"{prefix}_CODES", len(codes))]
 
 
-def _message(row: messages.Row) -> Iterator[str]:
+def _message(row: messages.MessageRow) -> Iterator[str]:
     yield _define(row.name, f"0x{row.code:02x}")
     yield _define(f"{row.name}_SIZE", row.layout.size)
     at = 0

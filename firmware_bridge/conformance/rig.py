@@ -10,8 +10,8 @@ from typing import Final
 
 from firmware_bridge import messages
 from firmware_bridge.auth import PROVISIONING_KEYS, GateKeys, is_genuine, seal
-from firmware_bridge.conformance.targets import Change, Drive, Heard, Target
-from firmware_bridge.frame import Frame, FrameReader, Heading, encode
+from firmware_bridge.conformance.targets import Drive, Heard, PinChange, Target
+from firmware_bridge.frame import FrameReader, Heading, LineFrame, encode
 from firmware_bridge.messages import Inputs, Outputs, uptime_after
 
 # A frame and its answer take some 5 ms of line and work on an AVR; anything later than this did not come.
@@ -31,7 +31,7 @@ class StepError(Exception):
     """A step whose expectation did not hold."""
 
 
-class Rig:
+class ConformanceRig:
     """One target, powered on, and the host that talks to it. Instants are ms since the target's power-on."""
 
     def __init__(self, target: Target, keys: GateKeys, random: Random, *, wired: bool = True) -> None:
@@ -43,7 +43,7 @@ class Rig:
         self.beats = False
         self.flood: Callable[[], bytes] | None = None
         self.now_ms = 0
-        self.changes: list[Change] = []
+        self.changes: list[PinChange] = []
         self.heard: list[messages.Message] = []
         self.events: deque[messages.Numbered] = deque()
         self.status: messages.Status | None = None
@@ -100,15 +100,15 @@ class Rig:
         self.counter += 1
         return encode(seal(self.frame(message, self.counter), self.keys))
 
-    def frame(self, message: messages.Message, counter: int) -> Frame:
+    def frame(self, message: messages.Message, counter: int) -> LineFrame:
         """An unsigned frame of this boot."""
         code, body = messages.encode_body(message)
-        return Frame(Heading.TO_CONTROLLER, self.boot_id, counter, code, body)
+        return LineFrame(Heading.TO_CONTROLLER, self.boot_id, counter, code, body)
 
     def send_bootless(self, message: messages.Message, keys: GateKeys) -> None:
         """HELLO or PROVISION."""
         code, body = messages.encode_body(message)
-        self.put(encode(seal(Frame(Heading.TO_CONTROLLER, 0, 0, code, body), keys)))
+        self.put(encode(seal(LineFrame(Heading.TO_CONTROLLER, 0, 0, code, body), keys)))
 
     def restart(self) -> None:
         """Power off and on."""
@@ -152,7 +152,7 @@ class Rig:
 
         self.changes += heard.changes
         for arrived in self._reader.feed(heard.wire):
-            if not isinstance(arrived, Frame) or arrived.heading is not Heading.TO_HOST:
+            if not isinstance(arrived, LineFrame) or arrived.heading is not Heading.TO_HOST:
                 raise StepError(f"the controller sent what is no frame: {arrived}")
             keys = PROVISIONING_KEYS if arrived.boot_id == arrived.counter == 0 else self.keys
             if not is_genuine(arrived, keys):
@@ -162,7 +162,7 @@ class Rig:
                 raise StepError(f"the controller sent a message not in the table: type {arrived.type:#04x}")
             self._note(message, arrived)
 
-    def _note(self, message: messages.Message, arrived: Frame) -> None:
+    def _note(self, message: messages.Message, arrived: LineFrame) -> None:
         self.heard.append(message)
         match message:
             case messages.Status():

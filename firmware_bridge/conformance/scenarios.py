@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import firmware_bridge
-from firmware_bridge.conformance.rig import Rig, StepError
+from firmware_bridge.conformance.rig import ConformanceRig, StepError
 from firmware_bridge.conformance.steps import VERBS, WIRED, number_of
 
 PROTOCOL: Final = Path(firmware_bridge.__file__).parent / "PROTOCOL.md"
@@ -45,7 +45,7 @@ def read_scenarios(protocol: Path = PROTOCOL) -> tuple[Scenario, ...]:
     )
 
 
-def run_scenario(scenario: Scenario, rig: Rig) -> str | None:
+def run_scenario(scenario: Scenario, rig: ConformanceRig) -> str | None:
     """None where every step held, else which did not and why."""
     for number, step in enumerate(scenario.steps, 1):
         try:
@@ -55,7 +55,7 @@ def run_scenario(scenario: Scenario, rig: Rig) -> str | None:
     return None
 
 
-def _run_step(step: str, rig: Rig) -> None:
+def _run_step(step: str, rig: ConformanceRig) -> None:
     if repeated := re.fullmatch(r"(\d+) x \[(.+)\]", step):
         for count in range(1, int(repeated[1]) + 1):
             for inner in repeated[2].split(", "):

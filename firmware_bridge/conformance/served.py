@@ -15,9 +15,9 @@ from types import TracebackType
 
 from firmware_bridge.auth import GateKeys
 from firmware_bridge.conformance.build import BuildError, build_host, host_compiler
-from firmware_bridge.conformance.rig import Rig
+from firmware_bridge.conformance.rig import ConformanceRig
 from firmware_bridge.conformance.scenarios import Scenario, run_scenario
-from firmware_bridge.conformance.targets import SteppedTarget, Target, TargetError
+from firmware_bridge.conformance.targets import SteppedTarget, Target, TargetStoppedError
 from firmware_bridge.messages import Direction, Inputs, Outputs
 from firmware_bridge.simulator import people
 
@@ -46,7 +46,7 @@ class Wires:
 
 def provision(target: Target, keys: GateKeys) -> str | None:
     """Bring line keys into a target that was just powered on; None, or what went wrong."""
-    rig = Rig(target, keys, SystemRandom())
+    rig = ConformanceRig(target, keys, SystemRandom())
     steps = ("on PROVISIONING", "wait 80", "provision -> STORED")
     return run_scenario(Scenario("provisioning", (), steps), rig)
 
@@ -99,7 +99,7 @@ class ServedFirmware:
         target = SteppedTarget(self._program, self._memory, environment=self._environment)
         try:
             failed = provision(target, self._keys)
-        except TargetError as error:
+        except TargetStoppedError as error:
             failed = str(error)
         finally:
             target.close()

@@ -16,7 +16,7 @@ from firmware_bridge.conformance.rig import (
     PATIENCE_MS,
     PROVISION_MAX_MS,
     STEP_MS,
-    Rig,
+    ConformanceRig,
     StepError,
 )
 from firmware_bridge.conformance.targets import with_inputs
@@ -92,7 +92,7 @@ def _check(holds: bool, found: object) -> None:
 # --- the host ---------------------------------------------------------------------------------------------
 
 
-def _greet(rig: Rig, _: list[str]) -> None:
+def _greet(rig: ConformanceRig, _: list[str]) -> None:
     rig.run(max(BOOT_MS - rig.now_ms, 0))
     challenge = rig.random.randbytes(messages.CHALLENGE_SIZE)
     known = len(rig.heard)
@@ -108,7 +108,7 @@ def _greet(rig: Rig, _: list[str]) -> None:
     )
 
 
-def _up(rig: Rig, words: list[str]) -> None:
+def _up(rig: ConformanceRig, words: list[str]) -> None:
     _greet(rig, words)
     known = len(rig.heard)
     rig.send(messages.Heartbeat(token := 7))
@@ -120,25 +120,27 @@ def _up(rig: Rig, words: list[str]) -> None:
     _check(rig.until(answered), "the first HEARTBEAT is not answered")
 
 
-def _beats(on: bool) -> Callable[[Rig, list[str]], None]:
-    def set_beats(rig: Rig, _: list[str]) -> None:
+def _beats(on: bool) -> Callable[[ConformanceRig, list[str]], None]:
+    def set_beats(rig: ConformanceRig, _: list[str]) -> None:
         rig.beats = on
 
     return set_beats
 
 
-def _wait(rig: Rig, words: list[str]) -> None:
+def _wait(rig: ConformanceRig, words: list[str]) -> None:
     rig.run(number_of(words[0]))
 
 
-def release_of(rig: Rig, number: int, direction: Direction, within_ms: int, open_ms: int) -> Release:
+def release_of(
+    rig: ConformanceRig, number: int, direction: Direction, within_ms: int, open_ms: int
+) -> Release:
     """RELEASE number so many of this rig; number 0 is for nobody."""
     nonce = rig.nonce_base.to_bytes(4, "little") + number.to_bytes(4, "little")
     passage_id = PassageId(number.to_bytes(messages.PASSAGE_ID_SIZE, "big"))
     return Release(passage_id, Nonce(nonce), rig.uptime_in(within_ms), open_ms, direction)
 
 
-def _release(rig: Rig, words: list[str]) -> None:
+def _release(rig: ConformanceRig, words: list[str]) -> None:
     number, way, _, within, _, open_ms, _, wanted = words
     release = release_of(rig, int(number), Direction[way.upper()], number_of(within), number_of(open_ms))
     known = len(rig.heard)
@@ -156,7 +158,7 @@ def _release(rig: Rig, words: list[str]) -> None:
     _check(answer is Answer[wanted], answer.name)
 
 
-def _bad(rig: Rig, words: list[str]) -> None:
+def _bad(rig: ConformanceRig, words: list[str]) -> None:
     kind, _, reason = words
     before = _ignored(rig)
     known, outputs = len(rig.heard), rig.outputs
@@ -173,7 +175,7 @@ def _bad(rig: Rig, words: list[str]) -> None:
     _check(rose == {reason: 1}, f"counted as {rose}")
 
 
-def _ignored(rig: Rig) -> dict[str, int]:
+def _ignored(rig: ConformanceRig) -> dict[str, int]:
     """The counts as STATUS has them by now."""
     known = len(rig.heard)
 
@@ -188,7 +190,7 @@ def _ignored(rig: Rig) -> dict[str, int]:
     return {name.removeprefix(prefix): getattr(status, name) for name in names if name.startswith(prefix)}
 
 
-def _flood(rig: Rig, words: list[str]) -> None:
+def _flood(rig: ConformanceRig, words: list[str]) -> None:
     size = LINE_BYTES_PER_MS * STEP_MS
 
     def frames() -> bytes:
@@ -204,7 +206,7 @@ def _flood(rig: Rig, words: list[str]) -> None:
         rig.put(b"\x00")
 
 
-def _provision(rig: Rig, words: list[str]) -> None:
+def _provision(rig: ConformanceRig, words: list[str]) -> None:
     # Without a number the rig's own keys.
     numbered = words[0].isdigit()
     keys = keys_numbered(int(words.pop(0))) if numbered else rig.keys
@@ -220,7 +222,7 @@ def _provision(rig: Rig, words: list[str]) -> None:
     _check(answers() == [Provisioning[words[1]]], answers())
 
 
-def _keys(rig: Rig, words: list[str]) -> None:
+def _keys(rig: ConformanceRig, words: list[str]) -> None:
     rig.keys = keys_numbered(int(words[0]))
 
 
@@ -234,16 +236,16 @@ def _inputs(names: list[str]) -> Inputs:
     return found
 
 
-def _on(rig: Rig, words: list[str]) -> None:
+def _on(rig: ConformanceRig, words: list[str]) -> None:
     rig.drive = with_inputs(rig.drive, _inputs(words), Inputs(0))
 
 
-def _off(rig: Rig, words: list[str]) -> None:
+def _off(rig: ConformanceRig, words: list[str]) -> None:
     rig.drive = with_inputs(rig.drive, Inputs(0), _inputs(words))
 
 
-def _person(*places: str) -> Callable[[Rig, list[str]], None]:
-    def move(rig: Rig, words: list[str]) -> None:
+def _person(*places: str) -> Callable[[ConformanceRig, list[str]], None]:
+    def move(rig: ConformanceRig, words: list[str]) -> None:
         near, far = (Inputs.BEAM_A, Inputs.BEAM_B)
         if words[0] == "exit":
             near, far = far, near
@@ -256,19 +258,19 @@ def _person(*places: str) -> Callable[[Rig, list[str]], None]:
     return move
 
 
-def _relays(rig: Rig, words: list[str]) -> None:
+def _relays(rig: ConformanceRig, words: list[str]) -> None:
     rig.drive = replace(rig.drive, relays_stuck=words[0] == "stuck")
 
 
-def _clock(rig: Rig, _: list[str]) -> None:
+def _clock(rig: ConformanceRig, _: list[str]) -> None:
     rig.drive = replace(rig.drive, clock_stopped=True)
 
 
-def _restart(rig: Rig, _: list[str]) -> None:
+def _restart(rig: ConformanceRig, _: list[str]) -> None:
     rig.restart()
 
 
-def _restarted(rig: Rig, words: list[str]) -> None:
+def _restarted(rig: ConformanceRig, words: list[str]) -> None:
     before, rig.beats = rig.boot_id, False
     _greet(rig, words)
     _check(rig.boot_id > before, f"boot id {rig.boot_id} after {before}")
@@ -277,7 +279,7 @@ def _restarted(rig: Rig, words: list[str]) -> None:
 # --- what is seen -----------------------------------------------------------------------------------------
 
 
-def _mode(rig: Rig, words: list[str]) -> None:
+def _mode(rig: ConformanceRig, words: list[str]) -> None:
     wanted = Mode[words[0]]
     _check(
         rig.until(lambda: rig.status is not None and rig.status.mode is wanted),
@@ -285,30 +287,30 @@ def _mode(rig: Rig, words: list[str]) -> None:
     )
 
 
-def _unlocked(rig: Rig, words: list[str]) -> None:
+def _unlocked(rig: ConformanceRig, words: list[str]) -> None:
     _check(rig.outputs & _BOTH == _WAYS[words[0]], repr(rig.outputs))
 
 
-def _lamp(rig: Rig, words: list[str]) -> None:
+def _lamp(rig: ConformanceRig, words: list[str]) -> None:
     wanted = {"green": Outputs.LAMP_GREEN, "red": Outputs.LAMP_RED}[words[0]]
     _check(rig.outputs & (Outputs.LAMP_GREEN | Outputs.LAMP_RED) == wanted, repr(rig.outputs))
 
 
-def _buzzer(rig: Rig, words: list[str]) -> None:
+def _buzzer(rig: ConformanceRig, words: list[str]) -> None:
     _check(bool(rig.outputs & Outputs.BUZZER) == (words[0] == "on"), repr(rig.outputs))
 
 
-def _status(rig: Rig, words: list[str]) -> None:
+def _status(rig: ConformanceRig, words: list[str]) -> None:
     name, wanted = words
     _check(rig.until(lambda: getattr(rig.status, name) == int(wanted)), getattr(rig.status, name))
 
 
-def _next_event(rig: Rig) -> messages.Numbered:
+def _next_event(rig: ConformanceRig) -> messages.Numbered:
     _check(rig.until(lambda: bool(rig.events), messages.EVENT_REPEAT_MS + PATIENCE_MS), "no event")
     return rig.events[0]
 
 
-def _event(rig: Rig, words: list[str]) -> None:
+def _event(rig: ConformanceRig, words: list[str]) -> None:
     event = _next_event(rig)
     _check(messages.row_of(event).name == words[0], event)
     wanted = set(words[1:])
@@ -321,7 +323,7 @@ def _event(rig: Rig, words: list[str]) -> None:
     rig.run(STEP_MS)
 
 
-def _hears(rig: Rig, words: list[str]) -> None:
+def _hears(rig: ConformanceRig, words: list[str]) -> None:
     event = _next_event(rig)
     _check(messages.row_of(event).name == words[0], event)
     known = len(rig.heard)
@@ -331,12 +333,12 @@ def _hears(rig: Rig, words: list[str]) -> None:
     _check(int(words[1]) <= count <= int(words[1]) + 2, f"{count} repeats")
 
 
-def _settled(rig: Rig, _: list[str]) -> None:
+def _settled(rig: ConformanceRig, _: list[str]) -> None:
     rig.run(4 * STEP_MS)
     _check(not rig.events, list(rig.events))
 
 
-def _freed(rig: Rig, words: list[str]) -> None:
+def _freed(rig: ConformanceRig, words: list[str]) -> None:
     way, _, limit, _, name = words
     began_us = rig.switched(Inputs[name])
     if began_us is None:
@@ -357,7 +359,7 @@ def _freed(rig: Rig, words: list[str]) -> None:
     _check(took_ms <= number_of(limit), f"{took_ms} ms")
 
 
-def _lasted(rig: Rig, words: list[str]) -> None:
+def _lasted(rig: ConformanceRig, words: list[str]) -> None:
     way, wanted_ms = _WAYS[words[0]], number_of(words[1])
     began_us, lasted_ms = None, None
     for change in rig.changes:
@@ -370,7 +372,7 @@ def _lasted(rig: Rig, words: list[str]) -> None:
     _check(abs(lasted_ms - wanted_ms) <= LASTED_SLACK_MS, f"{lasted_ms} ms")
 
 
-VERBS: Final[dict[str, Callable[[Rig, list[str]], None]]] = {
+VERBS: Final[dict[str, Callable[[ConformanceRig, list[str]], None]]] = {
     "greet": _greet,
     "up": _up,
     "silent": _beats(False),

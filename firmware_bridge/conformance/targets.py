@@ -32,7 +32,7 @@ class Drive:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PinChange:
     """Inputs and outputs from an instant on, in microseconds of the target's own clock since power-on."""
 
     at_us: int
@@ -45,7 +45,7 @@ class Heard:
     """What came of a step."""
 
     wire: bytes
-    changes: tuple[Change, ...]
+    changes: tuple[PinChange, ...]
 
 
 class Target(Protocol):
@@ -61,7 +61,7 @@ class Target(Protocol):
         """Power off."""
 
 
-class TargetError(Exception):
+class TargetStoppedError(Exception):
     """A target that stopped or cannot be reached; the message says what it said last."""
 
 
@@ -99,7 +99,7 @@ class SteppedTarget:
         size, changes = _REPLY.unpack(self._read(_REPLY.size))
         heard = self._read(size)
         rows = _CHANGE.iter_unpack(self._read(changes * _CHANGE.size))
-        return Heard(heard, tuple(Change(at, Inputs(inputs), Outputs(out)) for at, inputs, out in rows))
+        return Heard(heard, tuple(PinChange(at, Inputs(inputs), Outputs(out)) for at, inputs, out in rows))
 
     def restart(self) -> None:
         """As Target: a new process with the same memory."""
@@ -125,8 +125,8 @@ class SteppedTarget:
             raise self._ended()
         return found
 
-    def _ended(self) -> TargetError:
-        return TargetError(f"{Path(self._words[0]).name} stopped with code {self._process.wait()}")
+    def _ended(self) -> TargetStoppedError:
+        return TargetStoppedError(f"{Path(self._words[0]).name} stopped with code {self._process.wait()}")
 
 
 class SimulatorTarget:
@@ -149,14 +149,14 @@ class SimulatorTarget:
                 gate.repair_relay()
             if drive.clock_stopped:
                 gate.stop_clock()
-            changes.append(Change(gate.uptime_ms * 1_000, drive.inputs, self._outputs))
+            changes.append(PinChange(gate.uptime_ms * 1_000, drive.inputs, self._outputs))
             self._drive = drive
         while len(gate.history) > 1:
             gate.history.popleft()
         heard = gate.exchange(wire, self._powered_ms + until_ms)
         for change in list(gate.history)[1:]:
             self._outputs = change.outputs
-            changes.append(Change(change.at_ms * 1_000, drive.inputs, change.outputs))
+            changes.append(PinChange(change.at_ms * 1_000, drive.inputs, change.outputs))
         return Heard(heard, tuple(changes))
 
     def restart(self) -> None:
@@ -181,7 +181,7 @@ class LineTarget:
         try:
             self._port = open_line(port)
         except PortUnavailableError as error:
-            raise TargetError(str(error)) from error
+            raise TargetStoppedError(str(error)) from error
         self._began_s = time.monotonic()
 
     def step(self, wire: bytes, until_ms: int, drive: Drive) -> Heard:
@@ -192,7 +192,7 @@ class LineTarget:
             time.sleep(max(left_s, 0))
             return Heard(bytes(self._port.read(READ_MAX)), ())
         except (serial.SerialException, OSError) as error:
-            raise TargetError(f"the port is gone: {error}") from error
+            raise TargetStoppedError(f"the port is gone: {error}") from error
 
     def restart(self) -> None:
         """Nothing of the sort can be done from here: time begins at 0, the controller goes on."""

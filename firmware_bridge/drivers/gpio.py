@@ -11,7 +11,7 @@ from gpiod.line import Bias, Value
 from gpiod.line import Direction as LineDirection
 
 from firmware_bridge.drivers.capabilities import capabilities_of
-from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.lane import RelayLane, WantedRelays
 from firmware_bridge.drivers.relay import Reading, RelayGate
 from firmware_bridge.drivers.wiring import GpioWiring
 from firmware_bridge.errors import BoardError, PortUnavailableError
@@ -83,7 +83,7 @@ class GpioBoard:
             why = f"{error.strerror or error}; gpioinfo says who holds its lines, and the group gpio may"
             raise PortUnavailableError(wiring.chip, why) from error
 
-    async def command(self, wanted: Wanted) -> None:
+    async def command(self, wanted: WantedRelays) -> None:
         """All relays in one call; the chip keeps them as they are until the next one."""
         values: dict[int | str, Value] = {
             line: Value.ACTIVE if way in wanted.ways else Value.INACTIVE
@@ -125,7 +125,7 @@ def open_gpio_gate(
     wiring: GpioWiring, *, clock_ms: Callable[[], int], request_lines: RequestLines = _request_lines
 ) -> RelayGate:
     """A gate on a chip's lines, inside a running loop; returns at once."""
-    lane = Lane(frozenset(wiring.relays), beams=wiring.beams)
+    lane = RelayLane(frozenset(wiring.relays), beams=wiring.beams)
     board = GpioBoard(wiring, request_lines)
     return RelayGate(
         board, lane, capabilities_of("gpio", beams=wiring.beams), clock_ms=clock_ms, poll_ms=POLL_MS

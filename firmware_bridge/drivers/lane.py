@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware_bridge import gate
-from firmware_bridge.gate import Cause, Direction, Fault, GateInputs, GateRelease, Mode, RefusedBecause
+from firmware_bridge.gate import Cause, Direction, GateFault, GateInputs, GateRelease, Mode, RefusedBecause
 from firmware_bridge.messages import (
     EXIT_OPEN_MS,
     HELD_OPEN_MS,
@@ -34,7 +34,7 @@ READBACK_MS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedRelays:
     """Which ways are to be unlocked, and for how long; None: until told otherwise."""
 
     ways: frozenset[Direction]
@@ -48,13 +48,13 @@ class _Open:
     until_ms: int
 
 
-class Lane:
+class RelayLane:
     """What a relay board's host knows and decides; `step` it every few milliseconds with the inputs."""
 
     def __init__(self, ways: frozenset[Direction], *, beams: bool) -> None:
         """`ways` have a relay; `beams`: both are wired, so that a passage can be told."""
         self.inputs = GateInputs()
-        self.fault = Fault.NONE
+        self.fault = GateFault.NONE
         self._ways, self._beams = ways, beams
         self._sensor = PassageSensor()
         self._open: _Open | None = None
@@ -70,7 +70,7 @@ class Lane:
         """The state of PROTOCOL.md 6 that this amounts to."""
         if self.inputs.fire or self.inputs.emergency:
             return Mode.FREE
-        if self.fault is not Fault.NONE:
+        if self.fault is not GateFault.NONE:
             return Mode.FAULT
         return Mode.LOCKED if self._open is None else Mode.RELEASED
 
@@ -96,10 +96,10 @@ class Lane:
         self._open = _Open(release.passage_id, release.direction, now_ms + open_ms)
         self._closed_by = None
 
-    def wanted(self, now_ms: int) -> Wanted:
+    def wanted(self, now_ms: int) -> WantedRelays:
         """What the relays are to be now."""
         if self.mode is Mode.FREE:
-            return Wanted(self._ways)
+            return WantedRelays(self._ways)
         ends_ms: list[int] = []
         ways: set[Direction] = set()
         if self._open is not None and self.mode is Mode.RELEASED:
@@ -109,10 +109,10 @@ class Lane:
             ways.add(Direction.EXIT)
             ends_ms.append(self._exit_until_ms)
         if not ways:
-            return Wanted(frozenset())
+            return WantedRelays(frozenset())
         # Somebody between the beams may finish, so the board may not end it earlier than that.
         finish_ms = PASSAGE_FINISH_MS if self._beams else 0
-        return Wanted(frozenset(ways), max(max(ends_ms) - now_ms, 0) + finish_ms)
+        return WantedRelays(frozenset(ways), max(max(ends_ms) - now_ms, 0) + finish_ms)
 
     def due_ms(self, now_ms: int) -> int | None:
         """How long until time alone may change what is wanted."""
@@ -136,9 +136,9 @@ class Lane:
             self._differs_since_ms = None
         elif self._differs_since_ms is None:
             self._differs_since_ms = now_ms
-        elif now_ms - self._differs_since_ms >= READBACK_MS and self.fault is Fault.NONE:
-            self.fault = Fault.RELAY
-            return (gate.FaultLatched(Fault.RELAY), *self._interrupt(Cause.FAULT))
+        elif now_ms - self._differs_since_ms >= READBACK_MS and self.fault is GateFault.NONE:
+            self.fault = GateFault.RELAY
+            return (gate.FaultLatched(GateFault.RELAY), *self._interrupt(Cause.FAULT))
         return ()
 
     def lost(self) -> tuple[gate.GateEvent, ...]:

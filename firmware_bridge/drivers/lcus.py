@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from firmware_bridge.drivers.capabilities import capabilities_of
-from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.lane import RelayLane, WantedRelays
 from firmware_bridge.drivers.line import SerialLine
 from firmware_bridge.drivers.relay import Reading, RelayGate
 from firmware_bridge.drivers.wiring import LcusWiring
@@ -41,7 +41,7 @@ class LcusBoard:
         self.close()
         self._line = SerialLine(self._path, BAUD)
 
-    async def command(self, wanted: Wanted) -> None:
+    async def command(self, wanted: WantedRelays) -> None:
         """Every channel, each time: a command that was lost is made good by the next."""
         for way, channel in self.channels.items():
             sent = frame(channel, way in wanted.ways)
@@ -68,5 +68,5 @@ class LcusBoard:
 def open_lcus_gate(wiring: LcusWiring, *, clock_ms: Callable[[], int]) -> RelayGate:
     """A gate on a four-byte relay board, inside a running loop; returns at once."""
     board = LcusBoard(wiring)
-    lane = Lane(frozenset(board.channels), beams=False)
+    lane = RelayLane(frozenset(board.channels), beams=False)
     return RelayGate(board, lane, capabilities_of("lcus"), clock_ms=clock_ms, poll_ms=POLL_MS)

@@ -11,7 +11,7 @@ from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.pdu import ModbusPDU
 
 from firmware_bridge.drivers.capabilities import capabilities_of
-from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.lane import RelayLane, WantedRelays
 from firmware_bridge.drivers.relay import Reading, RelayGate
 from firmware_bridge.drivers.wiring import ModbusWiring
 from firmware_bridge.errors import BoardError, PortUnavailableError
@@ -73,7 +73,7 @@ class ModbusBoard:
             raise PortUnavailableError(wiring.port, NOT_OPENED if self._is_there() else NOT_THERE)
         self._client = client
 
-    async def command(self, wanted: Wanted) -> None:
+    async def command(self, wanted: WantedRelays) -> None:
         """Every coil; flash-on where the board has it and an end is known."""
         wiring = self._wiring
         for way, coil in wiring.relays.items():
@@ -144,5 +144,5 @@ class ModbusBoard:
 def open_modbus_gate(wiring: ModbusWiring, *, clock_ms: Callable[[], int]) -> RelayGate:
     """A gate on a Modbus RTU board, inside a running loop; returns at once."""
     capabilities = capabilities_of("modbus", beams=wiring.beams, flash=wiring.flash_address is not None)
-    lane = Lane(frozenset(wiring.relays), beams=wiring.beams)
+    lane = RelayLane(frozenset(wiring.relays), beams=wiring.beams)
     return RelayGate(ModbusBoard(wiring), lane, capabilities, clock_ms=clock_ms, poll_ms=POLL_MS)

@@ -16,7 +16,7 @@ import osdp
 
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.keyfile import read_hex_key
-from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.lane import RelayLane, WantedRelays
 from firmware_bridge.drivers.line import SerialLine
 from firmware_bridge.drivers.relay import Reading, RelayGate
 from firmware_bridge.drivers.wiring import OsdpWiring
@@ -67,7 +67,7 @@ class OsdpBoard:
             why = "nothing answers; check its power, its address and its baud rate"
             raise BoardError(self._wiring.port, why)
 
-    async def command(self, wanted: Wanted) -> None:
+    async def command(self, wanted: WantedRelays) -> None:
         """Every output: on for a time that the reader keeps, or off."""
         for way, output in self.outputs.items():
             code, tenths = PERMANENT_OFF, 0
@@ -168,5 +168,5 @@ class _Channel(osdp.Channel):  # type: ignore[misc]
 def open_osdp_gate(wiring: OsdpWiring, *, clock_ms: Callable[[], int]) -> RelayGate:
     """A gate on an OSDP reader, inside a running loop; raises GateKeyError, else returns at once."""
     board = OsdpBoard(wiring, read_hex_key(Path(wiring.key_file), KEY_SIZE))
-    lane = Lane(frozenset(board.outputs), beams=False)
+    lane = RelayLane(frozenset(board.outputs), beams=False)
     return RelayGate(board, lane, capabilities_of("osdp"), clock_ms=clock_ms, poll_ms=POLL_MS)

@@ -13,7 +13,7 @@ from firmware_bridge.auth import GATE_KEY_SIZE, GateKeys, derive_keys
 from firmware_bridge.drivers.capabilities import capabilities_of
 from firmware_bridge.drivers.keyfile import read_hex_key
 from firmware_bridge.errors import PortUnavailableError
-from firmware_bridge.link import Answered, Down, Link, LinkEvent, Reported, Standing, Up
+from firmware_bridge.link import Down, EventReported, GateLink, Handshake, LinkEvent, ReleaseAnswered, Up
 from firmware_bridge.messages import Answer, Inputs, Nonce, Outputs
 from firmware_bridge.port import SerialPort
 
@@ -24,10 +24,10 @@ CAPABILITIES = capabilities_of("own")
 EVENTS_MAX = 256
 
 _STATUS = {
-    Standing.CLOSED: gate.LinkStatus.NO_PORT,
-    Standing.GREETING: gate.LinkStatus.GREETING,
-    Standing.GREETED: gate.LinkStatus.GREETING,
-    Standing.UP: gate.LinkStatus.UP,
+    Handshake.CLOSED: gate.LinkStatus.NO_PORT,
+    Handshake.GREETING: gate.LinkStatus.GREETING,
+    Handshake.GREETED: gate.LinkStatus.GREETING,
+    Handshake.UP: gate.LinkStatus.UP,
 }
 
 
@@ -43,11 +43,11 @@ class OwnGate:
     ) -> None:
         self._path = path
         self._clock_ms = clock_ms
-        self._link = Link(keys, draw_challenge)
+        self._link = GateLink(keys, draw_challenge)
         self._port = SerialPort(path, self)
         self._port_error: PortUnavailableError | None = None
         self._answers: dict[Nonce, asyncio.Future[gate.ReleaseOutcome]] = {}
-        self._events: deque[tuple[gate.GateEvent, Reported | None]] = deque()
+        self._events: deque[tuple[gate.GateEvent, EventReported | None]] = deque()
         self._arrived = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -65,7 +65,7 @@ class OwnGate:
             now_ms=self._clock_ms(),
         )
         if refusal is not None:
-            return gate.Refused(gate.RefusedBecause(refusal.value))
+            return gate.ReleaseRefused(gate.RefusedBecause(refusal.value))
         answer: asyncio.Future[gate.ReleaseOutcome] = asyncio.get_running_loop().create_future()
         self._answers[release.nonce] = answer
         self._pump()
@@ -86,23 +86,23 @@ class OwnGate:
                 self._link.acknowledge(reported)
                 self._pump()
 
-    def state(self) -> gate.GateState:
+    def state(self) -> gate.GateStatus:
         """The gate as last heard."""
         link, status = self._link, self._link.status
         trouble = None if link.trouble is None else f"gate on {self._path}: {link.trouble}"
         if self._port_error is not None:
             trouble = str(self._port_error)
         ignored = {f"host_{because}": count for because, count in link.ignored.items()}
-        up = link.standing is Standing.UP and status is not None
+        up = link.standing is Handshake.UP and status is not None
         standing = _STATUS[link.standing]
         if link.mismatched:
             standing = gate.LinkStatus.MISMATCHED
         if not up or status is None:
-            return gate.GateState(
+            return gate.GateStatus(
                 CAPABILITIES, standing, trouble, None, None, None, None, None, link.boot_id, None, ignored
             )
         ignored |= {f"gate_{because}": count for because, count in _ignored_by_gate(status).items()}
-        return gate.GateState(
+        return gate.GateStatus(
             CAPABILITIES,
             standing,
             trouble,
@@ -166,7 +166,7 @@ class OwnGate:
     def _take(self, happened: tuple[LinkEvent, ...]) -> None:
         for event in happened:
             match event:
-                case Answered():
+                case ReleaseAnswered():
                     answer = self._answers.pop(event.nonce, None)
                     if answer is not None and not answer.done():
                         answer.set_result(_outcome(event.answer))
@@ -174,7 +174,7 @@ class OwnGate:
                     self._tell(gate.LinkUp(event.boot_id))
                 case Down():
                     self._tell(gate.LinkLost(event.why))
-                case Reported():
+                case EventReported():
                     self._events.append((event.event, event))
                 case _:
                     assert_never(event)
@@ -208,8 +208,8 @@ def _outcome(answer: Answer | None) -> gate.ReleaseOutcome:
     if answer is Answer.ACCEPTED:
         return gate.Accepted()
     if answer is Answer.ALREADY:
-        return gate.Refused(gate.RefusedBecause.REPEATED)
-    return gate.Refused(gate.RefusedBecause(answer.name.lower()))
+        return gate.ReleaseRefused(gate.RefusedBecause.REPEATED)
+    return gate.ReleaseRefused(gate.RefusedBecause(answer.name.lower()))
 
 
 def _inputs(inputs: Inputs) -> gate.GateInputs:

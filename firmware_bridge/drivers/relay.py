@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from firmware_bridge import gate
-from firmware_bridge.drivers.lane import Lane, Wanted
+from firmware_bridge.drivers.lane import RelayLane, WantedRelays
 from firmware_bridge.errors import BoardError, PortUnavailableError
 from firmware_bridge.gate import Direction, GateCapabilities, GateInputs, LinkStatus
 from firmware_bridge.port import RETRY_FIRST_S, RETRY_LAST_S
@@ -33,13 +33,13 @@ class Reading:
     unlocked: frozenset[Direction] | None = None
 
 
-class Board(Protocol):
+class RelayBoard(Protocol):
     """Relays and inputs behind one line; every call may raise PortUnavailableError or BoardError."""
 
     async def connect(self) -> None:
         """Reach the board anew, whatever was before; leaves the relays as they are."""
 
-    async def command(self, wanted: Wanted) -> None:
+    async def command(self, wanted: WantedRelays) -> None:
         """Unlock these ways and no other; a board that can ends it by itself after `for_ms`."""
 
     async def poll(self) -> Reading:
@@ -54,8 +54,8 @@ class RelayGate:
 
     def __init__(
         self,
-        board: Board,
-        lane: Lane,
+        board: RelayBoard,
+        lane: RelayLane,
         capabilities: GateCapabilities,
         *,
         clock_ms: Callable[[], int],
@@ -86,10 +86,10 @@ class RelayGate:
         """Open once for one person; its time limit is looked at right before sending."""
         async with self._line:
             if self._status is not LinkStatus.UP:
-                return gate.Refused(gate.RefusedBecause.LINK_DOWN)
+                return gate.ReleaseRefused(gate.RefusedBecause.LINK_DOWN)
             now_ms = self._clock_ms()
             if (because := self._lane.refusal(release, now_ms)) is not None:
-                return gate.Refused(because)
+                return gate.ReleaseRefused(because)
             self._lane.begin(release, now_ms)
             try:
                 await self._settle(now_ms)
@@ -112,11 +112,11 @@ class RelayGate:
             yield event
             self._events.popleft()
 
-    def state(self) -> gate.GateState:
+    def state(self) -> gate.GateStatus:
         """The gate as last read; ways are as commanded where the board does not say."""
         up = self._status is LinkStatus.UP
         lane = self._lane
-        return gate.GateState(
+        return gate.GateStatus(
             capabilities=self._capabilities,
             link=self._status,
             trouble=self._trouble,
@@ -141,7 +141,7 @@ class RelayGate:
         async with self._line:
             if self._status is LinkStatus.UP:
                 with suppress(BoardError, PortUnavailableError):
-                    await self._board.command(Wanted(frozenset()))
+                    await self._board.command(WantedRelays(frozenset()))
                 self._lose(None)
             self._board.close()
         self._arrived.set()

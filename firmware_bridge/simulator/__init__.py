@@ -1,6 +1,6 @@
 """A working gate controller in Python: same codec, own logic, faults on request."""
 
-from firmware_bridge.simulator.device import Change, SimulatedGate
+from firmware_bridge.simulator.device import OutputChange, SimulatedGate
 from firmware_bridge.simulator.served import ServedGate
 
-__all__ = ["Change", "ServedGate", "SimulatedGate"]
+__all__ = ["OutputChange", "ServedGate", "SimulatedGate"]

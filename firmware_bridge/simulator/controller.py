@@ -16,7 +16,7 @@ from firmware_bridge.messages import (
     Answer,
     Cause,
     Direction,
-    Fault,
+    GateFault,
     Inputs,
     Mode,
     Nonce,
@@ -48,7 +48,7 @@ class Controller:
     ) -> None:
         self.transport = Transport(keys, boot_id, protocol_hash or messages.protocol_hash())
         self.mode = Mode.SAFE
-        self.fault = Fault.NONE
+        self.fault = GateFault.NONE
         self.inputs = Inputs(0)
         self.outputs = Outputs(0)
         self.new_keys: GateKeys | None = None
@@ -146,14 +146,14 @@ class Controller:
             if self._mismatch_since_ms is None:
                 self._mismatch_since_ms = self._now_ms
             elif uptime_difference(self._now_ms, self._mismatch_since_ms) >= messages.RELAY_SETTLE_MS:
-                self._latch(Fault.RELAY)
+                self._latch(GateFault.RELAY)
         else:
             self._mismatch_since_ms = None
         if self.inputs & Inputs.TAMPER:
-            self._latch(Fault.TAMPER)
+            self._latch(GateFault.TAMPER)
 
-    def _latch(self, fault: Fault) -> None:
-        if self.fault is Fault.NONE:
+    def _latch(self, fault: GateFault) -> None:
+        if self.fault is GateFault.NONE:
             self.fault = fault
             self._report(messages.FaultLatched(fault=fault))
             self._interrupt(Cause.FAULT)
@@ -258,7 +258,7 @@ class Controller:
         yield ahead_ms < 0, Answer.LATE
         yield ahead_ms > messages.RELEASE_AHEAD_MAX_MS, Answer.TOO_FAR_AHEAD
         yield bool(self.inputs & _LIFE), Answer.FREE
-        yield self.fault is not Fault.NONE, Answer.FAULT
+        yield self.fault is not GateFault.NONE, Answer.FAULT
         yield self._host_is_silent(), Answer.SAFE
         yield self._release is not None, Answer.BUSY
         free_for_others = messages.EVENTS_KEPT - messages.EVENTS_RESERVED
@@ -285,7 +285,7 @@ class Controller:
     def _settle_mode(self) -> None:
         if self.inputs & _LIFE:
             self.mode = Mode.FREE
-        elif self.fault is not Fault.NONE:
+        elif self.fault is not GateFault.NONE:
             self.mode = Mode.FAULT
         elif self._release is not None:
             self.mode = Mode.RELEASED

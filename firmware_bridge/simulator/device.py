@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from firmware_bridge.auth import GateKeys
 from firmware_bridge.frame import Heading
-from firmware_bridge.messages import Direction, Fault, Inputs, Mode, Outputs, PassageId
+from firmware_bridge.messages import Direction, GateFault, Inputs, Mode, Outputs, PassageId
 from firmware_bridge.simulator import people
 from firmware_bridge.simulator.controller import Controller
 from firmware_bridge.simulator.line import FaultyLine
@@ -26,7 +26,7 @@ _UNLOCKS = {Direction.ENTRY: Outputs.ENTRY_UNLOCKED, Direction.EXIT: Outputs.EXI
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OutputChange:
     """The outputs as commanded from an uptime on."""
 
     at_ms: int
@@ -55,7 +55,7 @@ class SimulatedGate:
         self.to_host = FaultyLine()
         self.to_controller = FaultyLine()
         self.plugged = True
-        self.history: deque[Change] = deque(maxlen=HISTORY_MAX)
+        self.history: deque[OutputChange] = deque(maxlen=HISTORY_MAX)
         self._keys = keys
         self._protocol_hash = protocol_hash
         self._auto_walk_ms = auto_walk_ms
@@ -110,7 +110,7 @@ class SimulatedGate:
         return self.controller.mode
 
     @property
-    def fault(self) -> Fault:
+    def fault(self) -> GateFault:
         """The first fault since boot."""
         return self.controller.fault
 
@@ -210,7 +210,7 @@ class SimulatedGate:
         self._stopped = None
         self._contacts = self._contacts if self._relay_stuck else Outputs(0)
         self.controller = Controller(self._keys, self._boot_id, self._protocol_hash, uptime_ms)
-        self.history.append(Change(uptime_ms, Outputs(0)))
+        self.history.append(OutputChange(uptime_ms, Outputs(0)))
 
     def unplug(self) -> None:
         """The cable is out; what was on it is gone."""
@@ -258,7 +258,7 @@ class SimulatedGate:
         if not self._relay_stuck:
             self._contacts = self.controller.outputs & _BOTH
         if self.history[-1].outputs != self.controller.outputs:
-            self.history.append(Change(self.uptime_ms, self.controller.outputs))
+            self.history.append(OutputChange(self.uptime_ms, self.controller.outputs))
         for frame in self.controller.outgoing():
             if self.plugged:
                 self.to_host.put(frame, self._now_ms)

@@ -14,7 +14,7 @@ NOTHING = Inputs(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WalkStep:
     """At an instant inputs go on and off; a step that pushes needs the barrier open."""
 
     at_ms: int
@@ -28,7 +28,7 @@ class Walk:
     """One person's (or one follower's) way, step by step."""
 
     direction: Direction
-    steps: deque[Step]
+    steps: deque[WalkStep]
 
 
 def through(direction: Direction, start_ms: int, *, forced: bool = False) -> Walk:
@@ -77,7 +77,7 @@ def back_out(direction: Direction, start_ms: int) -> Walk:
 
 def press(button: Inputs, start_ms: int, pressed_ms: int) -> Walk:
     """A button pressed and let go."""
-    steps = (Step(start_ms, on=button), Step(start_ms + pressed_ms, off=button))
+    steps = (WalkStep(start_ms, on=button), WalkStep(start_ms + pressed_ms, off=button))
     return Walk(Direction.EXIT, deque(steps))
 
 
@@ -88,5 +88,5 @@ def _beams(direction: Direction) -> tuple[Inputs, Inputs]:
 
 
 def _walk(direction: Direction, start_ms: int, *moves: tuple[int, Inputs, Inputs, bool]) -> Walk:
-    steps = (Step(start_ms + strides * STRIDE_MS, on, off, pushes) for strides, on, off, pushes in moves)
+    steps = (WalkStep(start_ms + strides * STRIDE_MS, on, off, pushes) for strides, on, off, pushes in moves)
     return Walk(direction, deque(steps))

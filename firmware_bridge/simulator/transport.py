@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 from firmware_bridge import messages
 from firmware_bridge.auth import PROVISIONING_KEYS, GateKeys, ReplayWindow, is_genuine, seal
-from firmware_bridge.frame import COUNTER_MAX, Frame, FrameReader, Heading, Ignored, IgnoredBecause, encode
+from firmware_bridge.frame import (
+    COUNTER_MAX,
+    FrameReader,
+    Heading,
+    Ignored,
+    IgnoredBecause,
+    LineFrame,
+    encode,
+)
 
 # "Counts stop at 65535."
 COUNT_MAX = 0xFFFF
@@ -59,13 +67,13 @@ class Transport:
             return
         self._counter += 1
         code, body = messages.encode_body(message)
-        frame = Frame(Heading.TO_HOST, self._window.boot_id, self._counter, code, body)
+        frame = LineFrame(Heading.TO_HOST, self._window.boot_id, self._counter, code, body)
         self._out.append(encode(seal(frame, self._keys)))
 
     def send_provisioned(self, answer: messages.Provisioning) -> None:
         """The answer to PROVISION, which belongs to no boot."""
         code, body = messages.encode_body(messages.Provisioned(answer))
-        self._out.append(encode(seal(Frame(Heading.TO_HOST, 0, 0, code, body), PROVISIONING_KEYS)))
+        self._out.append(encode(seal(LineFrame(Heading.TO_HOST, 0, 0, code, body), PROVISIONING_KEYS)))
 
     def outgoing(self) -> list[bytes]:
         """Frames to put on the line now."""
@@ -101,7 +109,7 @@ class Transport:
         """Frames ignored for one reason, as STATUS carries it."""
         return min(self.ignored[because], COUNT_MAX)
 
-    def _admit(self, arrived: Frame | Ignored) -> messages.Message | Ignored:
+    def _admit(self, arrived: LineFrame | Ignored) -> messages.Message | Ignored:
         if isinstance(arrived, Ignored):
             return arrived
         if arrived.heading is not Heading.TO_CONTROLLER:

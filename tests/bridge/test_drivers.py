@@ -3,7 +3,16 @@
 import pytest
 
 from firmware_bridge import gate as values
-from firmware_bridge.gate import Accepted, Cause, Direction, Fault, LinkStatus, Mode, Refused, RefusedBecause
+from firmware_bridge.gate import (
+    Accepted,
+    Cause,
+    Direction,
+    GateFault,
+    LinkStatus,
+    Mode,
+    RefusedBecause,
+    ReleaseRefused,
+)
 from tests.doubles.bridge_pair import passage
 from tests.doubles.driver_rigs import ENDS, OPEN_MS, rig, until
 
@@ -43,7 +52,7 @@ async def test_a_second_release_while_open_is_refused_and_opens_nothing(name, tm
         await lane.next()
         assert await lane.open(1) == Accepted()
         busy = await lane.open(2, direction=Direction.EXIT)
-        assert busy == Refused(RefusedBecause.BUSY)
+        assert busy == ReleaseRefused(RefusedBecause.BUSY)
         await lane.until_unlocked(Direction.ENTRY)
         lane.pass_time(OPEN_MS)
         assert isinstance(await lane.next(), ENDS)
@@ -57,13 +66,13 @@ async def test_a_late_or_a_repeated_release_does_nothing(name, tmp_path):
     async with rig(name, tmp_path) as lane:
         await lane.next()
         late = await lane.open(1, within_ms=-1)
-        assert late == Refused(RefusedBecause.LATE)
+        assert late == ReleaseRefused(RefusedBecause.LATE)
         release = lane.release(2)
         assert await lane.gate.release(release) == Accepted()
         lane.pass_time(OPEN_MS)
         assert isinstance(await lane.next(), ENDS)
         await lane.until_unlocked()
-        assert await lane.gate.release(release) == Refused(RefusedBecause.REPEATED)
+        assert await lane.gate.release(release) == ReleaseRefused(RefusedBecause.REPEATED)
         assert lane.unlocked() == frozenset()
 
 
@@ -124,7 +133,7 @@ async def test_unplug_and_replug_needs_no_restart_and_state_tells_it(name, tmp_p
     async with rig(name, tmp_path) as lane:
         assert await lane.next() == values.LinkUp(1)
         state = await until(lambda: (found := lane.gate.state()).mode is Mode.LOCKED and found)
-        assert (state.link, state.trouble, state.fault) == (LinkStatus.UP, None, Fault.NONE)
+        assert (state.link, state.trouble, state.fault) == (LinkStatus.UP, None, GateFault.NONE)
         assert (state.entry_unlocked, state.exit_unlocked) == (False, False)
         lane.unplug()
         lost = await lane.next()
@@ -132,7 +141,7 @@ async def test_unplug_and_replug_needs_no_restart_and_state_tells_it(name, tmp_p
         state = await until(lambda: "not there" in str((found := lane.gate.state()).trouble) and found)
         assert state.link is LinkStatus.NO_PORT
         assert (state.mode, state.fault, state.inputs, state.entry_unlocked) == (None, None, None, None)
-        assert await lane.open(1) == Refused(RefusedBecause.LINK_DOWN)
+        assert await lane.open(1) == ReleaseRefused(RefusedBecause.LINK_DOWN)
         lane.plug()
         assert isinstance(await lane.next(), values.LinkUp)
         assert await lane.open(2) == Accepted()
@@ -153,7 +162,7 @@ async def test_emergency_and_fire_free_the_gate_and_end_the_release(name, wire, 
         await lane.until_unlocked(*EVERY_WAY)
         state = await until(lambda: (found := lane.gate.state()).mode is Mode.FREE and found)
         assert getattr(state.inputs, wire)
-        assert await lane.open(2) == Refused(RefusedBecause.FREE)
+        assert await lane.open(2) == ReleaseRefused(RefusedBecause.FREE)
         await lane.set(wire, False)
         assert await lane.next() == values.FreeEnded()
         await lane.until_unlocked()

@@ -9,7 +9,16 @@ from firmware_bridge.drivers.lcus import frame
 from firmware_bridge.drivers.osdp import KEY_SIZE
 from firmware_bridge.drivers.wiring import GpioWiring
 from firmware_bridge.errors import GateKeyError
-from firmware_bridge.gate import Accepted, Cause, Direction, Fault, LinkStatus, Mode, Refused, RefusedBecause
+from firmware_bridge.gate import (
+    Accepted,
+    Cause,
+    Direction,
+    GateFault,
+    LinkStatus,
+    Mode,
+    RefusedBecause,
+    ReleaseRefused,
+)
 from firmware_bridge.simulator.boards.gpio import FakeChip
 from tests.doubles.bridge_pair import passage
 from tests.doubles.driver_rigs import ENDS, GPIO_RELAYS, OPEN_MS, SCBK, GpioRig, rig, until
@@ -28,7 +37,7 @@ async def test_a_board_that_refuses_a_command_is_a_state_with_advice(name, tmp_p
         state = await until(lambda: (found := lane.gate.state()).trouble and found)
         assert state.link is LinkStatus.MISMATCHED
         assert "refuses" in state.trouble
-        assert await lane.open(1) == Refused(RefusedBecause.LINK_DOWN)
+        assert await lane.open(1) == ReleaseRefused(RefusedBecause.LINK_DOWN)
         assert lane.unlocked() == frozenset()
 
 
@@ -39,7 +48,7 @@ async def test_a_reader_without_the_key_is_refused_and_told_nothing(key, tmp_pat
         state = await until(lambda: (found := lane.gate.state()).trouble and found)
         assert state.link is LinkStatus.MISMATCHED
         assert "makes no secure channel" in state.trouble
-        assert await lane.open(1) == Refused(RefusedBecause.LINK_DOWN)
+        assert await lane.open(1) == ReleaseRefused(RefusedBecause.LINK_DOWN)
         assert lane.device.commands == []
 
 
@@ -103,12 +112,12 @@ async def test_a_modbus_relay_that_does_not_follow_is_a_latched_fault(tmp_path):
         commands = lane.device.commands
         await until(lambda: lane.gate.state().entry_unlocked is False)
         lane.pass_time(OPEN_MS)
-        assert await lane.next() == values.FaultLatched(Fault.RELAY)
+        assert await lane.next() == values.FaultLatched(GateFault.RELAY)
         assert await lane.next() == values.Interrupted(passage(1), Cause.FAULT)
         state = await until(lambda: (found := lane.gate.state()).mode is Mode.FAULT and found)
-        assert state.fault is Fault.RELAY
+        assert state.fault is GateFault.RELAY
         lane.device.stuck = False
-        assert await lane.open(2) == Refused(RefusedBecause.FAULT)
+        assert await lane.open(2) == ReleaseRefused(RefusedBecause.FAULT)
         await until(lambda: lane.device.commands > commands)
         assert lane.unlocked() == frozenset()
 
@@ -168,7 +177,7 @@ async def test_a_release_for_a_way_without_a_relay_is_refused():
     gate = open_gpio_gate(GpioWiring(entry_line=4), clock_ms=lane.clock, request_lines=chip.request_lines)
     await until(lambda: gate.state().link is LinkStatus.UP)
     refused = await gate.release(lane.release(1, direction=Direction.EXIT))
-    assert refused == Refused(RefusedBecause.UNSUPPORTED)
+    assert refused == ReleaseRefused(RefusedBecause.UNSUPPORTED)
     await gate.close()
 
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from firmware_bridge import gate as values
-from firmware_bridge.drivers.lane import EVERY_WAY, READBACK_MS, Lane, Wanted
-from firmware_bridge.gate import Cause, Direction, Fault, GateInputs, GateRelease, Mode, RefusedBecause
+from firmware_bridge.drivers.lane import EVERY_WAY, READBACK_MS, RelayLane, WantedRelays
+from firmware_bridge.gate import Cause, Direction, GateFault, GateInputs, GateRelease, Mode, RefusedBecause
 from firmware_bridge.messages import (
     EXIT_OPEN_MS,
     HELD_OPEN_MS,
@@ -31,7 +31,7 @@ class Stand:
     """A lane, a clock, and what it told."""
 
     def __init__(self, ways=EVERY_WAY, *, beams=True):
-        self.lane = Lane(ways, beams=beams)
+        self.lane = RelayLane(ways, beams=beams)
         self.now_ms = 1_000_000
         self.number = 0
 
@@ -67,12 +67,12 @@ class Stand:
 def test_the_open_time_is_clamped_to_the_controllers_bounds(asked_ms, open_ms):
     stand = Stand(beams=False)
     stand.open(open_ms=asked_ms)
-    assert stand.lane.wanted(stand.now_ms) == Wanted(ENTRY, open_ms)
+    assert stand.lane.wanted(stand.now_ms) == WantedRelays(ENTRY, open_ms)
     assert stand.lane.due_ms(stand.now_ms) == open_ms
     assert stand.wait(open_ms - 1) == []
-    assert stand.lane.wanted(stand.now_ms) == Wanted(ENTRY, 1)
+    assert stand.lane.wanted(stand.now_ms) == WantedRelays(ENTRY, 1)
     assert stand.wait(1) == [values.Unobserved(passage(1))]
-    assert stand.lane.wanted(stand.now_ms) == Wanted(NONE)
+    assert stand.lane.wanted(stand.now_ms) == WantedRelays(NONE)
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_a_door_forced_and_a_door_held_open_are_each_told_once():
 @pytest.mark.parametrize("wire", ["fire", "emergency"])
 def test_life_safety_frees_both_ways_with_no_end_and_a_fault_does_not_hinder_it(wire):
     stand = Stand()
-    stand.lane.fault = Fault.RELAY
+    stand.lane.fault = GateFault.RELAY
     stand.see(GateInputs(**{wire: True}))
-    assert stand.lane.wanted(stand.now_ms) == Wanted(EVERY_WAY, None)
+    assert stand.lane.wanted(stand.now_ms) == WantedRelays(EVERY_WAY, None)
     assert stand.lane.mode is Mode.FREE
     assert stand.open() is RefusedBecause.FREE
     assert stand.see(CLEAR) == [values.FreeEnded()]
@@ -204,7 +204,7 @@ def test_a_board_that_differs_for_half_a_second_is_at_fault_and_one_that_differs
     assert stand.lane.read_back(NONE, stand.now_ms + READBACK_MS) == ()
     later_ms = stand.now_ms + 2 * READBACK_MS
     assert stand.lane.read_back(NONE, later_ms) == (
-        values.FaultLatched(Fault.RELAY),
+        values.FaultLatched(GateFault.RELAY),
         values.Interrupted(passage(1), Cause.FAULT),
     )
     assert stand.lane.read_back(ENTRY, later_ms + 10 * READBACK_MS) == ()

@@ -16,7 +16,7 @@ from firmware_bridge import frame
 from firmware_bridge import gate as values
 from firmware_bridge.auth import derive_keys, seal
 from firmware_bridge.drivers.own import open_own_gate
-from firmware_bridge.frame import Frame, Heading
+from firmware_bridge.frame import Heading, LineFrame
 from firmware_bridge.gate import Direction, GateRelease, LinkStatus, Mode
 from firmware_bridge.messages import Outputs
 from firmware_bridge.port import open_line
@@ -85,7 +85,7 @@ class Stranger:
 def status_frame(version=1):
     before, frame.PROTOCOL_VERSION = frame.PROTOCOL_VERSION, version
     try:
-        return frame.encode(seal(Frame(Heading.TO_HOST, 1, 1, 0x82, b""), KEYS))
+        return frame.encode(seal(LineFrame(Heading.TO_HOST, 1, 1, 0x82, b""), KEYS))
     finally:
         frame.PROTOCOL_VERSION = before
 
@@ -194,7 +194,7 @@ def test_a_bad_line_is_a_sentence_a_shut_gate_and_no_release(told, line, status,
     assert (found.link, found.mode, found.inputs) == (status, None, None)
     assert says in found.trouble
     # What is refused here is charged to nobody: a fare is charged when the gate reports the passage.
-    assert outcome == values.Refused(values.RefusedBecause.LINK_DOWN)
+    assert outcome == values.ReleaseRefused(values.RefusedBecause.LINK_DOWN)
     assert shut in (None, (Mode.SAFE, Outputs(0)))
 
 
@@ -215,6 +215,6 @@ def test_a_frame_cut_off_anywhere_costs_itself_and_not_the_next(kept):
     reader = frame.FrameReader()
     whole = status_frame()
     cut = [*reader.feed(whole[:kept]), *reader.feed(whole)]
-    assert sum(isinstance(arrived, Frame) for arrived in cut) == 1
-    assert isinstance(cut[-1], Frame)
+    assert sum(isinstance(arrived, LineFrame) for arrived in cut) == 1
+    assert isinstance(cut[-1], LineFrame)
     assert len(cut) <= 2

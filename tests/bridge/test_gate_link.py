@@ -8,8 +8,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from firmware_bridge import frame, messages
 from firmware_bridge.auth import derive_keys, seal
 from firmware_bridge.errors import MessageBoundError
-from firmware_bridge.frame import Frame, FrameReader, Heading, IgnoredBecause
-from firmware_bridge.link import Answered, Down, Link, LocalRefusal, Reported, Standing, Trouble, Up
+from firmware_bridge.frame import FrameReader, Heading, IgnoredBecause, LineFrame
+from firmware_bridge.link import (
+    Down,
+    EventReported,
+    GateLink,
+    Handshake,
+    LocalRefusal,
+    ReleaseAnswered,
+    Trouble,
+    Up,
+)
 from firmware_bridge.messages import Answer, Cause, Mode, Outputs
 from firmware_bridge.simulator import SimulatedGate
 from tests.doubles.bridge_pair import KEYS, STEP_MS, Pair, nonce, passage, reports
@@ -33,7 +42,7 @@ def test_greeting_brings_the_link_up_and_the_gate_out_of_its_safe_state():
 def test_a_release_is_answered_and_its_passage_carries_its_id():
     pair = up()
     assert pair.release(7) is None
-    assert pair.run(50) == [Answered(nonce(7), Answer.ACCEPTED)]
+    assert pair.run(50) == [ReleaseAnswered(nonce(7), Answer.ACCEPTED)]
     pair.gate.walk_through()
     [passed] = reports(pair.run(2_000))
     assert (type(passed), passed.passage_id) == (messages.Passed, passage(7))
@@ -46,7 +55,9 @@ def test_a_release_answered_but_not_heard_is_repeated_and_obeyed_once():
     pair.release(1)
     pair.gate.walk_through()
     told = pair.run(3_000)
-    assert [event for event in told if isinstance(event, Answered)] == [Answered(nonce(1), Answer.ACCEPTED)]
+    assert [event for event in told if isinstance(event, ReleaseAnswered)] == [
+        ReleaseAnswered(nonce(1), Answer.ACCEPTED)
+    ]
     assert [type(event) for event in reports(told)] == [messages.Passed]
     assert sum(bool(change.outputs & Outputs.ENTRY_UNLOCKED) for change in pair.gate.history) == 1
 
@@ -55,7 +66,7 @@ def test_a_release_lost_on_the_way_is_sent_again():
     pair = up()
     pair.gate.drop_next(2, Heading.TO_CONTROLLER)
     pair.release(1)
-    assert Answered(nonce(1), Answer.ACCEPTED) in pair.run(400)
+    assert ReleaseAnswered(nonce(1), Answer.ACCEPTED) in pair.run(400)
 
 
 def test_a_release_that_reaches_nobody_is_unanswered_and_never_sent_after_its_limit():
@@ -64,7 +75,7 @@ def test_a_release_that_reaches_nobody_is_unanswered_and_never_sent_after_its_li
     pair.release(1, within_ms=1_000)
     pair.run(1_000)
     pair.to_gate.clear()
-    assert Answered(nonce(1), None) in pair.run(500)
+    assert ReleaseAnswered(nonce(1), None) in pair.run(500)
     late = FrameReader().feed(b"".join(pair.to_gate))
     assert 0x03 not in [found.type for found in late]
     pair.gate.to_controller._drop = 0
@@ -78,7 +89,7 @@ def test_a_nonce_used_before_is_refused_by_the_gate():
     pair.release(1, open_ms=500)
     pair.run(1_000)
     pair.release(1)
-    assert pair.run(50) == [Answered(nonce(1), Answer.ALREADY)]
+    assert pair.run(50) == [ReleaseAnswered(nonce(1), Answer.ALREADY)]
 
 
 def test_the_host_refuses_what_it_need_not_send():
@@ -102,7 +113,7 @@ def test_the_host_refuses_what_it_need_not_send():
 def test_without_an_answered_heartbeat_the_clock_is_unsure_and_nothing_is_sent():
     pair = Pair()
     pair.gate.delay_next(5)
-    while pair.link.standing is not Standing.UP:
+    while pair.link.standing is not Handshake.UP:
         pair.run(STEP_MS)
     pair.link._sample = None
     assert pair.release() is LocalRefusal.CLOCK_UNSURE
@@ -164,7 +175,7 @@ def test_a_release_waiting_when_the_cable_is_pulled_is_unanswered_and_not_sent_a
     pair.gate.unplug()
     pair.release(1, within_ms=9_000)
     pair.run(50)
-    assert pair.link.closed("unplugged") == (Answered(nonce(1), None), Down("unplugged"))
+    assert pair.link.closed("unplugged") == (ReleaseAnswered(nonce(1), None), Down("unplugged"))
     pair.gate.plug()
     pair.link.opened(pair.now_ms)
     pair.run(3_000)
@@ -180,7 +191,7 @@ def test_an_event_not_yet_dealt_with_comes_again_to_the_next_process():
     pair.connect()
     again = pair.run(1_000)
     assert reports(again) == reports(told)
-    pair.link.acknowledge(next(event for event in again if isinstance(event, Reported)))
+    pair.link.acknowledge(next(event for event in again if isinstance(event, EventReported)))
     pair.run(100)
     pair.connect()
     assert reports(pair.run(1_000)) == []
@@ -189,7 +200,7 @@ def test_an_event_not_yet_dealt_with_comes_again_to_the_next_process():
 def test_an_acknowledgement_given_while_the_link_was_down_is_not_lost():
     pair = up(acknowledge=False)
     pair.gate.force()
-    [event] = [found for found in pair.run(2_000) if isinstance(found, Reported)]
+    [event] = [found for found in pair.run(2_000) if isinstance(found, EventReported)]
     pair.link.closed("unplugged")
     pair.link.acknowledge(event)
     pair.link.opened(pair.now_ms)
@@ -200,7 +211,7 @@ def test_an_acknowledgement_given_while_the_link_was_down_is_not_lost():
 def test_an_acknowledgement_of_an_earlier_boot_takes_no_event_of_this_one():
     pair = up(acknowledge=False)
     pair.gate.force()
-    [old] = [found for found in pair.run(2_000) if isinstance(found, Reported)]
+    [old] = [found for found in pair.run(2_000) if isinstance(found, EventReported)]
     pair.gate.reboot()
     pair.run(1_000)
     pair.gate.force()
@@ -217,7 +228,7 @@ def test_a_restart_of_the_controller_is_told_and_ends_the_open_release():
     pair.run(100)
     pair.gate.reboot()
     told = pair.run(1_000)
-    assert [type(event) for event in told] == [Down, Reported, Up]
+    assert [type(event) for event in told] == [Down, EventReported, Up]
     [event] = reports(told)
     assert (event.passage_id, event.cause) == (passage(1), Cause.REBOOT)
     assert told[-1] == Up(2, rebooted=True)
@@ -245,12 +256,12 @@ def test_a_whole_recorded_session_played_to_the_host_tells_it_nothing():
     pair.link.closed("unplugged")
     pair.link.opened(pair.now_ms)
     assert pair.link.receive(recorded, pair.now_ms) == ()
-    assert pair.link.standing is Standing.GREETING
+    assert pair.link.standing is Handshake.GREETING
     pair.run(1_000)
     before = pair.link.ignored.total()
     assert pair.link.receive(recorded, pair.now_ms) == ()
     assert pair.link.ignored.total() > before
-    assert pair.link.standing is Standing.UP
+    assert pair.link.standing is Handshake.UP
 
 
 def test_a_second_host_process_goes_on_where_the_first_one_stopped():
@@ -259,13 +270,13 @@ def test_a_second_host_process_goes_on_where_the_first_one_stopped():
     pair.connect()
     assert pair.run(500) == [Up(1, rebooted=False)]
     pair.release(1)
-    assert Answered(nonce(1), Answer.ACCEPTED) in pair.run(100)
+    assert ReleaseAnswered(nonce(1), Answer.ACCEPTED) in pair.run(100)
     assert pair.gate.controller.transport.ignored == {}
 
 
 def test_of_two_hosts_on_one_line_one_holds_the_gate_and_the_other_says_what_is_wrong():
     gate = SimulatedGate(KEYS)
-    hosts = [Link(KEYS, lambda number=number: bytes([number]) * 8) for number in (1, 2)]
+    hosts = [GateLink(KEYS, lambda number=number: bytes([number]) * 8) for number in (1, 2)]
     for host in hosts:
         host.opened(0)
     for now_ms in range(STEP_MS, 10_000, STEP_MS):
@@ -274,24 +285,24 @@ def test_of_two_hosts_on_one_line_one_holds_the_gate_and_the_other_says_what_is_
         heard = gate.exchange(b"".join(host.outgoing() for host in hosts), now_ms)
         for host in hosts:
             host.receive(heard, now_ms)
-    assert [host.standing is Standing.UP for host in hosts] == [True, False]
+    assert [host.standing is Handshake.UP for host in hosts] == [True, False]
     assert hosts[1].trouble is Trouble.DEAF
     assert "no other program" in hosts[1].trouble
-    release = (passage(1), nonce(1), messages.Direction.ENTRY, 12_000, 3_000, 10_000)
-    assert hosts[1].release(*release) is LocalRefusal.LINK_DOWN
+    ask = {"direction": messages.Direction.ENTRY, "not_after_ms": 12_000, "open_ms": 3_000, "now_ms": 10_000}
+    assert hosts[1].release(passage(1), nonce(1), **ask) is LocalRefusal.LINK_DOWN
 
 
 class Troubled:
     """Something on the line that is not a gate to be talked to."""
 
     def run(self, span_ms, reply):
-        link = Link(KEYS, lambda: b"12345678")
+        link = GateLink(KEYS, lambda: b"12345678")
         link.opened(0)
         for now_ms in range(STEP_MS, span_ms, STEP_MS):
             link.poll(now_ms)
             heard = reply(link.outgoing(), now_ms)
             assert link.receive(heard, now_ms) == ()
-        assert link.standing is Standing.GREETING
+        assert link.standing is Handshake.GREETING
         return link
 
 
@@ -331,7 +342,7 @@ def test_firmware_of_another_release_is_named_and_the_gate_stays_safe():
 def test_another_protocol_version_is_named(monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(frame, "PROTOCOL_VERSION", 2)
-        packet = frame.encode(seal(Frame(Heading.TO_HOST, 1, 1, 0x82, b""), KEYS))
+        packet = frame.encode(seal(LineFrame(Heading.TO_HOST, 1, 1, 0x82, b""), KEYS))
     link = Troubled().run(3_000, lambda sent, now: packet if now % 500 == 0 else b"")
     assert link.trouble is Trouble.OTHER_VERSION
     assert "version 1" in link.trouble
@@ -435,13 +446,13 @@ class FaultyLine(RuleBasedStateMachine):
         for line in lines:
             line._drop = line._corrupt = line._duplicate = 0
         self.run_on(4_000)
-        assert self.pair.link.standing is Standing.UP
+        assert self.pair.link.standing is Handshake.UP
         assert self.pair.gate.controller.transport.events_waiting == 0
         ended = {event.passage_id for event in reports(self.told) if hasattr(event, "passage_id")}
         answered = {
             event.nonce
             for event in self.told
-            if isinstance(event, Answered) and event.answer is Answer.ACCEPTED
+            if isinstance(event, ReleaseAnswered) and event.answer is Answer.ACCEPTED
         }
         for number in range(1, self.numbers + 1):
             if nonce(number) in answered:

@@ -89,7 +89,7 @@ async def test_a_release_over_a_real_pty_opens_and_the_passage_comes_back(served
             served.do(SimulatedGate.walk_through)
             assert await host.next() == values.Passed(passage(number), Direction.ENTRY)
             await host.state(lambda found: found.mode is Mode.LOCKED)
-        assert await host.gate.release(a_release(1)) == values.Refused(values.RefusedBecause.REPEATED)
+        assert await host.gate.release(a_release(1)) == values.ReleaseRefused(values.RefusedBecause.REPEATED)
 
 
 async def test_two_releases_at_once_open_for_one(served):
@@ -100,8 +100,8 @@ async def test_two_releases_at_once_open_for_one(served):
         )
         assert outcomes == [
             values.Accepted(),
-            values.Refused(values.RefusedBecause.BUSY),
-            values.Refused(values.RefusedBecause.BUSY),
+            values.ReleaseRefused(values.RefusedBecause.BUSY),
+            values.ReleaseRefused(values.RefusedBecause.BUSY),
         ]
 
 
@@ -122,7 +122,7 @@ async def test_unplug_in_the_middle_and_replug_needs_no_restart_and_tells_the_pa
         )
         assert (state.mode, state.fault, state.inputs) == (None, None, None)
         refused = await host.gate.release(a_release(2))
-        assert refused == values.Refused(values.RefusedBecause.LINK_DOWN)
+        assert refused == values.ReleaseRefused(values.RefusedBecause.LINK_DOWN)
         served.do(SimulatedGate.plug)
         assert await host.next() == values.LinkUp(1)
         assert await host.next() == values.Passed(passage(1), Direction.ENTRY)
@@ -217,7 +217,7 @@ async def test_fire_reaches_the_kiosk_and_a_release_is_then_refused(served):
         state = await host.state(lambda found: found.mode is Mode.FREE)
         assert state.inputs.fire
         assert (state.entry_unlocked, state.exit_unlocked) == (True, True)
-        assert await host.gate.release(a_release(1)) == values.Refused(values.RefusedBecause.FREE)
+        assert await host.gate.release(a_release(1)) == values.ReleaseRefused(values.RefusedBecause.FREE)
         served.do(lambda gate: gate.set_fire(False))
         assert await host.next() == values.FreeEnded()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from firmware_bridge import messages
 from firmware_bridge.auth import derive_keys
 from firmware_bridge.frame import Heading, IgnoredBecause
-from firmware_bridge.messages import Answer, Cause, Direction, Fault, Mode, Outputs
+from firmware_bridge.messages import Answer, Cause, Direction, GateFault, Mode, Outputs
 from firmware_bridge.simulator import SimulatedGate
 from tests.doubles.bridge_pair import KEYS, BareHost, nonce, passage
 
@@ -356,18 +356,18 @@ def test_the_first_fault_is_latched_until_the_next_boot():
     host.run(200)
     host.gate.set_fire(False)
     host.run(200)
-    assert (host.gate.mode, host.gate.fault) == (Mode.FAULT, Fault.TAMPER)
+    assert (host.gate.mode, host.gate.fault) == (Mode.FAULT, GateFault.TAMPER)
     assert host.release() is Answer.FAULT
     host.acknowledge_all()
     assert [event.fault for event in host.events() if isinstance(event, messages.FaultLatched)] == [
-        Fault.TAMPER
+        GateFault.TAMPER
     ]
     host.gate.repair_relay()
     host.gate.reboot()
     host.counter = 0
     host.beat()
     host.run(10)
-    assert (host.gate.mode, host.gate.fault) == (Mode.LOCKED, Fault.NONE)
+    assert (host.gate.mode, host.gate.fault) == (Mode.LOCKED, GateFault.NONE)
 
 
 def test_a_relay_that_does_not_follow_is_a_fault_and_ends_the_release():
@@ -375,7 +375,7 @@ def test_a_relay_that_does_not_follow_is_a_fault_and_ends_the_release():
     host.gate.fail_relay()
     host.release(1)
     host.run(200)
-    assert (host.gate.mode, host.gate.fault) == (Mode.FAULT, Fault.RELAY)
+    assert (host.gate.mode, host.gate.fault) == (Mode.FAULT, GateFault.RELAY)
     host.acknowledge_all()
     assert kinds(host.events()) == [messages.FaultLatched, messages.Interrupted]
 

@@ -2,8 +2,8 @@
 
 from firmware_bridge import messages
 from firmware_bridge.auth import derive_keys, is_genuine, seal
-from firmware_bridge.frame import Frame, FrameReader, Heading, encode
-from firmware_bridge.link import Link, Reported
+from firmware_bridge.frame import FrameReader, Heading, LineFrame, encode
+from firmware_bridge.link import EventReported, GateLink
 from firmware_bridge.messages import Direction, Nonce, PassageId
 from firmware_bridge.simulator import SimulatedGate
 
@@ -35,7 +35,7 @@ class Pair:
 
     def connect(self):
         """A new host process on the same line."""
-        self.link = Link(self.keys, self._draw)
+        self.link = GateLink(self.keys, self._draw)
         self.link.opened(self.now_ms)
 
     def _draw(self):
@@ -59,7 +59,7 @@ class Pair:
             told += self.link.receive(heard, self.now_ms)
             if self.acknowledge:
                 for event in told:
-                    if isinstance(event, Reported):
+                    if isinstance(event, EventReported):
                         self.link.acknowledge(event)
         return told
 
@@ -81,7 +81,7 @@ class Pair:
 
 def reports(told):
     """Only the gate's events among what a link told."""
-    return [event.event for event in told if isinstance(event, Reported)]
+    return [event.event for event in told if isinstance(event, EventReported)]
 
 
 class BareHost:
@@ -105,7 +105,7 @@ class BareHost:
             counter = self.counter
         code, body = messages.encode_body(message)
         boot_id = self.gate.boot_id if boot_id is None else boot_id
-        return encode(seal(Frame(Heading.TO_CONTROLLER, boot_id, counter, code, body), KEYS))
+        return encode(seal(LineFrame(Heading.TO_CONTROLLER, boot_id, counter, code, body), KEYS))
 
     def put(self, wire):
         """Any bytes on the line, and what came back at once."""
@@ -159,6 +159,6 @@ class BareHost:
     def _listen(self, received):
         self.wire += received
         for frame in self._reader.feed(received):
-            assert isinstance(frame, Frame)
+            assert isinstance(frame, LineFrame)
             assert is_genuine(frame, KEYS)
             self.heard.append(messages.decode_body(frame.heading, frame.type, frame.body))

@@ -8,7 +8,7 @@ from random import Random
 from firmware_bridge import messages
 from firmware_bridge.auth import GateKeys, is_genuine, seal
 from firmware_bridge.conformance.targets import Drive
-from firmware_bridge.frame import Frame, FrameReader, Heading, encode
+from firmware_bridge.frame import FrameReader, Heading, LineFrame, encode
 from firmware_bridge.messages import Answer, Direction, Inputs, Outputs
 
 FAULTS = ("drop", "corrupt", "duplicate", "delay", "reorder", "foreign", "other boot")
@@ -102,7 +102,7 @@ class FaultyHost:
         message = self._message()
         self._counter += 1
         code, body = messages.encode_body(message)
-        frame = Frame(Heading.TO_CONTROLLER, self._boot_id, self._counter, code, body)
+        frame = LineFrame(Heading.TO_CONTROLLER, self._boot_id, self._counter, code, body)
         if fault == "foreign":
             self._put(encode(seal(frame, OTHER_KEYS)))
             return
@@ -149,7 +149,7 @@ class FaultyHost:
             self._beat_at_ms = self._now_ms + messages.HEARTBEAT_MS
             self._counter += 1
             code, body = messages.encode_body(messages.Heartbeat(1))
-            frame = Frame(Heading.TO_CONTROLLER, self._boot_id, self._counter, code, body)
+            frame = LineFrame(Heading.TO_CONTROLLER, self._boot_id, self._counter, code, body)
             self._put(encode(seal(frame, self._keys)))
 
     # --- listening ------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class FaultyHost:
             self.tally.openings += opened.bit_count()
             self._unlocked = change.outputs
         for arrived in self._reader.feed(heard.wire):
-            assert isinstance(arrived, Frame)
+            assert isinstance(arrived, LineFrame)
             assert is_genuine(arrived, self._keys)
             self._hear(messages.decode_body(arrived.heading, arrived.type, arrived.body), began_ms)
 
@@ -175,7 +175,7 @@ class FaultyHost:
         if isinstance(message, messages.Numbered):
             self._counter += 1
             code, body = messages.encode_body(messages.Acknowledge(message.sequence))
-            frame = Frame(Heading.TO_CONTROLLER, self._boot_id, self._counter, code, body)
+            frame = LineFrame(Heading.TO_CONTROLLER, self._boot_id, self._counter, code, body)
             self._put(encode(seal(frame, self._keys)))
         if not isinstance(message, messages.ReleaseAnswer) or message.answer is not Answer.ACCEPTED:
             return

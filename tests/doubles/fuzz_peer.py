@@ -5,7 +5,7 @@ import struct
 from siphash24 import siphash24
 
 from firmware_bridge.auth import GateKeys, seal
-from firmware_bridge.frame import BODY_MAX, Frame, FrameReader, Heading, Ignored, IgnoredBecause, encode
+from firmware_bridge.frame import BODY_MAX, FrameReader, Heading, Ignored, IgnoredBecause, LineFrame, encode
 from firmware_bridge.messages import Inputs, Outputs
 from firmware_bridge.simulator.controller import Controller
 
@@ -85,7 +85,7 @@ class _Run:
         if boot_id:
             self._counter += 1
         counter = self._counter if boot_id else 0
-        self._feed(encode(seal(Frame(Heading.TO_CONTROLLER, boot_id, counter, kind, body), KEYS)))
+        self._feed(encode(seal(LineFrame(Heading.TO_CONTROLLER, boot_id, counter, kind, body), KEYS)))
 
     def _pass_time(self):
         self._tick(self._take())

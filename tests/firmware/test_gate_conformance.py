@@ -33,7 +33,7 @@ def promised():
     """Everything in PROTOCOL.md's tables that a controller could get wrong."""
     yield from (f"answer {answer.name}" for answer in messages.Answer)
     yield from (f"mode {mode.name}" for mode in messages.Mode if mode.name != "LOCKED")
-    yield from (f"fault {fault.name}" for fault in messages.Fault if fault.name != "NONE")
+    yield from (f"fault {fault.name}" for fault in messages.GateFault if fault.name != "NONE")
     yield from (f"cause {cause.name}" for cause in messages.Cause if cause.name != "REBOOT")
     yield from (f"event {row.name}" for row in messages.TABLE if 0xA0 <= row.code < 0xF0)
     yield from (f"ignored {reason}" for reason in IgnoredBecause)

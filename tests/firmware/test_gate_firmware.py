@@ -23,7 +23,7 @@ from firmware_bridge.conformance.build import (
     portable_sources,
 )
 from firmware_bridge.conformance.header import FIRMWARE, HEADER, header_text
-from firmware_bridge.conformance.rig import Rig
+from firmware_bridge.conformance.rig import ConformanceRig
 from firmware_bridge.conformance.scenarios import Scenario, run_scenario
 from firmware_bridge.conformance.served import ServedFirmware
 from firmware_bridge.conformance.targets import SteppedTarget
@@ -67,7 +67,7 @@ def test_the_avr_build_fits_with_room_for_its_stack_and_uses_no_heap(tmp_path):
     # What goes deepest: frames checked and sent while interrupts come, keys kept, events told.
     steps = ("on PROVISIONING", "wait 80", "provision -> STORED", "off PROVISIONING", "restart", "up")
     steps += ("flood frames", "wait 300", "on FIRE", "wait 100", "flood off", "walk entry", "wait 300")
-    assert run_scenario(Scenario("deep", (), steps), Rig(target, KEYS, Random(1))) is None
+    assert run_scenario(Scenario("deep", (), steps), ConformanceRig(target, KEYS, Random(1))) is None
     target.close()
     assert AVR_RESERVE <= int(left.read_text()) <= AVR_RAM - avr_size(elf)["ram"]
     symbols = subprocess.run(["avr-nm", elf], check=True, capture_output=True, text=True).stdout
@@ -103,7 +103,7 @@ def boots(memory, count):
     found = []
     for _ in range(count):
         target = SteppedTarget(host_build(sanitized=False), memory)
-        rig = Rig(target, KEYS, Random(1))
+        rig = ConformanceRig(target, KEYS, Random(1))
         assert run_scenario(Scenario("boot", (), ("greet",)), rig) is None
         target.close()
         found.append(rig.boot_id)
@@ -115,7 +115,7 @@ def memory(tmp_path):
     path = tmp_path / "memory"
     target = SteppedTarget(host_build(sanitized=False), path)
     steps = ("on PROVISIONING", "wait 80", "provision -> STORED")
-    assert run_scenario(Scenario("keys", (), steps), Rig(target, KEYS, Random(1))) is None
+    assert run_scenario(Scenario("keys", (), steps), ConformanceRig(target, KEYS, Random(1))) is None
     target.close()
     return path
 
@@ -146,7 +146,7 @@ def test_keys_that_were_half_written_are_no_keys(memory):
     kept[SLOTS * SLOT_SIZE + 20] ^= 1
     memory.write_bytes(kept)
     target = SteppedTarget(host_build(sanitized=False), memory)
-    rig = Rig(target, KEYS, Random(1))
+    rig = ConformanceRig(target, KEYS, Random(1))
     assert run_scenario(Scenario("no keys", (), ("greet",)), rig) is not None
     assert rig.heard == []
     fire = ("on FIRE", "wait 60", "unlocked both", "freed both within LIFE_SAFETY_MS of FIRE")
@@ -162,7 +162,7 @@ def test_without_a_boot_id_to_give_the_port_stays_shut_and_fire_still_frees(memo
     kept[:SLOT_SIZE] = last + binascii.crc_hqx(last, 0xFFFF).to_bytes(2, "little")
     memory.write_bytes(kept)
     target = SteppedTarget(host_build(sanitized=False), memory)
-    rig = Rig(target, KEYS, Random(1))
+    rig = ConformanceRig(target, KEYS, Random(1))
     assert run_scenario(Scenario("shut", (), ("greet",)), rig) is not None
     assert rig.heard == []
     fire = ("on FIRE", "wait 60", "freed both within LIFE_SAFETY_MS of FIRE")
@@ -231,10 +231,10 @@ async def test_the_kiosks_driver_passes_a_person_through_the_firmware_on_a_real_
             await state(gate, lambda found: found.mode is Mode.RELEASED and found.entry_unlocked)
             await asyncio.to_thread(served.walk_through)
             assert await until(events, values.Passed) == values.Passed(passage(1), Direction.ENTRY)
-            assert await gate.release(a_release(1)) == values.Refused(values.RefusedBecause.REPEATED)
+            assert await gate.release(a_release(1)) == values.ReleaseRefused(values.RefusedBecause.REPEATED)
             await asyncio.to_thread(served.set_inputs, Inputs.FIRE)
             await until(events, values.FireReleased)
-            assert await gate.release(a_release(2)) == values.Refused(values.RefusedBecause.FREE)
+            assert await gate.release(a_release(2)) == values.ReleaseRefused(values.RefusedBecause.FREE)
             wires = await asyncio.to_thread(served.wires)
             assert wires.contacts == BOTH
 
@@ -278,7 +278,7 @@ async def test_firmware_of_another_release_is_told_so_and_stays_safe(of_another_
             found = await state(gate, lambda found: found.link is values.LinkStatus.MISMATCHED)
             assert "flash the firmware" in found.trouble
             refused = await gate.release(a_release(1))
-            assert refused == values.Refused(values.RefusedBecause.LINK_DOWN)
+            assert refused == values.ReleaseRefused(values.RefusedBecause.LINK_DOWN)
             assert not (await asyncio.to_thread(served.wires)).contacts
 
 

@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from firmware_bridge.gate import (
-    Fault,
     GateCapabilities,
     GateEvent,
+    GateFault,
     GateInputs,
     GateRelease,
-    GateState,
+    GateStatus,
     LinkStatus,
     Mode,
-    Refused,
     RefusedBecause,
     ReleaseOutcome,
+    ReleaseRefused,
 )
 
 _NOTHING = GateCapabilities(
@@ -29,12 +29,12 @@ _NOTHING = GateCapabilities(
     life_safety_in_firmware=False,
     exit_without_host=False,
 )
-_STATE = GateState(
+_STATE = GateStatus(
     capabilities=_NOTHING,
     link=LinkStatus.UP,
     trouble=None,
     mode=Mode.LOCKED,
-    fault=Fault.NONE,
+    fault=GateFault.NONE,
     inputs=GateInputs(),
     entry_unlocked=False,
     exit_unlocked=False,
@@ -49,7 +49,7 @@ class NoGate:
 
     async def release(self, release: GateRelease) -> ReleaseOutcome:
         """Refuse."""
-        return Refused(RefusedBecause.UNSUPPORTED)
+        return ReleaseRefused(RefusedBecause.UNSUPPORTED)
 
     async def events(self) -> AsyncIterator[GateEvent]:
         """Nothing ever happens."""
@@ -58,7 +58,7 @@ class NoGate:
         for event in never:
             yield event
 
-    def state(self) -> GateState:
+    def state(self) -> GateStatus:
         """All is well."""
         return _STATE
 

@@ -20,7 +20,7 @@ from firmware_bridge.conformance.build import BuildError
 from firmware_bridge.conformance.header import HEADER, header_text
 from firmware_bridge.drivers.own import open_own_gate, read_keys
 from firmware_bridge.errors import GateKeyError, PortUnavailableError
-from firmware_bridge.gate import Gate, GateEvent, GateState
+from firmware_bridge.gate import Gate, GateEvent, GateStatus
 from firmware_bridge.messages import CHALLENGE_SIZE
 from scripts.cli.gate import conform as gate_conform
 from scripts.cli.gate import flash as gate_flash
@@ -197,7 +197,7 @@ def console(
 
 async def _watch(
     port: str, keys: GateKeys, orders: list[str], for_s: float | None, *, quiet: bool
-) -> tuple[GateState, list[GateEvent]]:
+) -> tuple[GateStatus, list[GateEvent]]:
     gate = open_gate(port, keys)
     try:
         return await Watcher(gate, port).run(orders, for_s, Console(stderr=True, quiet=quiet))

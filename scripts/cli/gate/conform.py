@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from firmware_bridge.auth import GateKeys
 from firmware_bridge.conformance.build import BuildError, build_avr, build_host, build_simavr
-from firmware_bridge.conformance.rig import LONG_STEP_MS, PATIENCE_MS, Rig, StepError
+from firmware_bridge.conformance.rig import LONG_STEP_MS, PATIENCE_MS, ConformanceRig, StepError
 from firmware_bridge.conformance.scenarios import Scenario, read_scenarios, run_scenario
 from firmware_bridge.conformance.served import provision
 from firmware_bridge.conformance.steps import BOOT_MS, keys_numbered
@@ -28,7 +28,7 @@ from firmware_bridge.conformance.targets import (
     SimulatorTarget,
     SteppedTarget,
     Target,
-    TargetError,
+    TargetStoppedError,
 )
 from firmware_bridge.errors import GateKeyError
 from firmware_bridge.messages import EVENT_REPEAT_MS, HOST_SILENCE_MS, OPEN_MAX_MS, Acknowledge, Mode
@@ -83,10 +83,10 @@ class Bench:
         if self._provisioned.exists():
             shutil.copy(self._provisioned, memory)
         target = self._open(memory)
-        rig = Rig(target, self.keys, random)
+        rig = ConformanceRig(target, self.keys, random)
         try:
             failed = run_scenario(scenario, rig)
-        except TargetError as error:
+        except TargetStoppedError as error:
             failed = str(error)
         finally:
             target.close()
@@ -101,7 +101,7 @@ class Bench:
         target = self._open(self._provisioned)
         try:
             failed = provision(target, self.keys)
-        except TargetError as error:
+        except TargetStoppedError as error:
             failed = str(error)
         finally:
             target.close()
@@ -140,7 +140,7 @@ def build_bench(target: str, folder: Path) -> Bench:
             return simavr_bench(build_simavr(folder), build_avr(folder), folder)
 
 
-def _outcome(scenario: Scenario, failed: str | None, rig: Rig) -> Outcome:
+def _outcome(scenario: Scenario, failed: str | None, rig: ConformanceRig) -> Outcome:
     return Outcome(scenario, failed, tuple(rig.fire_release_ms), rig.replayed_obeyed, rig.late_obeyed)
 
 
@@ -167,7 +167,7 @@ def run_on_line(port: str, keys: GateKeys, scenarios: Sequence[Scenario]) -> lis
     random = SystemRandom()
     try:
         for scenario in scenarios:
-            rig = Rig(target, keys, random)
+            rig = ConformanceRig(target, keys, random)
             target.restart()
             if scenario.steps[0] != "up":
                 rig.run(HOST_SILENCE_MS + BOOT_MS)
@@ -179,7 +179,7 @@ def run_on_line(port: str, keys: GateKeys, scenarios: Sequence[Scenario]) -> lis
     return outcomes
 
 
-def _leave_alone(rig: Rig) -> None:
+def _leave_alone(rig: ConformanceRig) -> None:
     """Let an open release end, and acknowledge all there is."""
     rig.beats = True
     rig.until(lambda: rig.status is None or rig.status.mode is not Mode.RELEASED, OPEN_MAX_MS)
@@ -218,7 +218,7 @@ def conform(target: str, keys: GateKeys | None, only: str | None, *, as_json: bo
             unwired = [scenario for scenario in scenarios if not scenario.needs_wires]
             skipped = len(scenarios) - len(unwired)
             outcomes = run_on_line(target, keys, unwired)
-    except (BuildError, TargetError, GateKeyError, StepError) as error:
+    except (BuildError, TargetStoppedError, GateKeyError, StepError) as error:
         fail(error, EXIT_UNUSABLE)
     _tell(target, outcomes, skipped, as_json=as_json)
 

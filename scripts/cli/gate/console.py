@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from firmware_bridge.gate import Gate, GateEvent, GateInputs, GateState, LinkLost, LinkStatus, LinkUp
+from firmware_bridge.gate import Gate, GateEvent, GateInputs, GateStatus, LinkLost, LinkStatus, LinkUp
 from scripts.cli.gate.inject import InjectionError, can_inject, inject
 
 REDRAW_S: Final = 0.25
@@ -43,7 +43,7 @@ class Watcher:
 
     async def run(
         self, orders: Sequence[str], for_s: float | None, console: Console
-    ) -> tuple[GateState, list[GateEvent]]:
+    ) -> tuple[GateStatus, list[GateEvent]]:
         """Show it for so long, or until cancelled. Orders are given once the gate answers.
 
         Raises InjectionError for an order that could not be given.
@@ -87,7 +87,7 @@ class Watcher:
             self._last = str(error)
 
 
-def summary(state: GateState, seen: Sequence[GateEvent]) -> dict[str, object]:
+def summary(state: GateStatus, seen: Sequence[GateEvent]) -> dict[str, object]:
     """What `--json` prints."""
     return {
         "link": state.link,
@@ -122,7 +122,7 @@ def _keys(pressed: Callable[[str], None]) -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def _picture(port: str, state: GateState, seen: Sequence[GateEvent], last: str) -> Table:
+def _picture(port: str, state: GateStatus, seen: Sequence[GateEvent], last: str) -> Table:
     table = Table(title=f"gate on {port}", show_header=False)
     link = str(state.link) if state.trouble is None else f"{state.link}: {state.trouble}"
     table.add_row("link", link)

@@ -11,7 +11,7 @@ import typer
 from firmware_bridge import messages
 from firmware_bridge.auth import PROVISIONING_KEYS, GateKeys, is_genuine, seal
 from firmware_bridge.errors import PortUnavailableError
-from firmware_bridge.frame import Frame, FrameReader, Heading, encode
+from firmware_bridge.frame import FrameReader, Heading, LineFrame, encode
 from firmware_bridge.messages import Provisioning
 from firmware_bridge.port import open_line
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, tell_json
@@ -32,7 +32,7 @@ ADVICE: Final = {
 def send_keys(port: str, keys: GateKeys) -> Provisioning | None:
     """The controller's answer to PROVISION, or None if none came. Raises PortUnavailableError."""
     code, body = messages.encode_body(messages.Provision(keys.to_controller, keys.to_host))
-    wire = encode(seal(Frame(Heading.TO_CONTROLLER, 0, 0, code, body), PROVISIONING_KEYS))
+    wire = encode(seal(LineFrame(Heading.TO_CONTROLLER, 0, 0, code, body), PROVISIONING_KEYS))
     reader = FrameReader()
     try:
         with open_line(port, timeout_s=READ_WAIT_S) as line:
@@ -43,14 +43,14 @@ def send_keys(port: str, keys: GateKeys) -> Provisioning | None:
                     line.write(wire)
                     repeat_s = now_s + REPEAT_S
                 for arrived in reader.feed(line.read(line.in_waiting or 1)):
-                    if isinstance(arrived, Frame) and (answer := _answer(arrived)) is not None:
+                    if isinstance(arrived, LineFrame) and (answer := _answer(arrived)) is not None:
                         return answer
     except (serial.SerialException, OSError) as error:
         raise PortUnavailableError(port, f"gone while in use ({error}); plug it in again") from error
     return None
 
 
-def _answer(arrived: Frame) -> Provisioning | None:
+def _answer(arrived: LineFrame) -> Provisioning | None:
     if arrived.boot_id or arrived.counter or not is_genuine(arrived, PROVISIONING_KEYS):
         return None
     found = messages.decode_body(arrived.heading, arrived.type, arrived.body)

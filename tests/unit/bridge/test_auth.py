@@ -10,11 +10,11 @@ from siphash24 import siphash24
 
 from firmware_bridge.auth import KEY_CONTEXT, ReplayWindow, derive_keys, is_genuine, seal
 from firmware_bridge.errors import GateKeyError
-from firmware_bridge.frame import CRC_INITIAL, Frame, Heading, Ignored, IgnoredBecause
+from firmware_bridge.frame import CRC_INITIAL, Heading, Ignored, IgnoredBecause, LineFrame
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "gate_frames.json").read_text())
 KEYS = derive_keys(bytes(32), "a gate")
-FRAME = seal(Frame(Heading.TO_HOST, 3, 9, 0xA0, b"body"), KEYS)
+FRAME = seal(LineFrame(Heading.TO_HOST, 3, 9, 0xA0, b"body"), KEYS)
 
 
 def test_siphash_and_crc_are_those_of_their_published_vectors():
@@ -60,12 +60,12 @@ def test_keys_are_never_shown():
 @pytest.mark.parametrize(
     "forged",
     [
-        Frame(Heading.TO_CONTROLLER, 3, 9, 0xA0, b"body", FRAME.mac),
-        Frame(Heading.TO_HOST, 4, 9, 0xA0, b"body", FRAME.mac),
-        Frame(Heading.TO_HOST, 3, 10, 0xA0, b"body", FRAME.mac),
-        Frame(Heading.TO_HOST, 3, 9, 0xA1, b"body", FRAME.mac),
-        Frame(Heading.TO_HOST, 3, 9, 0xA0, b"bodz", FRAME.mac),
-        Frame(Heading.TO_HOST, 3, 9, 0xA0, b"body", bytes(8)),
+        LineFrame(Heading.TO_CONTROLLER, 3, 9, 0xA0, b"body", FRAME.mac),
+        LineFrame(Heading.TO_HOST, 4, 9, 0xA0, b"body", FRAME.mac),
+        LineFrame(Heading.TO_HOST, 3, 10, 0xA0, b"body", FRAME.mac),
+        LineFrame(Heading.TO_HOST, 3, 9, 0xA1, b"body", FRAME.mac),
+        LineFrame(Heading.TO_HOST, 3, 9, 0xA0, b"bodz", FRAME.mac),
+        LineFrame(Heading.TO_HOST, 3, 9, 0xA0, b"body", bytes(8)),
     ],
     ids=["direction", "boot id", "counter", "type", "body", "mac"],
 )
@@ -78,7 +78,7 @@ def test_the_mac_covers_every_field(forged):
 def test_the_window_admits_each_counter_of_its_boot_once_and_only_rising(arriving):
     window, admitted = ReplayWindow(1, 0), []
     for boot_id, counter in arriving:
-        verdict = window.admit(Frame(Heading.TO_HOST, boot_id, counter, 0, b""))
+        verdict = window.admit(LineFrame(Heading.TO_HOST, boot_id, counter, 0, b""))
         if boot_id != 1:
             assert verdict == Ignored(IgnoredBecause.BOOT)
         elif counter <= max(admitted, default=0):

@@ -10,11 +10,11 @@ from firmware_bridge.frame import (
     BODY_MAX,
     ENCODED_MAX,
     FRAME_MAX,
-    Frame,
     FrameReader,
     Heading,
     Ignored,
     IgnoredBecause,
+    LineFrame,
     cobs_decoded,
     cobs_encoded,
     decode,
@@ -24,7 +24,7 @@ from firmware_bridge.frame import (
 KEYS = derive_keys(bytes(32), "property")
 U32 = st.integers(0, 0xFFFF_FFFF)
 FRAMES = st.builds(
-    Frame,
+    LineFrame,
     heading=st.sampled_from(Heading),
     boot_id=U32,
     counter=U32,
@@ -46,7 +46,7 @@ def test_a_frame_comes_back_as_it_was_sent_and_genuine(frame):
 
 @given(st.binary(max_size=2 * ENCODED_MAX))
 def test_no_packet_makes_the_decoder_raise(packet):
-    assert isinstance(decode(packet), Frame | Ignored)
+    assert isinstance(decode(packet), LineFrame | Ignored)
 
 
 @given(FRAMES, st.data())
@@ -132,7 +132,7 @@ def test_every_message_has_the_bytes_of_its_vector(row):
     keys = derive_keys(bytes.fromhex(VECTORS["gate_key"]), VECTORS["gate_id"])
     if row["name"].startswith("PROVISION"):
         keys = PROVISIONING_KEYS
-    frame = Frame(
+    frame = LineFrame(
         Heading(row["direction"]), row["boot_id"], row["counter"], row["type"], bytes.fromhex(row["body"])
     )
     sealed = seal(frame, keys)

@@ -58,7 +58,7 @@ def test_every_sentence_quoted_in_the_code_stands_in_protocol_md(module):
 def test_every_reason_fault_and_refusal_has_a_line_in_protocol_md():
     for reason in frame.IgnoredBecause:
         assert f"\n| {reason} | " in PROTOCOL
-    for fault in messages.Fault:
+    for fault in messages.GateFault:
         assert f"\n| {fault.name} | " in PROTOCOL
     for answer in messages.Answer:
         assert f"\n| {answer.name} | " in PROTOCOL

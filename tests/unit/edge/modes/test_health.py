@@ -8,7 +8,7 @@ import pytest
 
 from edge.adapters.gate.no_gate import NoGate
 from edge.modes.health import Facts, notes, notice
-from firmware_bridge.gate import Fault, LinkStatus
+from firmware_bridge.gate import GateFault, LinkStatus
 from wire.fleet import CacheAge
 from wire.ids import ReasonCode
 
@@ -42,7 +42,7 @@ def test_of_a_kiosk_that_is_well_nothing_is_noted_and_its_notice_tells_the_age_o
     [
         ({"camera": "black"}, "camera_black", "camera"),
         ({"gate": replace(WELL, link=LinkStatus.NO_PORT)}, "gate_no_port", "gate"),
-        ({"gate": replace(WELL, fault=Fault.RELAY)}, "gate_relay", "gate"),
+        ({"gate": replace(WELL, fault=GateFault.RELAY)}, "gate_relay", "gate"),
         ({"central_seen": False}, None, "broker"),
         ({"clock_sure": False}, None, "clock"),
         ({"standing": STALE}, None, "standing"),
