@@ -6,6 +6,7 @@ from typing import Any
 
 import segno
 
+from edge.adapters.screen.texts import MESSAGES
 from edge.capture.sample import Obstacle
 from edge.decide.verdict import Lane, Reason
 from edge.enact.display import (
@@ -20,7 +21,7 @@ from edge.enact.display import (
 )
 from wire.values import AgreeBy
 
-LANGUAGES = ("ar", "de", "en", "es", "zh")
+LANGUAGES = tuple(sorted(path.stem for path in MESSAGES.glob("*.json")))
 CHECKOUT = CheckoutShown("Café on the Quay", 123_450, "EUR", "Table 7")
 CLAIM = "STILE:" + "0123456789ABCDEF" * 2
 RECEIPT = "merchant: Café on the Quay\nfor: Table 7\namount: 1234.50 EUR\nagreed by: smile\npaid: charged"

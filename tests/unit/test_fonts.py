@@ -25,7 +25,7 @@ def test_every_glyph_of_every_message_is_in_a_shipped_font(pages: str, weight: i
     folder = ROOT / pages
     shipped = glyphs_of(folder, weight)
     texts = {path: path.read_text() for path in folder.glob("messages/*.json")}
-    assert len(texts) == 5
+    assert texts
     lacking = {
         path.name: missing
         for path, text in texts.items()
