@@ -7,6 +7,7 @@ CentralError
 ├── RefusedError           a rule says no: a signature, a bound, a missing consent
 ├── SecretsError           a key file is missing, readable by others, or of the wrong length
 ├── StorageError           the database cannot be opened
+├── SchemaError            the database is of another version of Stile
 ├── LeaseError             a site's database does not answer, or ended the worker's connection
 ├── UnbalancedError        a transaction of the ledger that does not balance: never posted
 └── ProviderError          the payment provider cannot be reached; it is asked again
@@ -15,7 +16,7 @@ CentralError
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wire.toml import as_toml
@@ -95,6 +96,19 @@ class StorageError(CentralError):
         super().__init__(f"{path}: {why}; restore a backup, then run `stile central restored`")
         self.path = path
         self.why = why
+
+
+class SchemaError(CentralError):
+    """A database of a version that this one neither reads nor upgrades."""
+
+    def __init__(self, path: str, found: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"{path} has the schema {found!r}, and this version of Stile reads {', '.join(known)}: "
+            "start the version that wrote it, or name a new database"
+        )
+        self.path = path
+        self.found = found
+        self.known = tuple(known)
 
 
 class LeaseError(CentralError):

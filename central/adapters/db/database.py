@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 import msgspec
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from central.adapters.db import tables as t
 from central.adapters.db.engines import POSTGRES, database_url, lock, open_engine, writer_of
-from central.errors import StorageError
+from central.errors import SchemaError, StorageError
 from wire.ids import SubjectId
 
 _REVISION = "feeds"
@@ -47,6 +49,7 @@ class Database:
         url = database_url(where)
         self._engine = open_engine(url, password)
         self._writer = writer_of(self._engine)
+        self._place = str(where) if isinstance(where, Path) else url.render_as_string()
         # SQLite's writers look again and again whether it is their turn, and some never are within BUSY_MS.
         # Threads of one process take turns here, and only other processes have to be waited for like that.
         one_writer = url.get_backend_name() != POSTGRES
@@ -57,8 +60,7 @@ class Database:
             self._migrate()
         except DBAPIError as error:
             self._engine.dispose()
-            place = str(where) if isinstance(where, Path) else url.render_as_string()
-            raise StorageError(place, str(error.orig)) from None
+            raise StorageError(self._place, str(error.orig)) from None
 
     def _migrate(self) -> None:
         with self._writer.connect() as connection:
@@ -67,8 +69,16 @@ class Database:
             settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             settings.attributes["connection"] = connection
             with _MIGRATING:
+                self._check_schema(connection, ScriptDirectory.from_config(settings))
                 command.upgrade(settings, "head")
             connection.commit()
+
+    def _check_schema(self, connection: Connection, migrations: ScriptDirectory) -> None:
+        found = MigrationContext.configure(connection).get_current_revision()
+        known = [each.revision for each in migrations.walk_revisions()]
+        if found is not None and found not in known:
+            self._engine.dispose()
+            raise SchemaError(self._place, found, known)
 
     def close(self) -> None:
         """Close every connection."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.adapters.storage.database import Database, Schema
+from edge.adapters.storage.database import V0_1_0, Database, Schema
 from edge.adapters.storage.keyfile import RowSealer
 from edge.errors import StoreError
 from wire.canonical import canonical
@@ -26,19 +26,16 @@ from wire.ids import ClaimDigest, SubjectId
 from wire.packing import EMPTY_ROWS_DIGEST, Checked, claims_of, row_number, rows_digest, rows_number
 from wire.values import GalleryEntry, GalleryRow, StandingEntry, Tombstone
 
-_FEED = """
-    CREATE TABLE feed (
-        name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, version INTEGER NOT NULL,
-        issued_at_ms INTEGER NOT NULL, entries INTEGER NOT NULL, generation INTEGER NOT NULL,
-        digest BLOB NOT NULL
-    ) STRICT;
-"""
 SCHEMA = Schema(
     name="cache",
-    version=2,
+    version=V0_1_0,
     synchronous="NORMAL",
-    tables=f"""
-        {_FEED}
+    tables="""
+        CREATE TABLE feed (
+            name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, version INTEGER NOT NULL,
+            issued_at_ms INTEGER NOT NULL, entries INTEGER NOT NULL, generation INTEGER NOT NULL,
+            digest BLOB NOT NULL
+        ) STRICT;
         CREATE TABLE entry (
             feed TEXT NOT NULL, generation INTEGER NOT NULL, subject TEXT NOT NULL, sealed BLOB NOT NULL,
             PRIMARY KEY (feed, generation, subject)
@@ -50,8 +47,6 @@ SCHEMA = Schema(
         CREATE TABLE kept (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     """,
     on_damage="central will send everything in it again, so remove cache.sqlite3* and start the kiosk",
-    # Version 1 did not know the digest of its rows. Central sends them again; what was `kept` stays.
-    upgrades={1: f"DROP TABLE feed; {_FEED}"},
 )
 SWEEP_ROWS = 2_000
 """Rows of an old snapshot deleted in one transaction, so that no writer waits long behind it."""

@@ -50,7 +50,7 @@ TABLES = """
             amount_minor INTEGER NOT NULL, accepted INTEGER, reason TEXT NOT NULL
         ) STRICT;
 """
-"""Part of the outbox's schema, from its version 3."""
+"""Part of the outbox's schema."""
 
 
 class Refund(msgspec.Struct, frozen=True):

@@ -23,6 +23,9 @@ from edge.errors import StoreError
 
 T = TypeVar("T")
 
+V0_1_0 = 100
+"""The schemas of version 0.1.0; lower numbers were those of files that no release has written."""
+
 BUSY_MS = 5_000
 """How long one process waits for another that holds the file: an administrator's shell, a backup."""
 PAGES_KIB = 8_192

@@ -22,7 +22,7 @@ from typing import Protocol
 import msgspec
 
 from edge.adapters.storage import checkouts
-from edge.adapters.storage.database import Database, Schema
+from edge.adapters.storage.database import V0_1_0, Database, Schema
 from edge.adapters.storage.keyfile import RandomBytes, RowSealer
 from edge.enact.drop_order import RecordsConfig, drop_rank
 from edge.errors import StoreError
@@ -73,13 +73,12 @@ _TABLES = """
     """
 SCHEMA = Schema(
     name="outbox",
-    version=3,
+    version=V0_1_0,
     synchronous="FULL",
     tables=_TABLES + checkouts.TABLES,
     on_damage="it may hold records that central has not got, so nothing is thrown away: "
     "copy outbox.sqlite3* aside, recover them with `sqlite3 outbox.sqlite3 .recover`, "
     "and pair this kiosk under a new name",
-    upgrades={2: checkouts.TABLES},
 )
 
 

@@ -12,14 +12,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from alembic import command
-from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine
 
-from central.adapters.db import migrations
-from central.adapters.db.store import Store
 from central.app import (
     UseCases,
     add_reviewer,
@@ -41,7 +36,6 @@ from central.rules.restriction import (
     Tally,
     Terms,
     binomial_at_least,
-    issue,
     share_of,
 )
 from central.rules.review import (
@@ -59,7 +53,7 @@ from central.rules.scorecard import Event, EventKind, EventOutcome
 from wire.canonical import canonical
 from wire.environment import Environment, utc_ms
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId, SubjectId
-from wire.signing import Signer, certificate_holds, key_id_of
+from wire.signing import Signer, certificate_holds
 from wire.values import Certificate, Restriction, Role
 
 METRO, RIDE, ADA = OperatorId("metro"), Purpose("ride"), SubjectId("a" * 32)
@@ -524,30 +518,3 @@ def test_a_withdrawn_members_cases_go_with_them(office: Office):
     office.use_cases.reviews.dispute("e1", "That was not me.")
     office.use_cases.members.withdraw(office.member)
     assert list(office.use_cases.reviews.open_cases()) == []
-
-
-def test_whoever_restricted_before_reviewers_were_listed_is_listed_by_the_migration(tmp_path: Path):
-    file, made = tmp_path / "central.db", issue_old()
-    engine = create_engine(f"sqlite:///{file}")
-    with engine.connect() as connection:
-        alembic = Config()
-        alembic.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        alembic.attributes["connection"] = connection
-        command.upgrade(alembic, "0001")
-        subject = (ADA, 1, "1", "en", 1)
-        connection.exec_driver_sql("INSERT INTO subjects VALUES (?, ?, NULL, ?, ?, ?)", subject)
-        row = (made.restriction_id, ADA, RIDE, made.contest_code, canonical(made))
-        connection.exec_driver_sql("INSERT INTO restrictions VALUES (?, ?, ?, ?, ?, NULL)", row)
-        connection.commit()
-    engine.dispose()
-    store = Store(file)
-    (listed,) = store.reviewers()
-    (held,) = store.restrictions()
-    store.close()
-    assert (listed.reviewer, listed.certificate, listed.revoked_at_ms) == ("rita", RITA, None)
-    assert listed.key_id == key_id_of(held.certificate.public_key)
-
-
-def issue_old() -> Restriction:
-    terms = Terms(ADA, METRO, RIDE, ReasonCode("assault"), "Incident 12", NOW_MS + DAY_MS)
-    return issue(terms, RITA_KEY, RITA, NOW_MS, bytes(21))
