@@ -121,6 +121,7 @@ def open_use_cases(config: LoadedConfig, environment: Environment | None = None)
             ledger=_open_ledger(config, context, members, store),
             enrolling=Enrolling(context, members, store),
             withdrawals=Withdrawals(context, feeds, kiosks, store),
+            unreadable=store.unreadable,
         )
     finally:
         store.close()

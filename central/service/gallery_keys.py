@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -9,10 +10,13 @@ import msgspec
 
 from central.rules.resealing import resealed, rotated
 from wire.canonical import canonical, joined
+from wire.errors import SealBrokenError
 from wire.ids import OperatorId, SiteId, SubjectId
 from wire.pairing import GalleryKey, SiteSecrets
 from wire.sealing import SEAL_NONCE_BYTES, open_seal, seal
 from wire.values import SealedTemplate
+
+log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
 RESEALED_AT_ONCE = 500
@@ -84,11 +88,23 @@ class GalleryKeys:
 
     def reseal(self) -> int:
         """Seal anew whatever is not under the newest key; how many. Kiosks see the rows change."""
-        secrets, count = self.current(), 0
-        while older := self._store.sealed_before(secrets.gallery_keys[-1].version, RESEALED_AT_ONCE):
-            self._store.replace_seals([(who, kept, self.sealed(who, kept)) for who, kept in older])
-            count += len(older)
-        return count
+        version, count = self.current().gallery_keys[-1].version, 0
+        broken: set[tuple[SubjectId, bytes]] = set()
+        while True:
+            found = self._store.sealed_before(version, RESEALED_AT_ONCE + len(broken))
+            changes = []
+            for who, kept in found:
+                if (who, kept.sealed) in broken:
+                    continue
+                try:
+                    changes.append((who, kept, self.sealed(who, kept)))
+                except SealBrokenError as error:
+                    broken.add((who, kept.sealed))
+                    log.error("the template of %s cannot be read (%s) and stays as it is", who, error)
+            if not changes:
+                return count
+            self._store.replace_seals(changes)
+            count += len(changes)
 
     def sealed(self, subject: SubjectId, template: SealedTemplate) -> SealedTemplate:
         """A template under the newest key; raises SealBrokenError when it opens under none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from central.service.commands import Commands
@@ -40,3 +41,5 @@ class UseCases:
     ledger: Ledger
     enrolling: Enrolling
     withdrawals: Withdrawals
+    unreadable: Mapping[str, str]
+    """Rows that were left out because they cannot be read, by table and key, and why."""

@@ -29,17 +29,17 @@ class CommandTables(Database):
     def order(self, nonce: Nonce) -> Order | None:
         """An order, and what became of it."""
         row = self._one(t.ORDERS, nonce=nonce)
-        return None if row is None else _order(row)
+        return self._only(t.ORDERS, row, _order)
 
     def orders(self, kiosk: KioskId) -> Sequence[Order]:
         """A kiosk's orders, oldest first."""
-        return [_order(row) for row in self._all(t.ORDERS, "issued_at_ms", kiosk=kiosk)]
+        return self._each(t.ORDERS, self._all(t.ORDERS, "issued_at_ms", kiosk=kiosk), _order)
 
     def unsent_orders(self, now_ms: int) -> Sequence[Order]:
         """Those that are not sent yet and still good."""
         query = select(t.ORDERS).where(t.ORDERS.c.sent_at_ms.is_(None), t.ORDERS.c.not_after_ms >= now_ms)
         with self._engine.connect() as connection:
-            return [_order(row) for row in connection.execute(query.order_by(t.ORDERS.c.issued_at_ms))]
+            return self._each(t.ORDERS, connection.execute(query.order_by(t.ORDERS.c.issued_at_ms)), _order)
 
     def sent_order(self, nonce: Nonce, now_ms: int) -> None:
         """Note that an order has left."""

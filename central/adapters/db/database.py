@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from central.adapters.db import tables as t
 from central.adapters.db.engines import POSTGRES, database_url, lock, open_engine, writer_of
 from central.errors import SchemaError, StorageError
+from wire.errors import SealBrokenError
 from wire.ids import SubjectId
+
+log = logging.getLogger(__name__)
 
 _REVISION = "feeds"
 CHANGES_FLOOR = "feed changes floor"
@@ -48,6 +52,8 @@ class Database:
     def __init__(self, where: Path | str, password: str | None = None) -> None:
         url = database_url(where)
         self._engine = open_engine(url, password)
+        self.unreadable: dict[str, str] = {}
+        """Rows that cannot be read, by table and key, and why; each is left out."""
         self._writer = writer_of(self._engine)
         self._place = str(where) if isinstance(where, Path) else url.render_as_string()
         # SQLite's writers look again and again whether it is their turn, and some never are within BUSY_MS.
@@ -137,6 +143,27 @@ class Database:
             query = query.order_by(table.c[order])
         with self._engine.connect() as connection:
             return connection.execute(query).all()
+
+    def _each(self, table: Table, rows: Iterable[Any], made: Callable[[Any], Value]) -> list[Value]:
+        """What rows hold. A row that cannot be read is named, once, and left out: the others are served."""
+        found: list[Value] = []
+        for row in rows:
+            try:
+                found.append(made(row))
+            except (ValueError, TypeError, msgspec.MsgspecError, SealBrokenError) as error:
+                self._leave_out(table, row, error)
+        return found
+
+    def _only(self, table: Table, row: Any, made: Callable[[Any], Value]) -> Value | None:
+        found = [] if row is None else self._each(table, [row], made)
+        return found[0] if found else None
+
+    def _leave_out(self, table: Table, row: Any, error: Exception) -> None:
+        keys = (getattr(row, column.name) for column in table.primary_key)
+        key = " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in keys)
+        if (name := f"{table.name} {key}") not in self.unreadable:
+            self.unreadable[name] = str(error)
+            log.error("%s %s cannot be read (%s) and is left out", table.name, key, error)
 
     def _changed_since(self, connection: Connection, revision: int) -> set[SubjectId] | None:
         """Who changed after a revision; None when it may be anybody."""

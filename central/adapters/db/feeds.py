@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Row, Table, case, delete, insert, select, update
 
 from central.adapters.db import tables as t
-from central.adapters.db.database import CHANGES_FLOOR, Database, decoded
+from central.adapters.db.database import CHANGES_FLOOR, Database
 from central.adapters.db.members import stored_claim, stored_subject, stored_template
-from central.adapters.db.standings import stored_event
+from central.adapters.db.standings import stored_event, stored_restriction, stored_standing
 from central.rules.scorecard import Event
 from central.rules.subjects import StoredClaim, Subject
 from central.service.feeds import FeedVersion
@@ -66,12 +66,12 @@ class FeedTables(Database):
         columns = t.SUBJECTS.c
         query = select(t.SUBJECTS).where(columns.subject > after).order_by(columns.subject).limit(most)
         with self._engine.connect() as connection:
-            return [stored_subject(row) for row in connection.execute(query)]
+            return self._each(t.SUBJECTS, connection.execute(query), stored_subject)
 
     def subjects_among(self, subjects: Sequence[SubjectId]) -> Sequence[Subject]:
         """Those of the given ones that exist, in their order, withdrawn ones included."""
         rows = self._among(t.SUBJECTS, subjects)
-        return sorted(map(stored_subject, rows), key=lambda each: each.subject)
+        return sorted(self._each(t.SUBJECTS, rows, stored_subject), key=lambda each: each.subject)
 
     def templates_among(self, subjects: Sequence[SubjectId]) -> Mapping[SubjectId, SealedTemplate]:
         """The templates of some subjects."""
@@ -79,21 +79,21 @@ class FeedTables(Database):
 
     def claims_among(self, subjects: Sequence[SubjectId]) -> Sequence[StoredClaim]:
         """The claims of some subjects, revoked ones included."""
-        return [stored_claim(row) for row in self._among(t.CLAIMS, subjects)]
+        return self._each(t.CLAIMS, self._among(t.CLAIMS, subjects), stored_claim)
 
     def standings_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Standing]:
         """The stored standings of some subjects, without restrictions."""
         rows = self._among(t.STANDINGS, subjects, purpose=purpose)
-        return [decoded(row.body, Standing) for row in rows]
+        return self._each(t.STANDINGS, rows, stored_standing)
 
     def events_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Event]:
         """Every event of some subjects for one purpose."""
-        return [stored_event(row) for row in self._among(t.EVENTS, subjects, purpose=purpose)]
+        return self._each(t.EVENTS, self._among(t.EVENTS, subjects, purpose=purpose), stored_event)
 
     def restrictions_among(self, purpose: Purpose, subjects: Sequence[SubjectId]) -> Sequence[Restriction]:
         """Restrictions of some subjects that were not lifted, expired ones included."""
         rows = self._among(t.RESTRICTIONS, subjects, purpose=purpose, lifted_at_ms=None)
-        return [decoded(row.body, Restriction) for row in rows]
+        return self._each(t.RESTRICTIONS, rows, stored_restriction)
 
     def _among(self, table: Table, subjects: Sequence[SubjectId], **key: object) -> Sequence[Row[Any]]:
         query = select(table).where(table.c.subject.in_(subjects))

@@ -23,11 +23,11 @@ class FleetTables(Database):
     def kiosk(self, kiosk: KioskId) -> Kiosk | None:
         """A kiosk, revoked ones included."""
         row = self._one(t.KIOSKS, kiosk=kiosk)
-        return None if row is None else _kiosk(row)
+        return self._only(t.KIOSKS, row, _kiosk)
 
     def kiosks(self) -> Sequence[Kiosk]:
         """Every kiosk."""
-        return [_kiosk(row) for row in self._all(t.KIOSKS, "kiosk")]
+        return self._each(t.KIOSKS, self._all(t.KIOSKS, "kiosk"), _kiosk)
 
     def kiosks_mark(self) -> tuple[int, int]:
         """Another value after each pairing and each revocation, by whichever program: no kiosk is deleted."""
@@ -92,11 +92,11 @@ class FleetTables(Database):
         """The last words of some kiosks."""
         query = select(t.SIGHTINGS).where(t.SIGHTINGS.c.kiosk.in_(kiosks))
         with self._engine.connect() as connection:
-            return [_sighting(row) for row in connection.execute(query)]
+            return self._each(t.SIGHTINGS, connection.execute(query), _sighting)
 
     def sightings(self) -> Sequence[Sighting]:
         """The last words of each kiosk."""
-        return [_sighting(row) for row in self._all(t.SIGHTINGS)]
+        return self._each(t.SIGHTINGS, self._all(t.SIGHTINGS), _sighting)
 
     def secret(self, name: str) -> bytes | None:
         """A sealed secret."""

@@ -34,7 +34,7 @@ class MemberTables(Database):
     def subject(self, subject: SubjectId) -> Subject | None:
         """A subject, withdrawn ones included."""
         row = self._one(t.SUBJECTS, subject=subject)
-        return None if row is None else stored_subject(row)
+        return self._only(t.SUBJECTS, row, stored_subject)
 
     def template(self, subject: SubjectId) -> SealedTemplate | None:
         """A subject's template."""
@@ -88,12 +88,12 @@ class MemberTables(Database):
 
     def claims_of(self, subject: SubjectId) -> Sequence[StoredClaim]:
         """A subject's claims, revoked ones included."""
-        return [stored_claim(row) for row in self._all(t.CLAIMS, subject=subject)]
+        return self._each(t.CLAIMS, self._all(t.CLAIMS, subject=subject), stored_claim)
 
     def claim(self, digest: ClaimDigest) -> StoredClaim | None:
         """The claim of a digest."""
         row = self._one(t.CLAIMS, digest=digest)
-        return None if row is None else stored_claim(row)
+        return self._only(t.CLAIMS, row, stored_claim)
 
     def revoke_claim(self, digest: ClaimDigest, now_ms: int) -> None:
         """Mark a claim revoked."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from central.adapters.db import tables as t
@@ -82,7 +83,7 @@ class RetentionTables(Database):
             after = 0
             while True:
                 page = (
-                    select(columns.sequence, columns.body)
+                    select(columns.kiosk, columns.sequence, columns.body)
                     .where(columns.kiosk == kiosk, columns.sequence > after, columns.body.is_not(None))
                     .order_by(columns.sequence)
                     .limit(ROWS_AT_ONCE)
@@ -91,7 +92,8 @@ class RetentionTables(Database):
                     rows = connection.execute(page).all()
                 if not rows:
                     break
-                named = [row.sequence for row in rows if decoded(row.body, _Named).subject in subjects]
+                found = self._each(t.RECORDS, rows, _named)
+                named = [sequence for sequence, subject in found if subject in subjects]
                 if named:
                     with self._change(f"records/{kiosk}") as connection:
                         purged += _emptied(connection, columns.kiosk == kiosk, columns.sequence.in_(named))
@@ -128,11 +130,11 @@ class RetentionTables(Database):
             rows = connection.execute(
                 select(columns.restriction_id, columns.lifted_at_ms, columns.body)
             ).all()
+            ends = self._each(t.RESTRICTIONS, rows, _end_of)
             over = [
-                row.restriction_id
-                for row in rows
-                if min(decoded(row.body, Restriction).expires_at_ms, row.lifted_at_ms or before_ms)
-                < before_ms
+                name
+                for name, expires_at_ms, lifted_at_ms in ends
+                if min(expires_at_ms, lifted_at_ms or before_ms) < before_ms
             ]
             for start in range(0, len(over), ROWS_AT_ONCE):
                 some = over[start : start + ROWS_AT_ONCE]
@@ -176,6 +178,14 @@ class RetentionTables(Database):
             with self._engine.connect() as connection:
                 connection.rollback()  # a checkpoint waits for readers, this one too
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
+def _named(row: Row[Any]) -> tuple[int, str | None]:
+    return row.sequence, decoded(row.body, _Named).subject
+
+
+def _end_of(row: Row[Any]) -> tuple[str, int, int | None]:
+    return row.restriction_id, decoded(row.body, Restriction).expires_at_ms, row.lifted_at_ms
 
 
 def _there() -> ColumnElement[bool]:

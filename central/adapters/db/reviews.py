@@ -23,7 +23,7 @@ class ReviewTables(Database):
 
     def reviewers(self) -> Sequence[Reviewer]:
         """Every reviewer's key, revoked ones included."""
-        return [_reviewer(row) for row in self._all(t.REVIEWERS, "added_at_ms")]
+        return self._each(t.REVIEWERS, self._all(t.REVIEWERS, "added_at_ms"), _reviewer)
 
     def add_reviewer(self, reviewer: Reviewer) -> bool:
         """List a reviewer's key; False when their name has another that is not revoked, or it is listed."""
@@ -57,12 +57,14 @@ class ReviewTables(Database):
 
     def cases_about(self, matter: Matter, target: str) -> Sequence[Case]:
         """The cases about an event or restriction, in their order."""
-        return [_case(row) for row in self._all(t.CASES, "number", matter=matter.value, target=target)]
+        rows = self._all(t.CASES, "number", matter=matter.value, target=target)
+        return self._each(t.CASES, rows, _case)
 
     def open_cases(self, matter: Matter | None = None) -> Sequence[Case]:
         """The cases that nobody settled, oldest first."""
         key: dict[str, object] = {} if matter is None else {"matter": matter.value}
-        return [_case(row) for row in self._all(t.CASES, "opened_at_ms", settled_at_ms=None, **key)]
+        rows = self._all(t.CASES, "opened_at_ms", settled_at_ms=None, **key)
+        return self._each(t.CASES, rows, _case)
 
     def open_case(self, case: Case) -> bool:
         """Store a case, and stop a disputed event from counting, both or neither; False when it is there."""

@@ -45,16 +45,17 @@ class StandingTables(ReviewTables):
     def event(self, event_id: str) -> Event | None:
         """An event, disputed and struck ones included."""
         row = self._one(t.EVENTS, event_id=event_id)
-        return None if row is None else stored_event(row)
+        return self._only(t.EVENTS, row, stored_event)
 
     def events_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Event]:
         """A subject's events for one purpose."""
-        return [stored_event(row) for row in self._all(t.EVENTS, "at_ms", subject=subject, purpose=purpose)]
+        rows = self._all(t.EVENTS, "at_ms", subject=subject, purpose=purpose)
+        return self._each(t.EVENTS, rows, stored_event)
 
     def standing(self, subject: SubjectId, purpose: Purpose) -> Standing | None:
         """The stored standing, without restrictions."""
         row = self._one(t.STANDINGS, subject=subject, purpose=purpose)
-        return None if row is None else decoded(row.body, Standing)
+        return self._only(t.STANDINGS, row, stored_standing)
 
     def save_standing(self, standing: Standing, as_of: int) -> None:
         """Store a standing, unless its subject changed after revision `as_of`; feeds take it up."""
@@ -90,12 +91,12 @@ class StandingTables(ReviewTables):
     def restrictions_of(self, subject: SubjectId, purpose: Purpose) -> Sequence[Restriction]:
         """Restrictions of a subject that were not lifted, expired ones included."""
         rows = self._all(t.RESTRICTIONS, subject=subject, purpose=purpose, lifted_at_ms=None)
-        return [decoded(row.body, Restriction) for row in rows]
+        return self._each(t.RESTRICTIONS, rows, stored_restriction)
 
     def restrictions(self) -> Sequence[Restriction]:
         """All that were not lifted."""
         rows = self._all(t.RESTRICTIONS, "restriction_id", lifted_at_ms=None)
-        return [decoded(row.body, Restriction) for row in rows]
+        return self._each(t.RESTRICTIONS, rows, stored_restriction)
 
     def add_restriction(self, restriction: Restriction, month: int, *, lowest_tier: bool) -> bool:
         """Store and tally a restriction; False when one of that id or contest code is there."""
@@ -120,12 +121,12 @@ class StandingTables(ReviewTables):
         chosen = select(t.RESTRICTIONS).where(or_(columns.restriction_id == key, columns.contest_code == key))
         with self._engine.connect() as connection:
             row = connection.execute(chosen).first()
-        return None if row is None else Held(decoded(row.body, Restriction), row.lifted_at_ms)
+        return self._only(t.RESTRICTIONS, row, _held)
 
     def all_held(self) -> Sequence[Held]:
         """Every restriction that is kept, lifted and expired ones included."""
         rows = self._all(t.RESTRICTIONS, "restriction_id")
-        return [Held(decoded(row.body, Restriction), row.lifted_at_ms) for row in rows]
+        return self._each(t.RESTRICTIONS, rows, _held)
 
     def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
         """Mark a restriction lifted; False when unknown, or lifted before."""
@@ -138,6 +139,20 @@ class StandingTables(ReviewTables):
                 columns.restriction_id == restriction, columns.lifted_at_ms.is_(None)
             )
             return connection.execute(chosen.values(lifted_at_ms=now_ms)).rowcount == 1
+
+
+def stored_standing(row: Row[Any]) -> Standing:
+    """A standing out of its row."""
+    return decoded(row.body, Standing)
+
+
+def stored_restriction(row: Row[Any]) -> Restriction:
+    """A restriction out of its row."""
+    return decoded(row.body, Restriction)
+
+
+def _held(row: Row[Any]) -> Held:
+    return Held(stored_restriction(row), row.lifted_at_ms)
 
 
 def stored_event(row: Row[Any]) -> Event:

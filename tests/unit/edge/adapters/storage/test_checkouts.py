@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -16,8 +15,8 @@ from edge.adapters.storage.outbox import Outbox
 from edge.enact.charge import CheckoutState, Due
 from edge.errors import CheckoutError
 from edge.shell.settling import PassReport, Settling
-from tests.doubles.outboxes import KIOSK, LIFE_MS, NOW_MS, attempt, opened, receipt, sent
-from tests.doubles.wire_samples import SUBJECT, pass_record
+from tests.doubles.outboxes import LIFE_MS, NOW_MS, attempt, opened, receipt, sent
+from tests.doubles.wire_samples import SUBJECT
 from wire.ids import RecordId
 from wire.records import ChargeOutcome
 
@@ -198,18 +197,3 @@ async def test_the_same_key_gives_back_once_and_never_more_than_was_paid(tmp_pat
     await tills.end_refund("r3", accepted=True, reason="refunded")
     assert tills.find(checkout).state is CheckoutState.REFUNDED
     outbox.close()
-
-
-async def test_an_outbox_of_before_there_was_money_keeps_its_records(tmp_path: Path) -> None:
-    outbox = opened(tmp_path)
-    await outbox.settle(pass_record(KIOSK, 1))
-    outbox.close()
-    connection = sqlite3.connect(tmp_path / "outbox.sqlite3")
-    connection.executescript(
-        "DROP TABLE checkout; DROP TABLE spent; DROP TABLE refund; PRAGMA user_version = 2;"
-    )
-    connection.close()
-    again = opened(tmp_path)
-    assert again.backlog.waiting == 1
-    assert desk(again).under_way() is None
-    again.close()
