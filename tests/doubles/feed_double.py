@@ -144,7 +144,7 @@ class Source:
 
     def restart(self) -> None:
         """Begin a new life over the same database: no change is kept in memory."""
-        self.feeds = Feeds(self, self.ledger, Rows(self.ledger), self.ledger, self.ledger)  # type: ignore[arg-type]
+        self.feeds = Feeds(self, self.ledger, Rows(self.ledger))  # type: ignore[arg-type]
         self.publish()
 
     def change(self, number: int, score: int) -> None:
@@ -158,7 +158,7 @@ class Source:
     def restore(self, backup: Ledger) -> None:
         """Put a backup in the place of the database, and begin a new epoch as the operator is told to."""
         self.ledger = copy.deepcopy(backup)
-        self.feeds = Feeds(self, self.ledger, Rows(self.ledger), self.ledger, self.ledger)  # type: ignore[arg-type]
+        self.feeds = Feeds(self, self.ledger, Rows(self.ledger))  # type: ignore[arg-type]
         self.feeds.restored()
         self.publish()
 

@@ -53,7 +53,7 @@ def receipts(folder: Path, first_number: int):
         earlier = batch_of(signer, 1, chain.genesis(KIOSK))
         overtaken = Overtaken(store, lambda: use_cases.records.ingest(earlier, key))
         later = batch_of(signer, first_number, chain.genesis(KIOSK))
-        told = Records(use_cases.context, overtaken, store, store).ingest(later, key)
+        told = Records(use_cases.context, overtaken).ingest(later, key)
         return told, earlier.head.link, [report.records for report in use_cases.records.verify()]
 
 

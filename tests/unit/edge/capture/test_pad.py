@@ -66,12 +66,12 @@ def test_a_crop_that_would_leave_the_frame_is_moved_into_it_and_keeps_its_size()
 
 
 @given(
-    st.integers(20, 400),
-    st.integers(20, 400),
-    st.floats(-200, 500),
-    st.floats(-200, 500),
-    st.floats(1, 600),
-    st.floats(1, 600),
+    width=st.integers(20, 400),
+    height=st.integers(20, 400),
+    left=st.floats(-200, 500),
+    top=st.floats(-200, 500),
+    across=st.floats(1, 600),
+    down=st.floats(1, 600),
 )
 def test_any_box_in_any_frame_gives_a_crop_of_the_networks_size(
     *, width: int, height: int, left: float, top: float, across: float, down: float

@@ -261,7 +261,13 @@ AMOUNTS = st.integers(0, 10_000)
 
 @settings(max_examples=500, deadline=None)
 @given(
-    AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS, st.sampled_from(Age), st.booleans(), st.sampled_from(["EUR", "USD"])
+    amount=AMOUNTS,
+    limit=AMOUNTS,
+    offline=AMOUNTS,
+    spent=AMOUNTS,
+    age=st.sampled_from(Age),
+    central=st.booleans(),
+    currency=st.sampled_from(["EUR", "USD"]),
 )
 def test_what_may_be_paid_is_never_more_than_what_was_signed_at_that_age(
     *, amount: int, limit: int, offline: int, spent: int, age: Age, central: bool, currency: str
