@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from itertools import combinations, product
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from edge.decide import verdict
 from edge.decide.verdict import ROWS, Circumstances, Reason, Refer, Row, Verdict
 from scripts.cli.main import build
 from scripts.site import commands, flow
+from wire.requests import Reply, Request
 from wire.topics import TopicKind
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,8 @@ HOUSES = ("wire", "models", "firmware_bridge", "edge", "central", "scripts")
 FILE_ENDINGS = {"c", "crt", "db", "h", "json", "key", "md", "onnx", "py", "toml", "svg", "token", "txt"}
 MADE = {".venv", "build", "requirements"}
 """First parts of paths that a command makes."""
+TO_BE_MADE = re.compile(r"numato|Roster|/NAME\.")
+"""The examples of docs/how-to."""
 ELSEWHERE = {"tests/test_images/obama.jpg", *(kind.value for kind in TopicKind)}
 """A path of another project, and topics, which look like paths."""
 
@@ -52,8 +56,8 @@ def prose(page: Path) -> str:
 
 
 def spans(page: Path) -> list[str]:
-    """What stands between backticks in a page's prose."""
-    return re.findall(r"`([^`\n]+)`", prose(page))
+    """What stands between backticks in a page's prose, but for what a recipe has its reader make."""
+    return [span for span in re.findall(r"`([^`\n]+)`", prose(page)) if not TO_BE_MADE.search(span)]
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:
@@ -253,6 +257,12 @@ def test_the_reference_names_no_reason_and_no_topic_that_is_not_there() -> None:
     )
     assert set(reasons) == {reason.value for reason in Reason}
     assert set(topics) == {kind.value for kind in TopicKind}
+
+
+def test_every_request_and_reply_is_in_the_page_of_the_wire() -> None:
+    page = (ROOT / "wire" / "README.md").read_text()
+    kinds = (*get_args(Request), *get_args(Reply))
+    assert [kind.__name__ for kind in kinds if f"`{kind.__name__}" not in page] == []
 
 
 def test_the_decision_table_of_the_architecture_is_the_codes() -> None:
