@@ -9,10 +9,14 @@ StileError
 ├── TemplateError      templates that cannot be compared were put together
 └── FixtureError       a recording or a folder of images cannot be replayed
 
+NotInTableError         a bug: an observation that a step of a table neither handles nor ignores
+
 What is expected to happen (no match, a stale cache, a gate at fault) is a value, not an error.
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from wire.toml import as_toml
 
@@ -59,3 +63,10 @@ class TemplateError(StileError):
 
 class FixtureError(StileError):
     """A recording, a folder of images or a claims file that cannot be replayed."""
+
+
+class NotInTableError(AssertionError):
+    """A step got an observation that it neither handles nor ignores: code and table disagree."""
+
+    def __init__(self, step: StrEnum, told: object) -> None:
+        super().__init__(f"{type(told).__name__} is neither handled nor ignored in {step.value}")

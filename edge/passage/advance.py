@@ -1,24 +1,16 @@
-"""`advance` is the one table of what follows from what in a passage.
+"""`advance`: what follows from what in a passage, one handler a phase.
 
-    WAITING --claim--> IDENTIFYING --match, standing--> RELEASING --gate--> SETTLED
-                        ^  |   |                            ^                  ^
-                        |  |   `--step up--> SECOND_FACTOR --PIN               |
-             bona fide--|  |                   ^ undetermined, other way       |
-                     CHALLENGING --------------'                               |
-                           `--no match, no face, attack, referral, refusal-----'
-
-    A kiosk that takes money has AGREEING and PAYING (paying.py) in the place of RELEASING, and nothing begins
-    there before a till asks for something.
-
-    With one to many a face that stands there long enough leads from WAITING to IDENTIFYING as a claim does.
-    From IDENTIFYING a match leads to CHALLENGING where the config says so.
-    While WAITING staff may have the gate released, which the decision table grants as it grants members.
+`table.py` says what each phase handles and ignores; `docs/passage.md` draws it. A kiosk that takes money has
+AGREEING and PAYING (paying.py) in the place of RELEASING, and nothing begins there before a till asks for
+something. While WAITING staff may have the gate released, which the decision table grants as it grants
+members.
 
 The core decides and returns effects; the kiosk performs them, in order, and reports back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from edge.compare.claim import Claim
@@ -37,10 +29,20 @@ from edge.enact.display import (
     OtherWayAsked,
     PinEntered,
 )
+from edge.errors import NotInTableError
+from edge.passage.answers import awaits
 from edge.passage.comparing import challenged, compare, found_live
-from edge.passage.deciding import Step, decide_passage, decide_when_ready, not_before_ms, settle, timed_out
+from edge.passage.deciding import (
+    Step,
+    decide_passage,
+    decide_when_ready,
+    identification_of,
+    not_before_ms,
+    settle,
+)
 from edge.passage.effects import CheckPin, FetchStanding, ResolveClaim
 from edge.passage.observations import (
+    Answer,
     ChargeAnswered,
     ClaimResolved,
     ClaimSeen,
@@ -58,138 +60,267 @@ from edge.passage.observations import (
     Tick,
     ZoneSeen,
 )
-from edge.passage.paying import agreed, answered, chosen, kept, watched
+from edge.passage.paying import agreed, answered, chosen, kept, uncharged, watched
 from edge.passage.seeking import another_came, given_up, searched, seek, zone_seen
 from edge.passage.state import Passage, Phase, Rules, is_seeking, nothing_due, wants_face
+from edge.passage.table import IGNORED
+from wire.records import GateOutcome
 from wire.values import AgreeBy
 
-UNDER_WAY = {Phase.IDENTIFYING, Phase.CHALLENGING, Phase.SECOND_FACTOR, Phase.AGREEING}
-"""Phases in which nothing has been opened, and nobody asked for money, yet."""
 RECLAIM_MS = 1_500
 """A code held up all the while is one claim: it must be out of sight this long before it counts again."""
 
 
 def advance(passage: Passage, observation: Observation, now_ms: int, rules: Rules) -> Step:
-    """What follows from `observation` at `now_ms`; what is not in the table changes nothing."""
-    match passage.phase, observation:
-        case _, Surroundings():
-            return _surrounded(passage, observation, now_ms, rules)
-        case Phase.WAITING, ClaimSeen() | OtherWayAsked() if nothing_due(passage):
+    """What follows from `observation` at `now_ms`; what the passage's phase ignores changes nothing.
+
+    An observation that is neither handled nor ignored in a phase is an error.
+    """
+    if type(observation) in IGNORED[passage.phase]:
+        return passage, ()
+    if isinstance(observation, Answer) and not awaits(passage, observation):
+        return passage, ()
+    return HANDLERS[passage.phase](passage, observation, now_ms, rules)
+
+
+def _waiting(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    match told:
+        case Surroundings():
+            return replace(passage, surroundings=told), ()
+        case ClaimSeen() | OtherWayAsked() if nothing_due(passage):
             return passage, ()
-        case Phase.WAITING, ClaimSeen(claim):
+        case ClaimSeen(claim):
             return _claimed(passage, claim, now_ms, rules)
-        case ((Phase.WAITING | Phase.SETTLED), ZoneSeen()):
-            return zone_seen(passage, observation, now_ms, rules)
-        case Phase.WAITING, OtherWayAsked():
+        case OtherWayAsked():
             return _without_face(passage, now_ms, rules), ()
-        case Phase.WAITING, NotMe():
+        case ZoneSeen():
+            return zone_seen(passage, told, now_ms, rules)
+        case StaffReleases():
+            return (passage, ()) if passage.surroundings.pays else _released(passage, told, now_ms, rules)
+        case HelpAsked():
+            return _helped(passage, now_ms, rules)
+        case NotMe():
             return replace(passage, without_face=False), ()
-        case Phase.WAITING, StaffReleases() if not passage.surroundings.pays:
-            return _released(passage, observation, now_ms, rules)
-        case Phase.WAITING, Tick() if now_ms >= passage.deadline_ms:
-            return replace(passage, without_face=False), ()
-        case Phase.SETTLED, ClaimSeen() | OtherWayAsked() if nothing_due(passage):
-            return passage, ()
-        case Phase.SETTLED, Finished():
-            return replace(passage, deadline_ms=max(now_ms, not_before_ms(passage))), ()
-        case Phase.SETTLED, ClaimSeen(claim):
-            held = claim == passage.claim
-            return replace(passage, claim_seen_ms=now_ms) if held else replace(
-                passage, deadline_ms=max(now_ms, not_before_ms(passage))
-            ), ()
-        case Phase.SETTLED, OtherWayAsked():
-            return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
-        case Phase.IDENTIFYING, ClaimSeen(claim) if is_seeking(passage):
+        case Tick():
+            return _waited(passage, now_ms), ()
+        case _:
+            raise NotInTableError(passage.phase, told)
+
+
+def _identifying(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    seeking = is_seeking(passage)
+    match told:
+        case Surroundings():
+            return _disturbed(passage, told, now_ms, rules)
+        case ClaimSeen(claim):
             # Whoever holds a code up says who they are, and that goes before a search.
-            return _claimed(given_up(passage), claim, now_ms, rules)
-        case Phase.IDENTIFYING, ZoneSeen(facing=track, empty=False) if (
-            is_seeking(passage) and track != passage.approach.track
-        ):
-            return another_came(passage, now_ms, rules)
-        case Phase.IDENTIFYING, FaceSeen() if is_seeking(passage) and wants_face(passage):
-            return seek(passage, observation, now_ms, rules)
-        case Phase.IDENTIFYING, Searched() if is_seeking(passage):
-            return searched(passage, observation, now_ms, rules)
-        case Phase.IDENTIFYING, OtherWayAsked() if is_seeking(passage):
-            return _without_face(given_up(passage), now_ms, rules), ()
-        case Phase.IDENTIFYING, ClaimResolved(resolution, used_before, exhausted, again):
-            told = replace(passage, used_before=used_before, tries_exhausted=exhausted, passback=again)
-            return _resolved(told, resolution, now_ms, rules)
-        case Phase.IDENTIFYING, StandingSeen():
-            return decide_when_ready(_with_standing(passage, observation), now_ms, rules)
-        case Phase.CHALLENGING, StandingSeen():
-            return _with_standing(passage, observation), ()
-        case Phase.SECOND_FACTOR, StandingSeen() if passage.second_factor is SecondFactor.GOOD:
-            return decide_when_ready(_with_standing(passage, observation), now_ms, rules)
-        case Phase.IDENTIFYING, FaceSeen(track, probe, captured_ms, live) if wants_face(passage):
-            window = gather(passage.window, track, probe, rules.confirm.frames, live)
-            seen_face = replace(passage, window=window, obstacle=None, evidence_ms=captured_ms)
-            return compare(seen_face, now_ms, rules, ())
-        case ((Phase.IDENTIFYING | Phase.CHALLENGING | Phase.AGREEING), FaceMissed(failure)):
+            return _claimed(given_up(passage), claim, now_ms, rules) if seeking else (passage, ())
+        case ClaimResolved(resolution=resolution):
+            known = replace(
+                passage,
+                used_before=told.used_before,
+                tries_exhausted=told.tries_exhausted,
+                passback=told.passback,
+            )
+            return _resolved(known, resolution, now_ms, rules)
+        case ZoneSeen(facing=track, empty=empty):
+            other = seeking and not empty and track != passage.approach.track
+            return another_came(passage, now_ms, rules) if other else (passage, ())
+        case Searched():
+            return searched(passage, told, now_ms, rules)
+        case StandingSeen():
+            return decide_when_ready(_with_standing(passage, told), now_ms, rules)
+        case FaceSeen() if not wants_face(passage):
+            return passage, ()
+        case FaceSeen() if seeking:
+            return seek(passage, told, now_ms, rules)
+        case FaceSeen():
+            window = gather(passage.window, told.track, told.probe, rules.confirm.frames, told.live)
+            seen = replace(passage, window=window, obstacle=None, evidence_ms=told.captured_ms)
+            return compare(seen, now_ms, rules, ())
+        case FaceMissed(failure):
             return replace(passage, obstacle=failure.reason), ()
-        case Phase.CHALLENGING, FaceMoved(seen) if passage.challenge and passage.template:
-            likeness = rules.likeness(passage.template)
+        case OtherWayAsked() if seeking:
+            return _without_face(given_up(passage), now_ms, rules), ()
+        case OtherWayAsked():
+            return passage if passage.without_face else _without_face(passage, now_ms, rules), ()
+        case PinEntered():
+            return _pin_entered(passage, told)
+        case PinJudged(judgement=judgement):
+            return _pin_judged(passage, judgement, now_ms, rules)
+        case HelpAsked():
+            return _helped(passage, now_ms, rules)
+        case NotMe():
+            return settle(passage, now_ms, rules)
+        case Tick() if now_ms < passage.deadline_ms:
+            return passage, ()
+        case Tick():
+            found = passage.identification or identification_of(passage.comparison)
+            return decide_passage(passage, found, now_ms, rules)
+        case _:
+            raise NotInTableError(passage.phase, told)
+
+
+def _challenging(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    challenge, template = passage.challenge, passage.template
+    match told:
+        case Surroundings():
+            return _disturbed(passage, told, now_ms, rules)
+        case StandingSeen():
+            return _with_standing(passage, told), ()
+        case FaceMissed(failure):
+            return replace(passage, obstacle=failure.reason), ()
+        case FaceMoved(seen):
+            assert challenge is not None
+            assert template is not None
             moved = replace(passage, obstacle=None, evidence_ms=seen.captured_ms)
-            judged = judge(passage.challenge, seen, likeness, rules.confirm)
+            judged = judge(challenge, seen, rules.likeness(template), rules.confirm)
             return challenged(moved, judged, now_ms, rules)
-        case Phase.CHALLENGING, Tick() if passage.challenge:
-            return challenged(passage, expire(passage.challenge, now_ms, rules.confirm), now_ms, rules)
-        case Phase.CHALLENGING, OtherWayAsked():
+        case OtherWayAsked():
             # The PIN settles what the challenge did not, for whoever cannot or will not do gestures.
             return found_live(passage, Liveness.UNDETERMINED, now_ms, rules)
-        case Phase.IDENTIFYING, OtherWayAsked() if not passage.without_face:
-            return _without_face(passage, now_ms, rules), ()
-        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinEntered()):
-            return _pin_entered(passage, observation)
-        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR), PinJudged(judgement)) if passage.checking_pin:
-            return _pin_judged(passage, judgement, now_ms, rules)
-        case Phase.AGREEING, Agreed():
-            return agreed(passage, AgreeBy.BUTTON, now_ms, rules)
-        case Phase.AGREEING, AgreeByChosen(by):
-            return chosen(passage, by, now_ms, rules), ()
-        case Phase.AGREEING, OtherWayAsked():
-            return chosen(passage, AgreeBy.BUTTON, now_ms, rules), ()
-        case Phase.AGREEING, FaceMoved(seen):
-            return watched(passage, seen, now_ms, rules)
-        case Phase.AGREEING, NotMe() | HelpAsked():
-            called = isinstance(observation, HelpAsked)
-            off = replace(passage, charge_reason=NotCharged.CALLED_OFF.value, help_asked=called)
-            return settle(off, now_ms, rules)
-        case Phase.PAYING, ChargeAnswered():
-            return answered(passage, observation, now_ms, rules)
-        case Phase.PAYING, Kept():
-            return kept(passage, observation, now_ms, rules)
-        case Phase.PAYING, Tick() if now_ms >= passage.deadline_ms:
-            return replace(passage, help_asked=True), ()
-        case ((Phase.WAITING | Phase.IDENTIFYING | Phase.CHALLENGING | Phase.SECOND_FACTOR), HelpAsked()):
-            return settle(replace(passage, help_asked=True), now_ms, rules)
-        case ((Phase.IDENTIFYING | Phase.CHALLENGING | Phase.SECOND_FACTOR), NotMe()):
+        case HelpAsked():
+            return _helped(passage, now_ms, rules)
+        case NotMe():
             return settle(passage, now_ms, rules)
-        case Phase.RELEASING, GateAnswered(outcome):
-            return settle(replace(passage, gate_outcome=outcome), now_ms, rules)
-        case ((Phase.IDENTIFYING | Phase.SECOND_FACTOR | Phase.RELEASING | Phase.AGREEING), Tick()) if (
-            now_ms >= passage.deadline_ms
-        ):
-            return timed_out(passage, now_ms, rules)
+        case Tick():
+            assert challenge is not None
+            return challenged(passage, expire(challenge, now_ms, rules.confirm), now_ms, rules)
         case _:
+            raise NotInTableError(passage.phase, told)
+
+
+def _second_factor(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    match told:
+        case Surroundings():
+            return _disturbed(passage, told, now_ms, rules)
+        case StandingSeen() if not told.proven:
             return passage, ()
+        case StandingSeen():
+            return decide_when_ready(_with_standing(passage, told), now_ms, rules)
+        case PinEntered():
+            return _pin_entered(passage, told)
+        case PinJudged(judgement=judgement):
+            return _pin_judged(passage, judgement, now_ms, rules)
+        case HelpAsked():
+            return _helped(passage, now_ms, rules)
+        case NotMe():
+            return settle(passage, now_ms, rules)
+        case Tick():
+            return settle(passage, now_ms, rules) if now_ms >= passage.deadline_ms else (passage, ())
+        case _:
+            raise NotInTableError(passage.phase, told)
 
 
-def _surrounded(passage: Passage, found: Surroundings, now_ms: int, rules: Rules) -> Step:
+def _releasing(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    match told:
+        case Surroundings():
+            return replace(passage, surroundings=told), ()
+        case GateAnswered(outcome=outcome):
+            return settle(replace(passage, gate_outcome=outcome), now_ms, rules)
+        case Tick() if now_ms < passage.deadline_ms:
+            return passage, ()
+        case Tick():
+            return settle(replace(passage, gate_outcome=GateOutcome.UNKNOWN), now_ms, rules)
+        case _:
+            raise NotInTableError(passage.phase, told)
+
+
+def _agreeing(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    match told:
+        case Surroundings():
+            return _disturbed(passage, told, now_ms, rules)
+        case Agreed():
+            return agreed(passage, AgreeBy.BUTTON, now_ms, rules)
+        case AgreeByChosen(by):
+            return chosen(passage, by, now_ms, rules), ()
+        case OtherWayAsked():
+            return chosen(passage, AgreeBy.BUTTON, now_ms, rules), ()
+        case FaceMoved(seen):
+            return watched(passage, seen, now_ms, rules)
+        case FaceMissed(failure):
+            return replace(passage, obstacle=failure.reason), ()
+        case NotMe():
+            return uncharged(passage, NotCharged.CALLED_OFF, now_ms, rules)
+        case HelpAsked():
+            return uncharged(replace(passage, help_asked=True), NotCharged.CALLED_OFF, now_ms, rules)
+        case Tick() if now_ms < passage.deadline_ms:
+            return passage, ()
+        case Tick():
+            return uncharged(passage, NotCharged.NOT_AGREED, now_ms, rules)
+        case _:
+            raise NotInTableError(passage.phase, told)
+
+
+def _paying(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    match told:
+        case Surroundings():
+            return replace(passage, surroundings=told), ()
+        case ChargeAnswered():
+            return answered(passage, told, now_ms, rules)
+        case Kept():
+            return kept(passage, told, now_ms, rules)
+        case Tick():
+            late = now_ms >= passage.deadline_ms
+            return replace(passage, help_asked=True) if late else passage, ()
+        case _:
+            raise NotInTableError(passage.phase, told)
+
+
+def _settled(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
+    match told:
+        case Surroundings(due=due):
+            changed = replace(passage, surroundings=told)
+            if due in {None, passage.surroundings.due}:
+                return changed, ()
+            # Somebody else is to pay: what is on the screen is shown as long as any outcome, and no longer.
+            soon_ms = min(passage.deadline_ms, now_ms + rules.release.linger_ms)
+            return replace(changed, deadline_ms=soon_ms), ()
+        case ZoneSeen():
+            return zone_seen(passage, told, now_ms, rules)
+        case ClaimSeen() | OtherWayAsked() if nothing_due(passage):
+            return passage, ()
+        case ClaimSeen(claim) if claim == passage.claim:
+            return replace(passage, claim_seen_ms=now_ms), ()
+        case ClaimSeen() | Finished():
+            return replace(passage, deadline_ms=max(now_ms, not_before_ms(passage))), ()
+        case OtherWayAsked():
+            return replace(passage, other_way_next=True, deadline_ms=now_ms + rules.confirm.pin_ms), ()
+        case _:
+            raise NotInTableError(passage.phase, told)
+
+
+HANDLERS: Mapping[Phase, Callable[[Passage, Observation, int, Rules], Step]] = {
+    Phase.WAITING: _waiting,
+    Phase.IDENTIFYING: _identifying,
+    Phase.CHALLENGING: _challenging,
+    Phase.SECOND_FACTOR: _second_factor,
+    Phase.RELEASING: _releasing,
+    Phase.AGREEING: _agreeing,
+    Phase.PAYING: _paying,
+    Phase.SETTLED: _settled,
+}
+"""What each phase makes of what it does not ignore."""
+
+
+def _disturbed(passage: Passage, found: Surroundings, now_ms: int, rules: Rules) -> Step:
+    """The surroundings changed before anything was opened, or anybody asked for money."""
     changed = replace(passage, surroundings=found)
-    free_or_stuck = found.emergency or found.gate is not GateState.READY
-    under_way = passage.phase in UNDER_WAY
-    if under_way and passage.due is not None and found.due != passage.due:
-        closed = replace(changed, charge_reason=NotCharged.CHECKOUT_CLOSED.value)
-        return settle(closed, now_ms, rules)
-    if passage.phase is Phase.SETTLED and found.due not in {None, passage.surroundings.due}:
-        # Somebody else is to pay: what is on the screen is seen for as long as any outcome, and no longer.
-        soon_ms = min(passage.deadline_ms, now_ms + rules.release.linger_ms)
-        return replace(changed, deadline_ms=soon_ms), ()
-    if under_way and free_or_stuck:
+    if passage.due is not None and found.due != passage.due:
+        return uncharged(changed, NotCharged.CHECKOUT_CLOSED, now_ms, rules)
+    if found.emergency or found.gate is not GateState.READY:
         found_so_far = passage.identification or Identification.FAILURE_TO_ACQUIRE
         return decide_passage(changed, found_so_far, now_ms, rules)
     return changed, ()
+
+
+def _helped(passage: Passage, now_ms: int, rules: Rules) -> Step:
+    return settle(replace(passage, help_asked=True), now_ms, rules)
+
+
+def _waited(passage: Passage, now_ms: int) -> Passage:
+    """Who wanted another way and made no claim has gone."""
+    return replace(passage, without_face=False) if now_ms >= passage.deadline_ms else passage
 
 
 def _with_standing(passage: Passage, seen: StandingSeen) -> Passage:
@@ -227,7 +358,7 @@ def _claimed(passage: Passage, claim: Claim, now_ms: int, rules: Rules) -> Step:
     )
     if passage.surroundings.emergency or passage.surroundings.gate is not GateState.READY:
         return decide_passage(started, Identification.FAILURE_TO_ACQUIRE, now_ms, rules)
-    return started, (ResolveClaim(claim),)
+    return started, (ResolveClaim(passage.passage_id, claim),)
 
 
 def _resolved(passage: Passage, resolution: Resolution, now_ms: int, rules: Rules) -> Step:
@@ -238,8 +369,8 @@ def _resolved(passage: Passage, resolution: Resolution, now_ms: int, rules: Rule
             )
             if template is None and not passage.without_face:
                 # Nothing to compare with: the PIN at once, and no face is looked at for nothing.
-                return _without_face(known, now_ms, rules), (FetchStanding(subject),)
-            return compare(known, now_ms, rules, (FetchStanding(subject),))
+                return _without_face(known, now_ms, rules), (FetchStanding(passage.passage_id, subject),)
+            return compare(known, now_ms, rules, (FetchStanding(passage.passage_id, subject),))
         case WithdrawnMember():
             gone = replace(passage, membership=Membership.WITHDRAWN)
             return decide_passage(gone, Identification.NO_MATCH, now_ms, rules)
@@ -262,7 +393,7 @@ def _pin_entered(passage: Passage, pin: PinEntered) -> Step:
     asked = passage.without_face or passage.phase is Phase.SECOND_FACTOR
     if not asked or passage.checking_pin or passage.subject is None:
         return passage, ()
-    return replace(passage, checking_pin=True), (CheckPin(passage.subject, pin),)
+    return replace(passage, checking_pin=True), (CheckPin(passage.passage_id, passage.subject, pin),)
 
 
 def _pin_judged(passage: Passage, judgement: PinJudgement, now_ms: int, rules: Rules) -> Step:
@@ -283,7 +414,7 @@ def _pin_judged(passage: Passage, judgement: PinJudgement, now_ms: int, rules: R
                 identification=found or Identification.OTHER_WAY,
                 view=None,
             )
-            return proven, (FetchStanding(subject),)
+            return proven, (FetchStanding(passage.passage_id, subject, proven=True),)
         case PinOutcome.EXHAUSTED:
             judged = replace(judged, second_factor=SecondFactor.EXHAUSTED)
         case PinOutcome.UNAVAILABLE:

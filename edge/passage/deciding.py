@@ -19,7 +19,7 @@ from edge.decide.verdict import (
     StepUp,
     decide,
 )
-from edge.enact.charge import NotCharged, PayConfig, payment_of
+from edge.enact.charge import PayConfig, payment_of
 from edge.enact.release import GATE_ANSWER_MS, make_release
 from edge.passage.effects import Begin, Effect, OpenGate, Settle
 from edge.passage.state import IDENTIFIED, Passage, Phase, Rules, account
@@ -136,20 +136,6 @@ def _ask_agreement(passage: Passage, now_ms: int, pay: PayConfig) -> Passage:
         obstacle=None,
         deadline_ms=now_ms + pay.agree_ms,
     )
-
-
-def timed_out(passage: Passage, now_ms: int, rules: Rules) -> Step:
-    """What follows when nobody did in time what was waited for."""
-    match passage.phase:
-        case Phase.IDENTIFYING:
-            found = passage.identification or identification_of(passage.comparison)
-            return decide_passage(passage, found, now_ms, rules)
-        case Phase.RELEASING:
-            return settle(replace(passage, gate_outcome=GateOutcome.UNKNOWN), now_ms, rules)
-        case Phase.AGREEING:
-            return settle(replace(passage, charge_reason=NotCharged.NOT_AGREED.value), now_ms, rules)
-        case _:
-            return settle(passage, now_ms, rules)
 
 
 def settle(passage: Passage, now_ms: int, rules: Rules) -> Step:

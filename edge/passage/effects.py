@@ -1,4 +1,7 @@
-"""What a passage asks of the kiosk, to be done in the order given."""
+"""What a passage asks of the kiosk, to be done in the order given.
+
+A question names its passage and what it asks about; its answer names them again.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from edge.enact.charge import ChargeAsk
 from edge.enact.display import PinEntered
 from edge.enact.record import Account
 from firmware_bridge.gate import GateRelease
-from wire.ids import SubjectId
+from wire.ids import PassageId, SubjectId
 
 
 @dataclass(frozen=True, slots=True)
 class ResolveClaim:
     """Find out whose claim it is; answer with ClaimResolved."""
 
+    passage: PassageId
     claim: Claim
 
 
@@ -24,20 +28,28 @@ class ResolveClaim:
 class Search:
     """Look for the probe in the gallery, within its bound; answer with Searched."""
 
+    passage: PassageId
     probe: Probe
 
 
 @dataclass(frozen=True, slots=True)
 class FetchStanding:
-    """Look the standing up; answer with StandingSeen."""
+    """Look the standing up; answer with StandingSeen.
 
+    `proven`: asked after a good second factor. It may have changed while the PIN was typed, so an answer that
+    was asked for before is not used then.
+    """
+
+    passage: PassageId
     subject: SubjectId
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CheckPin:
     """Judge a PIN; answer with PinJudged."""
 
+    passage: PassageId
     subject: SubjectId
     pin: PinEntered
 

@@ -1,4 +1,7 @@
-"""What the kiosk reports to a passage: a closed set of things that were seen, answered or touched."""
+"""What the kiosk reports to a passage: a closed set of things that were seen, answered or touched.
+
+An answer names the passage that asked and what it asked about, so that a late or foreign one changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from edge.enact.display import (
     OtherWayAsked,
     PinEntered,
 )
+from wire.ids import PassageId, SubjectId
 from wire.records import GateOutcome, PassRecord
 
 
@@ -61,6 +65,8 @@ class ClaimResolved:
     this member went by unmet of late. `passback`: what is asked because they went in before.
     """
 
+    passage: PassageId
+    claim: Claim
     resolution: Resolution
     used_before: bool = False
     tries_exhausted: bool = False
@@ -83,6 +89,8 @@ class ZoneSeen:
 class Searched:
     """The answer to `Search`; the rest as in `ClaimResolved`, of the member found."""
 
+    passage: PassageId
+    probe: Probe
     found: Found
     used_before: bool = False
     tries_exhausted: bool = False
@@ -91,11 +99,14 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class StandingSeen:
-    """The standing of the claimed subject, as far as it is known now.
+    """The answer to `FetchStanding`: the subject's standing, as far as it is known now.
 
     `offline_spent_minor`: what this kiosk took from them offline that still counts against their allowance.
     """
 
+    passage: PassageId
+    subject: SubjectId
+    proven: bool
     view: StandingView
     offline_spent_minor: int = 0
 
@@ -128,6 +139,8 @@ class FaceMissed:
 class PinJudged:
     """The answer to `CheckPin`."""
 
+    passage: PassageId
+    subject: SubjectId
     judgement: PinJudgement
 
 
@@ -142,8 +155,9 @@ class StaffReleases:
 
 @dataclass(frozen=True, slots=True)
 class GateAnswered:
-    """How the release of this passage went or ended."""
+    """How the release of a passage went or ended."""
 
+    passage: PassageId
     outcome: GateOutcome
 
 
@@ -151,6 +165,7 @@ class GateAnswered:
 class ChargeAnswered:
     """The answer to `TakeCharge`; `reason` is central's word for a no."""
 
+    passage: PassageId
     answer: ChargeAnswer
     reason: str = ""
 
@@ -167,27 +182,23 @@ class Tick:
     """Time has passed."""
 
 
+Answer = ClaimResolved | Searched | StandingSeen | PinJudged | GateAnswered | ChargeAnswered | Kept
+"""What answers something that a passage asked; the passage of `Kept` is its record's."""
 Observation = (
-    Surroundings
+    Answer
+    | Surroundings
     | ClaimSeen
-    | ClaimResolved
     | ZoneSeen
-    | Searched
-    | StandingSeen
     | FaceSeen
     | FaceMoved
     | FaceMissed
     | PinEntered
-    | PinJudged
     | OtherWayAsked
     | NotMe
     | HelpAsked
     | StaffReleases
-    | GateAnswered
     | Agreed
     | AgreeByChosen
     | Finished
-    | ChargeAnswered
-    | Kept
     | Tick
 )

@@ -27,8 +27,6 @@ from wire.values import AgreeBy
 KEPT_WITHIN_MS = 5_000
 """Past central's time limit; who still waits then is told to call staff. The payment goes on."""
 
-NOTHING_KEPT = frozenset({ChargeAnswer.NOT_KEPT, ChargeAnswer.CHECKOUT_CLOSED})
-
 
 def chosen(passage: Passage, by: AgreeBy, now_ms: int, rules: Rules) -> Passage:
     """The member wants to agree otherwise; without a face that matched there is only the button."""
@@ -71,10 +69,6 @@ def agreed(passage: Passage, by: AgreeBy, now_ms: int, rules: Rules) -> Step:
 
 def answered(passage: Passage, said: ChargeAnswered, now_ms: int, rules: Rules) -> Step:
     """What central made of it."""
-    # Offline, the one thing that can still be said is that nothing was kept, and so nothing is taken.
-    unkept = passage.charge is ChargeOutcome.OFFLINE and said.answer in NOTHING_KEPT
-    if passage.charge is not ChargeOutcome.AWAITED and not unkept:
-        return passage, ()
     match said.answer:
         case ChargeAnswer.CHARGED:
             return _taken(replace(passage, charge=ChargeOutcome.CAPTURED), now_ms, rules)
@@ -90,11 +84,15 @@ def answered(passage: Passage, said: ChargeAnswered, now_ms: int, rules: Rules) 
             assert_never(said.answer)
 
 
+def uncharged(passage: Passage, why: NotCharged, now_ms: int, rules: Rules) -> Step:
+    """The passage ends before central was asked for money."""
+    return settle(replace(passage, charge_reason=why.value), now_ms, rules)
+
+
 def kept(passage: Passage, told: Kept, now_ms: int, rules: Rules) -> Step:
     """The payment is durable: the member has paid, and this is their receipt."""
-    if passage.charge not in {ChargeOutcome.CAPTURED, ChargeOutcome.OFFLINE} or passage.due is None:
-        return passage, ()
     assert rules.pay is not None
+    assert passage.due is not None
     over, _ = settle(passage, now_ms, rules)
     receipt = make_receipt(passage.due, told.record)
     # The next person waits for the till, not for this receipt: a new checkout ends it.

@@ -49,14 +49,12 @@ def seek(passage: Passage, seen: FaceSeen, now_ms: int, rules: Rules) -> Step:
     probe = agreed(window, rules.confirm.frames, rules.strictest.threshold)
     if probe is None:
         return gathered, ()
-    return replace(gathered, sought=probe), (Search(probe),)
+    return replace(gathered, sought=probe), (Search(passage.passage_id, probe),)
 
 
 def searched(passage: Passage, answer: Searched, now_ms: int, rules: Rules) -> Step:
     """As after a comparison with a claimed template; only who was named has a subject here."""
-    probe, template = passage.sought, answer.found.template
-    if probe is None:
-        return passage, ()
+    probe, template = answer.probe, answer.found.template
     comparison = answer.found.comparison
     answered = replace(passage, sought=None)
     if not isinstance(comparison, Match):
@@ -74,7 +72,12 @@ def searched(passage: Passage, answer: Searched, now_ms: int, rules: Rules) -> S
         tries_exhausted=answer.tries_exhausted,
     )
     return follow_comparison(
-        named, comparison, probe=probe, now_ms=now_ms, rules=rules, first=(FetchStanding(template.subject),)
+        named,
+        comparison,
+        probe=probe,
+        now_ms=now_ms,
+        rules=rules,
+        first=(FetchStanding(passage.passage_id, template.subject),),
     )
 
 

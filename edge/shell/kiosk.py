@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from edge.capture.sample import Probe
 from edge.capture.tracking import TrackingConfig
 from edge.compare.claim import Claim, parse_card, parse_phone, parse_qr
-from edge.compare.member import KnownMember, Resolution
+from edge.compare.member import KnownMember
 from edge.confirm.liveness import ChallengeTries, RecentUse
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.passback import Whereabouts
@@ -289,7 +288,8 @@ class Kiosk:
                 continue
             passage_id, outcome = ended
             if passage_id == self._passage.passage_id:
-                await self._perform(self._advance(GateAnswered(outcome)), self._trace)
+                effects = self._advance(GateAnswered(passage_id, outcome))
+                await self._perform(effects, self._trace)
             else:
                 await self._settling.gate_ended(passage_id, outcome)
 
@@ -364,10 +364,10 @@ class Kiosk:
             self._devices.screen.show(shown, notice)
 
     async def _perform(self, effects: tuple[Effect, ...], trace: _Trace) -> None:
-        """Do the effects of one step in order; an answer for a passage that is over is told to nobody."""
+        """Do the effects of one step in order, and report the answers; each says which passage asked."""
         for effect in effects:
             answer = await self._do(effect, trace)
-            if answer is not None and self._trace is trace:
+            if answer is not None:
                 self._tell(answer)
             if isinstance(effect, Begin) and answer is not None:
                 return  # nothing may open on a decision that is not kept
@@ -375,23 +375,29 @@ class Kiosk:
     async def _do(self, effect: Effect, trace: _Trace) -> Observation | None:
         devices = self._devices
         match effect:
-            case ResolveClaim(claim):
-                return self._resolved(await devices.members.resolve(claim))
-            case Search(probe):
-                return self._searched(probe)
-            case FetchStanding(subject):
-                view = await devices.members.standing(subject)
-                if devices.payments is None:
-                    return StandingSeen(view)
-                return StandingSeen(view, devices.payments.offline_spent_minor(subject, view.issued_at_ms))
-            case CheckPin(subject, entered):
-                return PinJudged(await self._check_pin(subject, entered.pin))
+            case ResolveClaim(passage_id, claim):
+                resolution = await devices.members.resolve(claim)
+                remembered = self._remembered(
+                    resolution.subject if isinstance(resolution, KnownMember) else None
+                )
+                return ClaimResolved(passage_id, claim, resolution, *remembered)
+            case Search(passage_id, probe):
+                assert devices.searcher is not None  # only what it offers makes a passage seek
+                found = devices.searcher.search(probe)
+                remembered = self._remembered(found.template.subject if found.template else None)
+                return Searched(passage_id, probe, found, *remembered)
+            case FetchStanding(passage_id, subject, proven):
+                view, payments = await devices.members.standing(subject), devices.payments
+                spent = payments.offline_spent_minor(subject, view.issued_at_ms) if payments else 0
+                return StandingSeen(passage_id, subject, proven, view, spent)
+            case CheckPin(passage_id, subject, entered):
+                return PinJudged(passage_id, subject, await self._check_pin(subject, entered.pin))
             case Begin(account):
                 return await self._begin(account, trace)
             case TakeCharge(ask):
                 assert devices.payments is not None
                 said = await devices.payments.take(ask)
-                return ChargeAnswered(said.answer, said.reason)
+                return ChargeAnswered(ask.passage, said.answer, said.reason)
             case OpenGate(release):
                 outcome = await devices.gate.release(release)
                 passage_id = PassageId(release.passage_id.hex())
@@ -406,7 +412,7 @@ class Kiosk:
                     case ReleaseRefused(reason):
                         trace.answer(OrderOutcome.GATE_REFUSED, passage_id)
                         log.warning("the gate refused a release: %s", reason)
-                        return GateAnswered(GateOutcome.REFUSED)
+                        return GateAnswered(passage_id, GateOutcome.REFUSED)
                     case _:
                         assert_never(outcome)
             case Settle(account):
@@ -425,27 +431,19 @@ class Kiosk:
             await self._devices.records.begin(pass_record(account, self._identity, self._stamp()))
         except CheckoutError as error:
             log.warning("nobody is charged: %s", error)
-            return ChargeAnswered(ChargeAnswer.CHECKOUT_CLOSED)
+            return ChargeAnswered(account.passage_id, ChargeAnswer.CHECKOUT_CLOSED)
         except StoreError as error:
             log.warning("a decision cannot be kept, so nothing follows from it: %s", error)
             trace.answer(OrderOutcome.NOT_KEPT, account.passage_id)
-            return ChargeAnswered(ChargeAnswer.NOT_KEPT) if pays else GateAnswered(GateOutcome.REFUSED)
+            if pays:
+                return ChargeAnswered(account.passage_id, ChargeAnswer.NOT_KEPT)
+            return GateAnswered(account.passage_id, GateOutcome.REFUSED)
         return None
 
-    def _resolved(self, resolution: Resolution) -> ClaimResolved:
-        if not isinstance(resolution, KnownMember):
-            return ClaimResolved(resolution)
-        return ClaimResolved(resolution, *self._remembered(resolution.subject))
-
-    def _searched(self, probe: Probe) -> Searched:
-        assert self._devices.searcher is not None  # only what it offers makes a passage seek
-        found = self._devices.searcher.search(probe)
-        if found.template is None:
-            return Searched(found)
-        return Searched(found, *self._remembered(found.template.subject))
-
-    def _remembered(self, subject: SubjectId) -> tuple[bool, bool, Passback]:
+    def _remembered(self, subject: SubjectId | None) -> tuple[bool, bool, Passback]:
         """Whether the member was here of late, whether their challenges went by unmet, what passback asks."""
+        if subject is None:
+            return False, False, Passback.CLEAR
         now_ms, way = self._devices.clock.uptime_ms(), self._rules.release.direction
         return (
             self._recent_use.holds(subject, now_ms),

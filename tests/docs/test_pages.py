@@ -23,7 +23,7 @@ from edge.config import KioskConfig
 from edge.decide import verdict
 from edge.decide.verdict import ROWS, Circumstances, Reason, Refer, Row, Verdict
 from scripts.cli.main import build
-from scripts.site import commands, flow
+from scripts.site import commands, flow, tables
 from wire.requests import Reply, Request
 from wire.topics import TopicKind
 
@@ -307,3 +307,5 @@ def test_a_decision_has_context_decision_cost_and_a_test_and_stands_in_the_index
 def test_what_is_made_from_the_code_is_as_the_code_says() -> None:
     assert flow.PAGE.read_text() == flow.draw(), "run: python -m scripts.site.flow"
     assert commands.PAGE.read_text() == commands.write(), "run: python -m scripts.site.commands"
+    for path, drawn in tables.pages().items():
+        assert path.read_text() == drawn, "run: python -m scripts.site.tables"

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.capture.sample import Probe
 from edge.capture.tracking import TrackId
-from edge.compare.claim import QrClaim
+from edge.compare.claim import CardClaim, CardNumber, QrClaim
 from edge.compare.gallery import Template
 from edge.compare.member import KnownMember, UnknownMember, WithdrawnMember
 from edge.confirm.liveness import ConfirmConfig
@@ -28,6 +28,7 @@ from edge.passage.observations import (
     ClaimResolved,
     ClaimSeen,
     FaceSeen,
+    GateAnswered,
     Observation,
     PinJudged,
     StandingSeen,
@@ -36,13 +37,15 @@ from edge.passage.observations import (
 from edge.passage.state import Passage, Rules, new_passage
 from models.manifest import OperatingPoint
 from wire.ids import BootId, ClaimId, GateId, KioskId, PassageId, Purpose, SubjectId
-from wire.records import PassRecord
+from wire.records import GateOutcome, PassRecord
 
 RECIPE = "ab" * 32
 POINT = OperatingPoint(RECIPE, 3, 1, "1e-4", 0.9, 1e-4, 0.95, 1_000_000, 2_500, 0.0, "made for this test")
 RULES = Rules(ConfirmConfig(), ReleaseConfig(), {3: POINT})
 CLAIM = QrClaim(ClaimId("0" * 32))
+CARD = CardClaim(CardNumber("12345"))
 SUBJECT = SubjectId("1" * 32)
+PASSAGE = PassageId("3" * 32)
 KIOSK = KioskIdentity(KioskId("k1"), GateId("g1"), Purpose("entry"), BootId("2" * 32), "cd" * 32)
 FRESH = StandingView(Age.FRESH, Tier.STANDARD, Membership.ACTIVE, RestrictionState.NONE)
 
@@ -54,14 +57,24 @@ def unit(*numbers: float) -> np.ndarray:
 
 OWN, OTHER = unit(1, 0, 0), unit(0, 1, 0)
 TEMPLATE = Template(SUBJECT, OWN, RECIPE, 3)
-KNOWN = ClaimResolved(KnownMember(SUBJECT, TEMPLATE))
-KNOWN_BY_NAME_ONLY = ClaimResolved(KnownMember(SUBJECT, None))
-UNKNOWN = ClaimResolved(UnknownMember())
-WITHDRAWN = ClaimResolved(WithdrawnMember())
+PASSED = GateAnswered(PASSAGE, GateOutcome.PASSED)
+KNOWN = ClaimResolved(PASSAGE, CLAIM, KnownMember(SUBJECT, TEMPLATE))
+KNOWN_BY_NAME_ONLY = ClaimResolved(PASSAGE, CLAIM, KnownMember(SUBJECT, None))
+UNKNOWN = ClaimResolved(PASSAGE, CLAIM, UnknownMember())
+WITHDRAWN = ClaimResolved(PASSAGE, CLAIM, WithdrawnMember())
 
 
 def judged(outcome: PinOutcome, tries_left: int) -> PinJudged:
-    return PinJudged(PinJudgement(outcome, tries_left))
+    return PinJudged(PASSAGE, SUBJECT, PinJudgement(outcome, tries_left))
+
+
+def looked_up(view: StandingView, spent_minor: int = 0) -> StandingSeen:
+    return StandingSeen(PASSAGE, SUBJECT, False, view, spent_minor)
+
+
+def looked_up_again(view: StandingView) -> StandingSeen:
+    """After a good second factor."""
+    return StandingSeen(PASSAGE, SUBJECT, True, view)
 
 
 PICTURES = count()
@@ -78,7 +91,7 @@ class Attempt:
     """A passage that is told things, one after the other, 10 ms apart."""
 
     def __init__(self, passage: Passage | None = None, rules: Rules = RULES) -> None:
-        self.passage = passage or new_passage(PassageId("3" * 32), b"12345678")
+        self.passage = passage or new_passage(PASSAGE, b"12345678")
         self.now_ms = 100_000
         self.rules = rules
         self.effects: list[Effect] = []
@@ -104,5 +117,5 @@ class Attempt:
 
 
 def claimed(view: StandingView | None = FRESH, template: Template | None = TEMPLATE) -> Attempt:
-    attempt = Attempt().tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, template)))
-    return attempt if view is None else attempt.tell(StandingSeen(view))
+    attempt = Attempt().tell(ClaimSeen(CLAIM), ClaimResolved(PASSAGE, CLAIM, KnownMember(SUBJECT, template)))
+    return attempt if view is None else attempt.tell(looked_up(view))

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from edge.capture.sample import FailureToAcquire, Obstacle, Probe
 from edge.capture.tracking import TrackId
-from edge.compare.member import KnownMember
-from edge.confirm.challenge import Gesture, Sighting, draw, needs_probe
+from edge.confirm.challenge import Gesture, Sighting, draw
 from edge.confirm.liveness import ConfirmConfig
 from edge.confirm.pin import PinOutcome
 from edge.decide.standing import StandingView
@@ -36,12 +35,9 @@ from edge.enact.release import ReleaseConfig
 from edge.passage.display import display
 from edge.passage.effects import CheckPin, OpenGate, Settle
 from edge.passage.observations import (
-    ClaimResolved,
     ClaimSeen,
     FaceMissed,
     FaceMoved,
-    GateAnswered,
-    StandingSeen,
     Surroundings,
     Tick,
 )
@@ -50,68 +46,31 @@ from tests.doubles.attempt import (
     CLAIM,
     FRESH,
     KIOSK,
+    KNOWN,
     OTHER,
     OWN,
+    PASSAGE,
+    PASSED,
     POINT,
     RECIPE,
     SUBJECT,
-    TEMPLATE,
     Attempt,
     face,
     judged,
+    looked_up,
+    looked_up_again,
 )
+from tests.doubles.gesturing import ALWAYS, NONCE, Gesturing
 from tests.doubles.turning_head import head, picture
-from wire.ids import PassageId
-from wire.records import GateOutcome
 
-ALWAYS = Rules(ConfirmConfig(challenge="always"), ReleaseConfig(), {3: POINT}, 0.8)
 ON_REUSE = Rules(ConfirmConfig(challenge="on_claim_reuse"), ReleaseConfig(), {3: POINT}, 0.8)
-NONCE = b"12345678"
 PROMPTS = draw(NONCE, ALWAYS.confirm.prompts)
-DEGREES = {
-    Gesture.TURN_LEFT: (26, 0),
-    Gesture.TURN_RIGHT: (-26, 0),
-    Gesture.LOOK_UP: (0, 26),
-    Gesture.NOD: (0, -26),
-}
 SHOWN = {
     Gesture.TURN_LEFT: Prompt.TURN_LEFT,
     Gesture.TURN_RIGHT: Prompt.TURN_RIGHT,
     Gesture.LOOK_UP: Prompt.LOOK_UP,
     Gesture.NOD: Prompt.NOD,
 }
-
-
-class Gesturing(Attempt):
-    """A passage whose person is seen by a kiosk that embeds only what the challenge needs."""
-
-    def __init__(self, rules: Rules = ALWAYS, *, used_before: bool = False, view=FRESH) -> None:
-        super().__init__(new_passage(PassageId("3" * 32), NONCE), rules)
-        self.embedded = 0
-        self.tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, TEMPLATE), used_before))
-        if view is not None:
-            self.tell(StandingSeen(view))
-        self.tell(face(), face(), face())
-
-    def see(self, points: np.ndarray, vector: np.ndarray = OWN) -> Gesturing:
-        challenge, probe = self.passage.challenge, None
-        if challenge is not None and needs_probe(challenge, TrackId(1), points):
-            probe = Probe((vector,), (1.0,), RECIPE, 1)
-            self.embedded += 1
-        self.now_ms += 40
-        self.tell(FaceMoved(Sighting(TrackId(1), points, self.now_ms, probe)))
-        return self
-
-    def rest(self, vector: np.ndarray = OWN) -> Gesturing:
-        for _ in range(5):
-            self.see(head(), vector)
-        return self
-
-    def do(self, gesture: Gesture, vector: np.ndarray = OWN) -> Gesturing:
-        left, up = DEGREES[gesture]
-        for part in (0.25, 0.6, 1.0, 1.0, 1.0, 0.5):
-            self.see(head(left * part, up * part), vector)
-        return self.rest(vector)
 
 
 def challenged(**how) -> Gesturing:
@@ -129,7 +88,7 @@ def done(attempt: Gesturing) -> Gesturing:
 def test_a_member_who_does_what_is_asked_passes_and_the_record_says_bona_fide() -> None:
     attempt = done(challenged())
     assert isinstance(attempt.passage.verdict, Grant)
-    attempt.tell(GateAnswered(GateOutcome.PASSED))
+    attempt.tell(PASSED)
     assert attempt.record.circumstances.liveness == "bona_fide"
     assert attempt.embedded == len(PROMPTS) + 2
 
@@ -167,7 +126,7 @@ def test_no_gate_opens_while_the_challenge_is_under_way() -> None:
 
 
 def test_a_stranger_is_not_challenged() -> None:
-    attempt = Attempt(rules=ALWAYS).tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, TEMPLATE)))
+    attempt = Attempt(rules=ALWAYS).tell(ClaimSeen(CLAIM), KNOWN)
     attempt.tell(*(face(OTHER) for _ in range(9)))
     assert attempt.passage.challenge is None
     assert isinstance(attempt.passage.verdict, Refer)
@@ -193,8 +152,8 @@ def test_who_does_nothing_is_asked_for_the_pin_and_passes_with_it() -> None:
     assert attempt.passage.verdict == StepUp((Reason.LIVENESS_UNDETERMINED,))
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
     attempt.tell(PinEntered("1234"))
-    assert attempt.did(CheckPin) == [CheckPin(SUBJECT, PinEntered("1234"))]
-    attempt.tell(judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH), GateAnswered(GateOutcome.PASSED))
+    assert attempt.did(CheckPin) == [CheckPin(PASSAGE, SUBJECT, PinEntered("1234"))]
+    attempt.tell(judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH), PASSED)
     assert attempt.record.circumstances.liveness == "undetermined"
     assert attempt.record.circumstances.second_factor == "good"
 
@@ -203,7 +162,7 @@ def test_another_way_is_there_at_any_moment_of_a_challenge_and_asks_for_the_pin(
     for prepared in (Gesturing(), challenged(), challenged().do(PROMPTS[0])):
         prepared.tell(OtherWayAsked())
         assert prepared.passage.verdict == StepUp((Reason.LIVENESS_UNDETERMINED,))
-        prepared.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
+        prepared.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH))
         assert isinstance(prepared.passage.verdict, Grant)
 
 
@@ -217,14 +176,14 @@ def test_who_is_bona_fide_before_the_standing_came_waits_for_it() -> None:
     attempt = done(challenged(view=None))
     assert attempt.passage.verdict is None
     assert not wants_face(attempt.passage)
-    attempt.tell(StandingSeen(FRESH))
+    attempt.tell(looked_up(FRESH))
     assert isinstance(attempt.passage.verdict, Grant)
 
 
 def test_a_standing_that_comes_during_the_challenge_is_decided_on_after_it() -> None:
     attempt = challenged(view=None)
     gone = StandingView(Age.ABSENT, Tier.UNKNOWN, Membership.WITHDRAWN, RestrictionState.NONE)
-    attempt.tell(StandingSeen(gone))
+    attempt.tell(looked_up(gone))
     assert attempt.passage.phase is Phase.CHALLENGING
     assert done(attempt).passage.verdict == Refer(Elsewhere.STAFF, (Reason.WITHDRAWN,))
 
@@ -242,7 +201,10 @@ def test_not_me_and_help_end_a_challenge() -> None:
 
 
 def test_template_and_matched_probe_go_with_the_passage() -> None:
-    for attempt in (challenged().tell(NotMe()), done(challenged()).tell(GateAnswered(GateOutcome.PASSED))):
+    for attempt in (
+        challenged().tell(NotMe()),
+        done(challenged()).tell(PASSED),
+    ):
         assert (attempt.passage.template, attempt.passage.challenge) == (None, None)
 
 
@@ -252,20 +214,20 @@ def test_on_claim_reuse_challenges_whoever_was_here_before_and_nobody_else() -> 
 
 
 def test_who_let_too_many_challenges_go_by_is_asked_for_the_pin_without_another() -> None:
-    attempt = Attempt(new_passage(PassageId("3" * 32), NONCE), ALWAYS)
-    attempt.tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, TEMPLATE), tries_exhausted=True))
-    attempt.tell(StandingSeen(FRESH), face(), face(), face())
+    attempt = Attempt(new_passage(PASSAGE, NONCE), ALWAYS)
+    attempt.tell(ClaimSeen(CLAIM), replace(KNOWN, tries_exhausted=True))
+    attempt.tell(looked_up(FRESH), face(), face(), face())
     assert attempt.passage.verdict == StepUp((Reason.LIVENESS_UNDETERMINED,))
-    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH))
     assert isinstance(attempt.passage.verdict, Grant)
 
 
 def test_another_passage_is_asked_for_other_gestures() -> None:
     drawn = set()
     for number in range(64):
-        passage = new_passage(PassageId("3" * 32), number.to_bytes(8))
+        passage = new_passage(PASSAGE, number.to_bytes(8))
         attempt = Attempt(passage, ALWAYS).tell(ClaimSeen(CLAIM))
-        attempt.tell(ClaimResolved(KnownMember(SUBJECT, TEMPLATE)), face(), face(), face())
+        attempt.tell(KNOWN, face(), face(), face())
         drawn.add(attempt.passage.challenge.prompts)
     assert len(drawn) == 12
 
@@ -299,7 +261,7 @@ MOVES = st.builds(
 TOLD = st.one_of(
     MOVES,
     MOVES,
-    st.sampled_from([OtherWayAsked(), HelpAsked(), Tick(), StandingSeen(FRESH), PinEntered("1")]),
+    st.sampled_from([OtherWayAsked(), HelpAsked(), Tick(), looked_up(FRESH), PinEntered("1")]),
     st.sampled_from([judged(PinOutcome.RIGHT, 5), judged(PinOutcome.WRONG, 4), Surroundings()]),
 )
 

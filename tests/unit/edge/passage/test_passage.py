@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.capture.sample import FailureToAcquire, Obstacle
-from edge.compare.claim import CardClaim, CardNumber, QrClaim
+from edge.compare.claim import QrClaim
+from edge.compare.member import KnownMember, UnknownMember
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.standing import ABSENT, StandingView
 from edge.decide.verdict import (
@@ -35,6 +36,7 @@ from edge.passage.advance import RECLAIM_MS, advance
 from edge.passage.display import display
 from edge.passage.effects import Begin, CheckPin, FetchStanding, OpenGate, ResolveClaim, Settle
 from edge.passage.observations import (
+    ClaimResolved,
     ClaimSeen,
     FaceMissed,
     GateAnswered,
@@ -46,6 +48,7 @@ from edge.passage.observations import (
 )
 from edge.passage.state import Phase, is_over, new_passage, wants_claim, wants_face
 from tests.doubles.attempt import (
+    CARD,
     CLAIM,
     FRESH,
     KIOSK,
@@ -53,6 +56,8 @@ from tests.doubles.attempt import (
     KNOWN_BY_NAME_ONLY,
     OTHER,
     OWN,
+    PASSAGE,
+    PASSED,
     RULES,
     SUBJECT,
     UNKNOWN,
@@ -61,6 +66,8 @@ from tests.doubles.attempt import (
     claimed,
     face,
     judged,
+    looked_up,
+    looked_up_again,
 )
 from wire.ids import ClaimId, PassageId
 from wire.records import GateOutcome, IdentifiedBy, PassRecord
@@ -70,7 +77,7 @@ def test_a_member_with_a_fresh_standing_passes() -> None:
     attempt = claimed().tell(face(at_ms=7), face(at_ms=8), face(at_ms=9))
     assert attempt.passage.verdict == Grant(Lane.STANDARD, True, (Reason.TIER_STANDARD,))
     assert [type(effect) for effect in attempt.effects] == [ResolveClaim, FetchStanding, Begin, OpenGate]
-    attempt.tell(GateAnswered(GateOutcome.PASSED))
+    attempt.tell(PASSED)
     record = attempt.record
     assert (record.verdict, record.subject, record.gate_outcome) == ("grant", SUBJECT, GateOutcome.PASSED)
     assert record.identified_by is IdentifiedBy.FACE
@@ -139,10 +146,10 @@ def test_an_assisted_member_is_stepped_up_and_passes_with_the_pin() -> None:
     assert attempt.passage.verdict == StepUp((Reason.TIER_ASSISTED,))
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
     attempt.tell(PinEntered("1234"))
-    assert attempt.did(CheckPin) == [CheckPin(SUBJECT, PinEntered("1234"))]
+    assert attempt.did(CheckPin) == [CheckPin(PASSAGE, SUBJECT, PinEntered("1234"))]
     attempt.tell(judged(PinOutcome.RIGHT, 5))
     proven_ms = attempt.now_ms
-    attempt.tell(StandingSeen(view))
+    attempt.tell(looked_up_again(view))
     assert isinstance(attempt.passage.verdict, Grant)
     assert attempt.did(OpenGate)[0].release.not_after_ms == proven_ms + RULES.release.ttl_ms
 
@@ -160,8 +167,10 @@ def test_a_standing_that_changed_while_the_pin_was_typed_is_the_one_decided_on(
     attempt.tell(*([OtherWayAsked()] if without_face else [face(), face(), face()]))
     attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5))
     assert not attempt.did(OpenGate)
-    assert attempt.did(FetchStanding) == [FetchStanding(SUBJECT)] * 2
-    attempt.tell(StandingSeen(view))
+    assert attempt.did(FetchStanding) == [
+        FetchStanding(PASSAGE, SUBJECT, proven=proven) for proven in (False, True)
+    ]
+    attempt.tell(looked_up_again(view))
     assert isinstance(attempt.passage.verdict, kind)
     assert not attempt.did(OpenGate)
 
@@ -169,8 +178,8 @@ def test_a_standing_that_changed_while_the_pin_was_typed_is_the_one_decided_on(
 def test_a_restriction_that_comes_after_the_face_ran_out_of_time_still_holds() -> None:
     attempt = claimed(None).tell(face(), face(), face()).wait(RULES.confirm.acquire_ms)
     assert attempt.passage.verdict == StepUp((Reason.STANDING_ABSENT,))
-    attempt.tell(StandingSeen(RESTRICTED), PinEntered("1"), judged(PinOutcome.RIGHT, 5))
-    attempt.tell(StandingSeen(RESTRICTED))
+    attempt.tell(looked_up(RESTRICTED), PinEntered("1"), judged(PinOutcome.RIGHT, 5))
+    attempt.tell(looked_up_again(RESTRICTED))
     assert isinstance(attempt.passage.verdict, Deny)
     assert not attempt.did(OpenGate)
 
@@ -184,7 +193,7 @@ def test_a_wrong_pin_may_be_tried_again_and_the_last_one_refers_to_staff() -> No
 
 def test_having_to_wait_does_not_say_that_no_tries_are_left() -> None:
     attempt = claimed(ABSENT).tell(face(), face(), face(), PinEntered("0"), judged(PinOutcome.WRONG, 4))
-    wait = PinJudged(PinJudgement(PinOutcome.WAIT, retry_after_ms=20_000))
+    wait = PinJudged(PASSAGE, SUBJECT, PinJudgement(PinOutcome.WAIT, retry_after_ms=20_000))
     assert display(attempt.tell(PinEntered("1"), wait).passage).tries_left == 4
 
 
@@ -205,7 +214,7 @@ def test_a_step_up_left_alone_is_recorded_as_that() -> None:
 
 def test_claim_and_pin_pass_without_a_face() -> None:
     attempt = claimed().tell(OtherWayAsked(), face(OTHER), PinEntered("1234"))
-    attempt.tell(judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH), GateAnswered(GateOutcome.PASSED))
+    attempt.tell(judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH), PASSED)
     assert attempt.record.identified_by is IdentifiedBy.CLAIM_PIN
     assert attempt.record.comparison is None
     assert attempt.record.gate_outcome is GateOutcome.PASSED
@@ -215,13 +224,13 @@ def test_card_and_pin_is_recorded_as_that() -> None:
     attempt = Attempt().tell(OtherWayAsked())
     assert display(attempt.passage).prompt is Prompt.ENTER_CLAIM
     attempt.tell(
-        ClaimSeen(CardClaim(CardNumber("12345"))),
-        KNOWN_BY_NAME_ONLY,
-        StandingSeen(FRESH),
+        ClaimSeen(CARD),
+        ClaimResolved(PASSAGE, CARD, KnownMember(SUBJECT, None)),
+        looked_up(FRESH),
     )
     assert display(attempt.passage).prompt is Prompt.ENTER_PIN
-    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
-    attempt.tell(GateAnswered(GateOutcome.PASSED))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH))
+    attempt.tell(PASSED)
     assert attempt.record.identified_by is IdentifiedBy.CARD_PIN
 
 
@@ -271,18 +280,20 @@ def test_a_stranger_who_shows_one_code_after_another_makes_a_record_a_second_and
     linger_ms: int,
 ) -> None:
     rules = replace(RULES, release=ReleaseConfig(linger_ms=linger_ms))
-    passage, records, start_ms = new_passage(PassageId("3" * 32), b"12345678"), 0, 100_000
+    passage, records, start_ms = new_passage(PASSAGE, b"12345678"), 0, 100_000
     for now_ms in range(start_ms, start_ms + 10_000, 33):
         if is_over(passage, now_ms):
             passage = new_passage(PassageId(f"{now_ms:032x}"), b"12345678", passage)
-        for told in (ClaimSeen(QrClaim(ClaimId(f"{now_ms:032x}"))), UNKNOWN):
+        claim = QrClaim(ClaimId(f"{now_ms:032x}"))
+        nobodys = ClaimResolved(passage.passage_id, claim, UnknownMember())
+        for told in (ClaimSeen(claim), nobodys):
             passage, effects = advance(passage, told, now_ms, rules)
             records += sum(isinstance(effect, Settle) for effect in effects)
     assert 5 <= records <= 10
 
 
 def test_the_next_member_need_not_wait_for_the_one_before_to_leave_the_screen() -> None:
-    attempt = claimed().tell(face(), face(), face(), GateAnswered(GateOutcome.PASSED))
+    attempt = claimed().tell(face(), face(), face(), PASSED)
     attempt.tell(ClaimSeen(QrClaim(ClaimId("9" * 32))))
     assert is_over(attempt.passage, attempt.now_ms)
 
@@ -300,7 +311,7 @@ def test_faces_that_were_not_wanted_change_nothing() -> None:
 def test_the_template_goes_with_the_passage() -> None:
     attempt = claimed().tell(face(), face(), face())
     assert attempt.passage.template is not None
-    assert attempt.tell(GateAnswered(GateOutcome.PASSED)).passage.template is None
+    assert attempt.tell(PASSED).passage.template is None
 
 
 def test_a_code_held_up_all_the_while_is_one_claim() -> None:
@@ -360,10 +371,19 @@ OBSERVATIONS = st.one_of(
             Tick(),
         ]
     ),
-    st.builds(StandingSeen, VIEWS),
+    st.builds(StandingSeen, st.just(PASSAGE), st.just(SUBJECT), st.booleans(), VIEWS),
     st.sampled_from([face(), face(), face(), face(OTHER), face(track=2), PinEntered("1")]),
-    st.builds(PinJudged, st.builds(PinJudgement, st.sampled_from(PinOutcome), st.integers(0, 5))),
-    st.builds(GateAnswered, st.sampled_from(GateOutcome)),
+    st.builds(
+        PinJudged,
+        st.just(PASSAGE),
+        st.just(SUBJECT),
+        st.builds(PinJudgement, st.sampled_from(PinOutcome), st.integers(0, 5)),
+    ),
+    st.builds(
+        GateAnswered,
+        st.just(PASSAGE),
+        st.sampled_from(GateOutcome),
+    ),
 )
 
 

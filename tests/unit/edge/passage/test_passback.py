@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from edge.compare.member import KnownMember
 from edge.config import parse_config
 from edge.decide.verdict import Elsewhere, Grant, Passback, Reason, Refer, StepUp, decide
 from edge.enact.record import circumstances_of
 from edge.errors import ConfigError
-from edge.passage.observations import ClaimResolved, ClaimSeen, GateAnswered, StandingSeen
+from edge.passage.observations import ClaimSeen
 from edge.passage.state import Phase
-from tests.doubles.attempt import CLAIM, FRESH, SUBJECT, TEMPLATE, Attempt, face
-from wire.records import GateOutcome
+from tests.doubles.attempt import (
+    CLAIM,
+    FRESH,
+    KNOWN,
+    PASSED,
+    Attempt,
+    face,
+    looked_up,
+)
 
 
 def entering(again: Passback) -> Attempt:
-    resolved = ClaimResolved(KnownMember(SUBJECT, TEMPLATE), passback=again)
-    attempt = Attempt().tell(ClaimSeen(CLAIM), resolved, StandingSeen(FRESH))
+    resolved = replace(KNOWN, passback=again)
+    attempt = Attempt().tell(ClaimSeen(CLAIM), resolved, looked_up(FRESH))
     for number in range(3):
         attempt.tell(face(at_ms=attempt.now_ms + number))
     return attempt
@@ -41,7 +49,7 @@ def test_what_is_asked_of_who_went_in_before_is_as_configured_and_in_the_record(
     if kind is Refer:
         assert verdict.to is Elsewhere.STAFF
     if kind is Grant:
-        attempt.tell(GateAnswered(GateOutcome.PASSED))
+        attempt.tell(PASSED)
     if kind is not StepUp:
         record = attempt.record
         assert record.circumstances.passback == again.value

@@ -9,17 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.capture.tracking import TrackId
-from edge.compare.member import KnownMember
 from edge.confirm.liveness import ConfirmConfig, Window, gather, looks_recaptured
 from edge.confirm.pin import PinOutcome
 from edge.decide.verdict import Grant, Identification, Liveness, Reason, Refer, StepUp
 from edge.enact.display import NotMe, PinEntered
 from edge.enact.release import ReleaseConfig
 from edge.passage.effects import CheckPin, OpenGate, Settle
-from edge.passage.observations import ClaimResolved, ClaimSeen, StandingSeen
+from edge.passage.observations import ClaimSeen
 from edge.passage.state import Phase, Rules
 from scripts.cli.central.explain import lines, replays
-from tests.doubles.attempt import CLAIM, FRESH, OTHER, OWN, POINT, SUBJECT, TEMPLATE, Attempt, face, judged
+from tests.doubles.attempt import (
+    CLAIM,
+    FRESH,
+    KNOWN,
+    OTHER,
+    OWN,
+    POINT,
+    Attempt,
+    face,
+    judged,
+    looked_up,
+    looked_up_again,
+)
 
 PASSIVE = Rules(ConfirmConfig(), ReleaseConfig(), {3: POINT}, live_min=0.5)
 CHALLENGING = Rules(ConfirmConfig(challenge="always"), ReleaseConfig(), {3: POINT}, 0.8, live_min=0.5)
@@ -28,9 +39,9 @@ CHALLENGING = Rules(ConfirmConfig(challenge="always"), ReleaseConfig(), {3: POIN
 def presented(*lives: float | None, rules: Rules = PASSIVE, vector=OWN, view=FRESH) -> Attempt:
     """Frames of a face, each with how live it was taken to be."""
     attempt = Attempt(rules=rules)
-    attempt.tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, TEMPLATE)))
+    attempt.tell(ClaimSeen(CLAIM), KNOWN)
     if view is not None:
-        attempt.tell(StandingSeen(view))
+        attempt.tell(looked_up(view))
     return attempt.tell(*(replace(face(vector), live=live) for live in lives))
 
 
@@ -46,7 +57,7 @@ def test_frames_that_look_recaptured_ask_for_the_pin_and_are_no_attack() -> None
     assert attempt.passage.circumstances.liveness is Liveness.UNDETERMINED
     assert attempt.passage.circumstances.identification is Identification.MATCH
     assert not attempt.did(OpenGate)
-    attempt.tell(PinEntered("1234"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
+    attempt.tell(PinEntered("1234"), judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH))
     assert attempt.did(CheckPin)
     assert isinstance(attempt.passage.verdict, Grant)
 
@@ -83,7 +94,7 @@ def test_a_face_that_does_not_match_is_referred_however_live_it_looks(live: floa
 def test_only_the_frames_that_agree_are_scored() -> None:
     before = [replace(face(OTHER), live=0.0) for _ in range(2)]
     attempt = Attempt(rules=PASSIVE)
-    attempt.tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, TEMPLATE)), StandingSeen(FRESH))
+    attempt.tell(ClaimSeen(CLAIM), KNOWN, looked_up(FRESH))
     attempt.tell(*before, *(replace(face(), live=0.6) for _ in range(3)))
     assert isinstance(attempt.passage.verdict, Grant)
     assert attempt.passage.live == pytest.approx(0.6)

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.capture.sample import Probe
-from edge.capture.tracking import TrackId
-from edge.compare.member import KnownMember
-from edge.confirm.challenge import Sighting
-from edge.decide.standing import ABSENT, StandingView
+from edge.decide.standing import ABSENT
 from edge.decide.verdict import (
     Age,
     Elsewhere,
     GateState,
     Grant,
-    Membership,
     Payment,
     Reason,
     Refer,
-    RestrictionState,
     StepUp,
-    Tier,
     decide,
 )
-from edge.enact.charge import ChargeAnswer, Due, PayConfig, payment_of
+from edge.enact.charge import ChargeAnswer, payment_of
 from edge.enact.display import (
     AgreeByChosen,
     Agreed,
@@ -44,44 +36,26 @@ from edge.passage.display import display
 from edge.passage.effects import Begin, OpenGate, Settle, TakeCharge
 from edge.passage.observations import (
     ChargeAnswered,
-    ClaimResolved,
     ClaimSeen,
-    FaceMoved,
     Kept,
     StaffReleases,
-    StandingSeen,
-    Surroundings,
     Tick,
 )
 from edge.passage.state import Phase, new_passage, wants_claim, wants_gestures
-from tests.doubles.attempt import CLAIM, OTHER, OWN, RECIPE, RULES, SUBJECT, TEMPLATE, Attempt, face
-from tests.doubles.turning_head import head
-from tests.doubles.wire_samples import standing
-from wire.ids import PassageId, RecordId
+from tests.doubles.attempt import (
+    CLAIM,
+    KNOWN,
+    OTHER,
+    PASSAGE,
+    RULES,
+    Attempt,
+    face,
+    looked_up,
+)
+from tests.doubles.paying import DUE, PAY, PAYS, agreeing, around, nod, view
+from wire.ids import RecordId
 from wire.records import ChargeOutcome
-from wire.values import AgreeBy, Limits
-
-PAY = PayConfig("bistro", "Bistro")
-PAYS = replace(RULES, pay=PAY)
-DUE = Due(RecordId("c" * 32), "bistro", "Bistro", 250, "EUR", "table 4")
-
-
-def view(age: Age = Age.FRESH, limit: int = 5000, offline: int = 1000, currency: str = "EUR") -> StandingView:
-    made = standing(SUBJECT, limits=Limits(limit, offline, currency))
-    return StandingView(age, Tier.STANDARD, Membership.ACTIVE, RestrictionState.NONE, standing=made)
-
-
-def around(*, central: bool = True, due: Due | None = DUE) -> Surroundings:
-    return Surroundings(central_answers=central, pays=True, due=due)
-
-
-def agreeing(
-    seen: StandingView | None = None, *, central: bool = True, spent: int = 0, by: AgreeBy = AgreeBy.BUTTON
-) -> Attempt:
-    attempt = Attempt(new_passage(PassageId("3" * 32), b"12345678"), PAYS).tell(around(central=central))
-    attempt.tell(ClaimSeen(CLAIM), ClaimResolved(KnownMember(SUBJECT, TEMPLATE, agree_by=by)))
-    attempt.tell(StandingSeen(seen or view(), spent), face(), face(), face())
-    return attempt
+from wire.values import AgreeBy
 
 
 def outcome(attempt: Attempt) -> tuple[ChargeOutcome, AgreeBy | None, str | None]:
@@ -102,11 +76,17 @@ def test_nothing_begins_before_a_till_asks_for_something() -> None:
 
 def test_a_kiosk_that_takes_money_never_speaks_of_a_gate_when_its_disk_takes_no_record() -> None:
     unkept = replace(around(due=None), gate=GateState.FAULT)
-    attempt = Attempt(new_passage(PassageId("3" * 32), b"12345678"), PAYS).tell(unkept)
+    attempt = Attempt(new_passage(PASSAGE, b"12345678"), PAYS).tell(unkept)
     assert display(attempt.passage) == Display(Prompt.STAFF)
-    attempt = Attempt(new_passage(PassageId("3" * 32), b"12345678"), PAYS).tell(around())
+    attempt = Attempt(new_passage(PASSAGE, b"12345678"), PAYS).tell(around())
     attempt.tell(ClaimSeen(CLAIM), replace(unkept, due=DUE))
-    attempt.tell(ClaimResolved(KnownMember(SUBJECT, TEMPLATE)), StandingSeen(view()), face(), face(), face())
+    attempt.tell(
+        KNOWN,
+        looked_up(view()),
+        face(),
+        face(),
+        face(),
+    )
     assert attempt.passage.verdict.reasons == (Reason.GATE_FAULT,)
     shown = display(attempt.passage)
     assert (shown.prompt, shown.reasons) == (Prompt.STAFF, ())
@@ -121,7 +101,7 @@ def test_a_member_agrees_is_charged_by_central_and_sees_it_only_once_it_is_kept(
     (kept,) = attempt.did(Begin)
     assert kept.account.charge.outcome is ChargeOutcome.AWAITED
     assert attempt.did(TakeCharge)[0].ask.passage == attempt.passage.passage_id
-    attempt.tell(ChargeAnswered(ChargeAnswer.CHARGED, "charged"))
+    attempt.tell(ChargeAnswered(PASSAGE, ChargeAnswer.CHARGED, "charged"))
     assert display(attempt.passage).prompt is Prompt.PAYING
     assert outcome(attempt) == (ChargeOutcome.CAPTURED, AgreeBy.BUTTON, None)
     attempt.tell(Kept(attempt.record))
@@ -134,7 +114,7 @@ def test_a_member_agrees_is_charged_by_central_and_sees_it_only_once_it_is_kept(
 
 
 def test_central_says_no_and_nothing_is_charged() -> None:
-    attempt = agreeing().tell(Agreed(), ChargeAnswered(ChargeAnswer.DECLINED, "declined"))
+    attempt = agreeing().tell(Agreed(), ChargeAnswered(PASSAGE, ChargeAnswer.DECLINED, "declined"))
     assert outcome(attempt) == (ChargeOutcome.NOT_CHARGED, AgreeBy.BUTTON, "declined")
     assert display(attempt.passage).prompt is Prompt.NOT_CHARGED
 
@@ -143,7 +123,7 @@ def test_central_says_no_and_nothing_is_charged() -> None:
 def test_a_silent_central_is_decided_again_and_taken_within_the_allowance(central: bool) -> None:
     attempt = agreeing(central=central).tell(Agreed())
     if central:
-        attempt.tell(ChargeAnswered(ChargeAnswer.SILENT))
+        attempt.tell(ChargeAnswered(PASSAGE, ChargeAnswer.SILENT))
     else:
         assert not attempt.did(TakeCharge)
     assert outcome(attempt) == (ChargeOutcome.OFFLINE, AgreeBy.BUTTON, None)
@@ -154,7 +134,7 @@ def test_a_silent_central_is_decided_again_and_taken_within_the_allowance(centra
 
 
 def test_a_silent_central_and_a_spent_allowance_is_another_payment() -> None:
-    attempt = agreeing(spent=800).tell(Agreed(), ChargeAnswered(ChargeAnswer.SILENT))
+    attempt = agreeing(spent=800).tell(Agreed(), ChargeAnswered(PASSAGE, ChargeAnswer.SILENT))
     assert attempt.passage.verdict == Refer(
         Elsewhere.OTHER_PAYMENT, (Reason.ABOVE_LIMIT, Reason.CENTRAL_SILENT)
     )
@@ -188,8 +168,8 @@ def test_once_agreed_nothing_calls_it_off_and_a_second_touch_charges_nothing_mor
     attempt = agreeing().tell(Agreed(), Agreed(), NotMe(), OtherWayAsked(), HelpAsked(), around(due=None))
     assert attempt.passage.phase is Phase.PAYING
     assert len(attempt.did(TakeCharge)) == 1
-    charged = ChargeAnswered(ChargeAnswer.CHARGED)
-    attempt.tell(charged, charged, ChargeAnswered(ChargeAnswer.DECLINED, "declined"))
+    charged = ChargeAnswered(PASSAGE, ChargeAnswer.CHARGED)
+    attempt.tell(charged, charged, ChargeAnswered(PASSAGE, ChargeAnswer.DECLINED, "declined"))
     assert len(attempt.did(Settle)) == 1
 
 
@@ -198,16 +178,19 @@ def test_a_decision_that_is_not_kept_charges_nobody() -> None:
         (ChargeAnswer.NOT_KEPT, "not_kept"),
         (ChargeAnswer.CHECKOUT_CLOSED, "checkout_closed"),
     ):
-        attempt = agreeing().tell(Agreed(), ChargeAnswered(answer))
+        attempt = agreeing().tell(Agreed(), ChargeAnswered(PASSAGE, answer))
         assert outcome(attempt) == (ChargeOutcome.NOT_CHARGED, AgreeBy.BUTTON, reason)
     offline = agreeing(central=False).tell(Agreed())
     offline.effects.clear()
-    assert outcome(offline.tell(ChargeAnswered(ChargeAnswer.CHECKOUT_CLOSED)))[0] is ChargeOutcome.NOT_CHARGED
+    assert (
+        outcome(offline.tell(ChargeAnswered(PASSAGE, ChargeAnswer.CHECKOUT_CLOSED)))[0]
+        is ChargeOutcome.NOT_CHARGED
+    )
 
 
 def test_a_receipt_goes_when_it_is_finished_or_another_is_to_pay() -> None:
     def paid() -> Attempt:
-        attempt = agreeing().tell(Agreed(), ChargeAnswered(ChargeAnswer.CHARGED), around(due=None))
+        attempt = agreeing().tell(Agreed(), ChargeAnswered(PASSAGE, ChargeAnswer.CHARGED), around(due=None))
         return attempt.tell(Kept(attempt.record))
 
     assert paid().passage.deadline_ms - paid().now_ms == PAY.receipt_ms
@@ -220,14 +203,6 @@ def test_a_receipt_goes_when_it_is_finished_or_another_is_to_pay() -> None:
 def test_staff_cannot_have_a_gate_released_that_is_not_there() -> None:
     attempt = Attempt(rules=PAYS).tell(around(), StaffReleases("ada", "entry", 200_000))
     assert attempt.passage.phase is Phase.WAITING
-
-
-def nod(attempt: Attempt, vector: np.ndarray = OWN) -> Attempt:
-    for degrees in (0, 0, 0, -12, -26, -26, -12, 0):
-        attempt.now_ms += 60
-        probe = Probe((vector,), (1.0,), RECIPE, 1)
-        attempt.tell(FaceMoved(Sighting(TrackId(1), head(0, degrees), attempt.now_ms, probe)))
-    return attempt
 
 
 def test_who_chose_to_nod_agrees_by_two_nods_and_by_the_button_too() -> None:
@@ -291,9 +266,9 @@ TOLD = st.sampled_from(
         around(due=None),
         around(),
         around(central=False),
-        ChargeAnswered(ChargeAnswer.CHARGED, "charged"),
-        ChargeAnswered(ChargeAnswer.DECLINED, "declined"),
-        ChargeAnswered(ChargeAnswer.SILENT),
+        ChargeAnswered(PASSAGE, ChargeAnswer.CHARGED, "charged"),
+        ChargeAnswered(PASSAGE, ChargeAnswer.DECLINED, "declined"),
+        ChargeAnswered(PASSAGE, ChargeAnswer.SILENT),
         AgreeByChosen(AgreeBy.NOD),
     ]
 )

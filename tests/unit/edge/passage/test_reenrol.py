@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from edge.compare.claim import CardClaim, CardNumber
+from dataclasses import replace
+
 from edge.compare.member import KnownMember
 from edge.confirm.pin import PinOutcome
 from edge.decide.verdict import Grant
 from edge.enact.display import PinEntered, Prompt
 from edge.passage.display import display
 from edge.passage.effects import CheckPin, FetchStanding
-from edge.passage.observations import ClaimResolved, ClaimSeen, GateAnswered, StandingSeen
+from edge.passage.observations import ClaimResolved, ClaimSeen
 from edge.passage.state import wants_face
-from tests.doubles.attempt import CLAIM, FRESH, KNOWN, KNOWN_BY_NAME_ONLY, SUBJECT, Attempt, face, judged
-from wire.records import GateOutcome, IdentifiedBy
+from tests.doubles.attempt import (
+    CARD,
+    CLAIM,
+    FRESH,
+    KNOWN,
+    KNOWN_BY_NAME_ONLY,
+    PASSAGE,
+    PASSED,
+    SUBJECT,
+    Attempt,
+    face,
+    judged,
+    looked_up,
+    looked_up_again,
+)
+from wire.records import IdentifiedBy
 
-OUTDATED = ClaimResolved(KnownMember(SUBJECT, None, enrol_again=True))
+OUTDATED = ClaimResolved(PASSAGE, CLAIM, KnownMember(SUBJECT, None, enrol_again=True))
 
 
 def claimed(resolved: ClaimResolved) -> Attempt:
-    return Attempt().tell(ClaimSeen(CLAIM), resolved, StandingSeen(FRESH))
+    return Attempt().tell(ClaimSeen(CLAIM), resolved, looked_up(FRESH))
 
 
 def test_whose_template_is_of_another_recipe_is_asked_for_the_pin_at_once_and_invited() -> None:
@@ -26,12 +41,12 @@ def test_whose_template_is_of_another_recipe_is_asked_for_the_pin_at_once_and_in
     shown = display(attempt.passage)
     assert (shown.prompt, shown.enrol_again) == (Prompt.ENTER_PIN, True)
     assert attempt.did(FetchStanding)
-    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH))
     assert attempt.did(CheckPin)
     assert isinstance(attempt.passage.verdict, Grant)
     shown = display(attempt.passage)
     assert (shown.prompt, shown.enrol_again) == (Prompt.WELCOME, True)
-    attempt.tell(GateAnswered(GateOutcome.PASSED))
+    attempt.tell(PASSED)
     assert attempt.record.identified_by is IdentifiedBy.CLAIM_PIN
     assert attempt.record.subject == SUBJECT
 
@@ -57,7 +72,7 @@ def test_the_wrong_pin_keeps_the_invitation_and_the_tries() -> None:
 
 
 def test_a_card_says_it_was_a_card() -> None:
-    attempt = Attempt().tell(ClaimSeen(CardClaim(CardNumber("12345"))), OUTDATED, StandingSeen(FRESH))
-    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), StandingSeen(FRESH))
-    attempt.tell(GateAnswered(GateOutcome.PASSED))
+    attempt = Attempt().tell(ClaimSeen(CARD), replace(OUTDATED, claim=CARD), looked_up(FRESH))
+    attempt.tell(PinEntered("1"), judged(PinOutcome.RIGHT, 5), looked_up_again(FRESH))
+    attempt.tell(PASSED)
     assert attempt.record.identified_by is IdentifiedBy.CARD_PIN

@@ -15,6 +15,7 @@ from edge.compare.bound import SearchConfig
 from edge.compare.directory import Found
 from edge.compare.search import Ambiguous, Comparison, Match, NoMatch
 from edge.confirm.liveness import ConfirmConfig
+from edge.decide.standing import ABSENT
 from edge.decide.verdict import GateState, Grant, Reason, Refer, decide
 from edge.enact.display import HelpAsked, NotMe, OtherWayAsked, Prompt
 from edge.enact.record import circumstances_of
@@ -25,9 +26,7 @@ from edge.passage.effects import FetchStanding, OpenGate, ResolveClaim, Search, 
 from edge.passage.observations import (
     ClaimSeen,
     FaceMissed,
-    GateAnswered,
     Searched,
-    StandingSeen,
     Surroundings,
     Tick,
     ZoneSeen,
@@ -44,9 +43,23 @@ from edge.passage.state import (
     wants_gestures,
     wants_zone,
 )
-from tests.doubles.attempt import CLAIM, FRESH, KNOWN, OTHER, OWN, POINT, SUBJECT, TEMPLATE, Attempt, face
+from tests.doubles.attempt import (
+    CLAIM,
+    FRESH,
+    KNOWN,
+    OTHER,
+    OWN,
+    PASSAGE,
+    PASSED,
+    POINT,
+    SUBJECT,
+    TEMPLATE,
+    Attempt,
+    face,
+    looked_up,
+)
 from wire.ids import PassageId
-from wire.records import GateOutcome, IdentifiedBy
+from wire.records import IdentifiedBy
 
 START_MS = 1_000
 SEARCH = SearchConfig("one_to_many", start_ms=START_MS)
@@ -55,9 +68,10 @@ SHORT = Rules(ConfirmConfig(challenge="never"), ReleaseConfig(), {3: POINT}, sea
 ALWAYS = replace(SHORT, confirm=ConfirmConfig(challenge="always"))
 SEARCHING = Surroundings(searches=True)
 ME, YOU = TrackId(1), TrackId(2)
-NAMED = Searched(Found(Match(SUBJECT, 0.99, 0.3), TEMPLATE))
-NOBODY = Searched(Found(NoMatch(0.4, 0.01)))
-TWO_ALIKE = Searched(Found(Ambiguous(0.97, 0.001)))
+NAMED = Found(Match(SUBJECT, 0.99, 0.3), TEMPLATE)
+NOBODY = Found(NoMatch(0.4, 0.01))
+TWO_ALIKE = Found(Ambiguous(0.97, 0.001))
+ELSEWHERE = face().probe
 
 
 class Visit(Attempt):
@@ -90,6 +104,11 @@ class Visit(Attempt):
         self.tell(*(face(vector, track, self.now_ms) for _ in range(3)))
         return self
 
+    def found(self, answer: Found) -> Visit:
+        """What came of the last search that was asked for."""
+        asked = self.did(Search)
+        return self.tell(Searched(PASSAGE, asked[-1].probe if asked else ELSEWHERE, answer))
+
     def next_passage(self) -> Visit:
         """The passage after this one, at once."""
         return Visit(self.rules, new_passage(PassageId("4" * 32), b"87654321", self.passage)).at(self.now_ms)
@@ -103,18 +122,18 @@ def begun(rules: Rules = SHORT) -> Visit:
     return Visit(rules).stands(START_MS)
 
 
-def ended(answer: Searched) -> Visit:
+def ended(answer: Found) -> Visit:
     visit = begun()
     while visit.passage.phase is Phase.IDENTIFYING:
-        visit.looks().tell(answer)
+        visit.looks().found(answer)
     return visit
 
 
 def test_a_member_who_looks_at_the_kiosk_long_enough_passes_without_a_claim() -> None:
-    visit = begun().looks().tell(NAMED, StandingSeen(FRESH))
+    visit = begun().looks().found(NAMED).tell(looked_up(FRESH))
     assert [type(effect) for effect in visit.effects][:2] == [Search, FetchStanding]
     assert isinstance(visit.passage.verdict, Grant)
-    visit.tell(GateAnswered(GateOutcome.PASSED))
+    visit.tell(PASSED)
     record = visit.record
     assert (record.verdict, record.subject, record.identified_by) == ("grant", SUBJECT, IdentifiedBy.FACE)
     assert (record.comparison.similarity, record.comparison.margin) == (0.99, 0.3)
@@ -185,32 +204,32 @@ def test_members_who_are_alike_are_asked_for_a_code_and_not_named() -> None:
 
 
 def test_who_left_between_search_and_answer_is_nobody() -> None:
-    visit = ended(Searched(Found(Match(SUBJECT, 0.99, None))))
+    visit = ended(Found(Match(SUBJECT, 0.99, None)))
     assert (visit.record.reasons, visit.record.subject) == ((Reason.NO_MATCH,), None)
 
 
 def test_a_match_in_a_later_window_counts() -> None:
-    visit = begun().looks().tell(NOBODY).looks().tell(NAMED, StandingSeen(FRESH))
+    visit = begun().looks().found(NOBODY).looks().found(NAMED).tell(looked_up(FRESH))
     assert visit.passage.phase is Phase.RELEASING
 
 
 def test_a_match_is_challenged() -> None:
-    visit = begun(ALWAYS).looks().tell(NAMED)
+    visit = begun(ALWAYS).looks().found(NAMED)
     assert visit.passage.phase is Phase.CHALLENGING
     assert wants_gestures(visit.passage)
     assert visit.did(OpenGate) == []
 
 
 def test_a_code_held_up_during_a_search_goes_before_it_and_has_every_attempt() -> None:
-    visit = begun().looks().tell(NOBODY).looks()
+    visit = begun().looks().found(NOBODY).looks()
     assert wants_claim(visit.passage)
     visit.tell(ClaimSeen(CLAIM))
-    assert (visit.did(ResolveClaim), is_seeking(visit.passage)) == ([ResolveClaim(CLAIM)], False)
-    visit.tell(NAMED)  # the answer to the search comes too late
+    assert (visit.did(ResolveClaim), is_seeking(visit.passage)) == ([ResolveClaim(PASSAGE, CLAIM)], False)
+    visit.found(NAMED)  # the answer to the search comes too late
     assert (visit.passage.subject, visit.passage.windows_compared) == (None, 0)
-    visit.tell(KNOWN, StandingSeen(FRESH)).looks(track=YOU)
+    visit.tell(KNOWN, looked_up(FRESH)).looks(track=YOU)
     assert visit.passage.phase is Phase.RELEASING
-    assert visit.tell(GateAnswered(GateOutcome.PASSED)).record.comparison.margin is None
+    assert visit.tell(PASSED).record.comparison.margin is None
 
 
 def test_another_way_out_of_a_search_asks_for_the_code() -> None:
@@ -234,7 +253,7 @@ def test_a_probe_of_another_face_is_never_searched_for() -> None:
 
 
 def test_a_face_that_changes_once_something_was_compared_ends_the_passage() -> None:
-    visit = begun().looks().tell(NOBODY, ZoneSeen(0, YOU))
+    visit = begun().looks().found(NOBODY).tell(ZoneSeen(0, YOU))
     assert visit.passage.phase is Phase.SETTLED
     assert visit.record.reasons == (Reason.NO_MATCH,)
 
@@ -243,7 +262,7 @@ def test_a_face_that_changes_once_something_was_compared_ends_the_passage() -> N
 def test_a_search_that_is_called_off_leaves_no_record(touch: NotMe | HelpAsked) -> None:
     visit = begun().looks().tell(touch)
     assert (visit.passage.phase, visit.did(Settle), visit.passage.sought) == (Phase.SETTLED, [], None)
-    visit.tell(NAMED)
+    visit.found(NAMED)
     assert visit.passage.subject is None
 
 
@@ -268,13 +287,13 @@ def test_who_leaves_while_the_outcome_is_shown_has_left() -> None:
 
 
 def test_who_passed_with_a_code_is_not_searched_for_while_they_stand_there() -> None:
-    visit = Visit().tell(ClaimSeen(CLAIM), KNOWN, StandingSeen(FRESH)).looks()
-    visit.tell(GateAnswered(GateOutcome.PASSED))
+    visit = Visit().tell(ClaimSeen(CLAIM), KNOWN, looked_up(FRESH)).looks()
+    visit.tell(PASSED)
     assert visit.next_passage().stands(10 * START_MS).passage.phase is Phase.WAITING
 
 
 def test_touches_do_not_buy_further_windows() -> None:
-    visit = begun().looks().tell(NOBODY, OtherWayAsked(), NotMe())
+    visit = begun().looks().found(NOBODY).tell(OtherWayAsked(), NotMe())
     assert (visit.passage.phase, visit.passage.without_face) == (Phase.WAITING, False)
     assert visit.stands(10 * START_MS).passage.phase is Phase.WAITING
     assert len(visit.did(Search)) == 1
@@ -283,7 +302,7 @@ def test_touches_do_not_buy_further_windows() -> None:
 def test_a_search_that_is_no_longer_offered_ends_with_a_code() -> None:
     visit = begun().tell(Surroundings(searches=False))
     while visit.passage.phase is Phase.IDENTIFYING:
-        visit.looks().tell(Searched(Found(NoMatch(None, None))))
+        visit.looks().found(Found(NoMatch(None, None)))
     assert display(visit.passage).prompt is Prompt.CLAIM_NEEDED
     assert not wants_zone(visit.passage)
 
@@ -292,12 +311,12 @@ ANSWERS: tuple[Comparison, ...] = (NoMatch(0.1, None), Ambiguous(0.96, 0.0), Mat
 EVENTS = st.one_of(
     st.builds(ZoneSeen, st.just(0), st.sampled_from([None, ME, YOU]), st.booleans()),
     st.builds(face, st.sampled_from([OWN, OTHER]), st.sampled_from([ME, YOU])),
-    st.sampled_from([Searched(Found(answer)) for answer in ANSWERS] + [NAMED]),
+    st.sampled_from([Found(answer) for answer in ANSWERS] + [NAMED]),
     st.sampled_from(
-        [ClaimSeen(CLAIM), KNOWN, StandingSeen(FRESH), NotMe(), HelpAsked(), OtherWayAsked(), Tick()]
+        [ClaimSeen(CLAIM), KNOWN, looked_up(FRESH), NotMe(), HelpAsked(), OtherWayAsked(), Tick()]
     ),
     st.sampled_from([SEARCHING, Surroundings(), Surroundings(emergency=True, searches=True)]),
-    st.sampled_from([GateAnswered(GateOutcome.PASSED), FaceMissed(FailureToAcquire(Obstacle.NO_FACE))]),
+    st.sampled_from([PASSED, FaceMissed(FailureToAcquire(Obstacle.NO_FACE))]),
 )
 
 
@@ -313,7 +332,10 @@ def test_whatever_happens_nobody_is_looked_at_who_did_not_begin_and_attempts_are
         if isinstance(event, ZoneSeen):
             event = replace(event, captured_ms=visit.now_ms)
         searches = len(visit.did(Search))
-        visit.tell(event)
+        if isinstance(event, Found):
+            visit.found(event)
+        else:
+            visit.tell(event)
         after = visit.passage
         if before.approach.served and not after.approach.served:
             compared = 0  # the zone was empty: it is somebody new, as far as anybody can tell
@@ -334,3 +356,13 @@ def test_whatever_happens_nobody_is_looked_at_who_did_not_begin_and_attempts_are
     for settle in visit.did(Settle):
         told_of = settle.account
         assert (told_of.subject is None) == (told_of.identified_by is None)
+
+
+def test_a_standing_that_a_passage_without_a_name_did_not_ask_for_is_in_no_record() -> None:
+    visit = begun().tell(looked_up(FRESH))
+    assert visit.passage.view is None
+    while visit.passage.phase is Phase.IDENTIFYING:
+        visit.looks().found(NOBODY)
+    assert (visit.passage.subject, visit.passage.view) == (None, None)
+    assert visit.record.standing is None
+    assert visit.did(Settle)[-1].account.view is ABSENT

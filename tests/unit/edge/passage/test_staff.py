@@ -9,10 +9,10 @@ from edge.enact.display import Prompt
 from edge.enact.record import circumstances_of
 from edge.passage.display import display
 from edge.passage.effects import OpenGate
-from edge.passage.observations import ClaimSeen, GateAnswered, StaffReleases, Surroundings
+from edge.passage.observations import ClaimSeen, StaffReleases, Surroundings
 from edge.passage.state import Phase
 from firmware_bridge.gate import Direction, GateRelease
-from tests.doubles.attempt import CLAIM, RULES, Attempt, claimed
+from tests.doubles.attempt import CLAIM, PASSED, RULES, Attempt, claimed
 from wire.records import GateOutcome, IdentifiedBy
 
 CLOSED = Surroundings(gate=GateState.CLOSED)
@@ -33,7 +33,7 @@ def test_staff_release_goes_through_the_table_the_record_and_the_gate_as_a_membe
     assert attempt.passage.verdict == Grant(Lane.STANDARD, False, (Reason.STAFF_RELEASE,))
     assert attempt.passage.phase is Phase.RELEASING
     assert released(attempt).direction is Direction.EXIT
-    attempt.tell(GateAnswered(GateOutcome.PASSED))
+    attempt.tell(PASSED)
     record = attempt.record
     assert (record.identified_by, record.staff, record.subject) == (IdentifiedBy.STAFF, "ada", None)
     assert (record.verdict, record.gate_outcome) == ("grant", GateOutcome.PASSED)

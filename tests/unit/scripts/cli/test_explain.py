@@ -7,15 +7,20 @@ import msgspec
 from edge.confirm.pin import PinOutcome
 from edge.decide.standing import ABSENT
 from edge.enact.display import PinEntered
-from edge.passage.observations import GateAnswered, StandingSeen
 from scripts.cli.central.explain import as_json, lines, replays, sentences
-from tests.doubles.attempt import claimed, face, judged
-from wire.records import GateOutcome, PassRecord
+from tests.doubles.attempt import (
+    PASSED,
+    claimed,
+    face,
+    judged,
+    looked_up_again,
+)
+from wire.records import PassRecord
 
 
 def stepped_up() -> PassRecord:
     attempt = claimed(ABSENT).tell(face(), face(), face(), PinEntered("1"), judged(PinOutcome.RIGHT, 5))
-    return attempt.tell(StandingSeen(ABSENT), GateAnswered(GateOutcome.PASSED)).record
+    return attempt.tell(looked_up_again(ABSENT), PASSED).record
 
 
 def test_why_was_i_stepped_up_is_answered_in_sentences() -> None:

@@ -9,7 +9,7 @@ from edge.adapters.central.pairing import _Stored
 from edge.enact.display import PinEntered
 from edge.passage.effects import CheckPin
 from firmware_bridge.auth import derive_keys
-from wire.ids import SubjectId
+from wire.ids import PassageId, SubjectId
 from wire.pairing import GalleryKey, SiteSecrets
 from wire.signing import Signer
 
@@ -26,7 +26,7 @@ SECRETS = SiteSecrets((GalleryKey(1, SECRET, SECRET),), SECRET)
         _Stored(SECRET, SECRET, None, SECRETS),  # type: ignore[arg-type]
         Signer.from_seed(SECRET),
         derive_keys(SECRET, "gate-1"),
-        CheckPin(SubjectId("1" * 32), PinEntered(SECRET.decode())),
+        CheckPin(PassageId("2" * 32), SubjectId("1" * 32), PinEntered(SECRET.decode())),
     ],
     ids=lambda holder: type(holder).__name__,
 )
