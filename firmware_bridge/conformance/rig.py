@@ -138,11 +138,14 @@ class ConformanceRig:
         return self.status.outputs if self.status else Outputs(0)
 
     def switched(self, bit: Inputs) -> int | None:
-        """When an input last became active at its pin, in microseconds."""
-        found, before = None, Inputs(0)
+        """When an input last became active at its pin after a pause of LIFE_SAFETY_MS, in microseconds."""
+        found, before, ended_us = None, Inputs(0), None
         for change in self.changes:
             if change.inputs & bit and not before & bit:
-                found = change.at_us
+                if ended_us is None or change.at_us - ended_us >= messages.LIFE_SAFETY_MS * 1_000:
+                    found = change.at_us
+            elif before & bit and not change.inputs & bit:
+                ended_us = change.at_us
             before = change.inputs
         return found
 

@@ -54,6 +54,7 @@ WIRED: Final = frozenset(
     (
         "on",
         "off",
+        "chatter",
         "walk",
         "follow",
         "back",
@@ -244,6 +245,16 @@ def _off(rig: ConformanceRig, words: list[str]) -> None:
     rig.drive = with_inputs(rig.drive, Inputs(0), _inputs(words))
 
 
+def _chatter(rig: ConformanceRig, words: list[str]) -> None:
+    name, on_ms, off_ms, _, span_ms = words
+    end_ms = rig.now_ms + number_of(span_ms)
+    while rig.now_ms < end_ms:
+        _on(rig, [name])
+        rig.run(number_of(on_ms))
+        _off(rig, [name])
+        rig.run(number_of(off_ms))
+
+
 def _person(*places: str) -> Callable[[ConformanceRig, list[str]], None]:
     def move(rig: ConformanceRig, words: list[str]) -> None:
         near, far = (Inputs.BEAM_A, Inputs.BEAM_B)
@@ -385,6 +396,7 @@ VERBS: Final[dict[str, Callable[[ConformanceRig, list[str]], None]]] = {
     "keys": _keys,
     "on": _on,
     "off": _off,
+    "chatter": _chatter,
     "walk": _person("n", "nf", "f", ""),
     "follow": _person("n", "nf", "f", "nf", "f", ""),
     "back": _person("n", "nf", "n", ""),

@@ -9,6 +9,10 @@
 
 #define BOTH_UNLOCKED (GATE_OUTPUT_ENTRY_UNLOCKED | GATE_OUTPUT_EXIT_UNLOCKED)
 #define LIFE (GATE_INPUT_FIRE | GATE_INPUT_EMERGENCY)
+#define LETS_OUT (LIFE | GATE_INPUT_REQUEST_TO_EXIT)
+
+/* A pulse that only one round sees is not enough, however long that round was. */
+enum { LOOK_MAX_MS = GATE_DEBOUNCE_MS / 2 };
 
 /* What the beams say happened, beside GATE_DIRECTION_: PROTOCOL.md 7. */
 enum { SEEN_FOLLOWED = GATE_DIRECTION_CODES, SEEN_NOTHING };
@@ -32,7 +36,8 @@ static const uint8_t no_passage[GATE_PASSAGE_ID_SIZE];
 static uint32_t now_ms;
 static uint8_t mode, mode_told, fault, outputs;
 static uint16_t inputs, raw_before;
-static uint32_t raw_since_ms[GATE_INPUT_CODES];
+static uint32_t raw_since_ms[GATE_INPUT_CODES]; /* of LETS_OUT: when it was last active */
+static uint8_t active_ms[GATE_INPUT_CODES];      /* of LETS_OUT: in sum since its last pause */
 static struct moment host_heard, exit_until, buzzer_until, door_since, mismatch_since;
 static uint32_t status_at_ms;
 static bool forced_reported, held_reported;
@@ -280,10 +285,30 @@ static void watch_store(void)
 
 /* --- a round -------------------------------------------------------------------------------------- */
 
-static void debounce(uint16_t raw)
+/* A contact that chatters must let people out: its active time counts in sum, and only its end must be steady. */
+static void sum_up(uint8_t i, bool active, uint8_t passed_ms)
+{
+    const uint16_t bit = (uint16_t)1 << i;
+    if (active) {
+        raw_since_ms[i] = now_ms;
+        if (active_ms[i] < GATE_DEBOUNCE_MS)
+            active_ms[i] = (uint8_t)(active_ms[i] + passed_ms);
+        if (active_ms[i] >= GATE_DEBOUNCE_MS)
+            inputs |= bit;
+    } else if (since(raw_since_ms[i]) >= GATE_LIFE_SAFETY_MS) {
+        active_ms[i] = 0;
+        inputs &= (uint16_t)~bit;
+    }
+}
+
+static void debounce(uint16_t raw, uint8_t passed_ms)
 {
     for (uint8_t i = 0; i < GATE_INPUT_CODES; i++) {
         const uint16_t bit = (uint16_t)1 << i;
+        if (bit & LETS_OUT) {
+            sum_up(i, raw & bit, passed_ms);
+            continue;
+        }
         if ((raw ^ raw_before) & bit)
             raw_since_ms[i] = now_ms;
         if (((raw ^ inputs) & bit) && since(raw_since_ms[i]) >= GATE_DEBOUNCE_MS)
@@ -406,6 +431,7 @@ void gate_start(uint32_t boot_id, const struct gate_keys *keys, uint32_t uptime_
     inputs = raw_before = 0;
     outputs = 0;
     memset(raw_since_ms, 0, sizeof raw_since_ms);
+    memset(active_ms, 0, sizeof active_ms);
     host_heard.is_set = exit_until.is_set = buzzer_until.is_set = false;
     door_since.is_set = mismatch_since.is_set = closed_until.is_set = false;
     forced_reported = held_reported = release_open = false;
@@ -439,8 +465,9 @@ bool gate_take(uint8_t byte)
 void gate_tick(uint32_t uptime_ms, uint16_t raw_inputs, uint8_t contacts)
 {
     const uint16_t before = inputs;
+    const uint32_t passed_ms = uptime_ms - now_ms;
     now_ms = uptime_ms;
-    debounce(raw_inputs);
+    debounce(raw_inputs, passed_ms < LOOK_MAX_MS ? (uint8_t)passed_ms : LOOK_MAX_MS);
     watch_life_safety(before);
     expire(&closed_until);
     expire(&buzzer_until);

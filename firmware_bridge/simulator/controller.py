@@ -31,6 +31,10 @@ from firmware_bridge.simulator.transport import Transport
 _UNLOCKS = {Direction.ENTRY: Outputs.ENTRY_UNLOCKED, Direction.EXIT: Outputs.EXIT_UNLOCKED}
 _BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED
 _LIFE = Inputs.FIRE | Inputs.EMERGENCY
+_LETS_OUT = _LIFE | Inputs.REQUEST_TO_EXIT
+
+LOOK_MAX_MS = messages.DEBOUNCE_MS // 2
+"""As much active time as one look at an input counts for: a pulse that only one round sees is not enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Controller:
         self._now_ms = uptime_ms
         self._raw = Inputs(0)
         self._raw_since_ms: dict[Inputs, int] = {}
+        self._active_ms: dict[Inputs, int] = {}
+        self._last_active_ms: dict[Inputs, int] = {}
         self._sensor = PassageSensor()
         self._host_heard_ms: int | None = None
         self._status_at_ms = uptime_ms
@@ -100,9 +106,10 @@ class Controller:
 
     def tick(self, now_ms: int, raw: Inputs, contacts: Outputs) -> None:
         """One round of the main loop: inputs, clocks, outputs. `contacts`: the relays as read back."""
+        passed_ms = uptime_difference(now_ms, self._now_ms)
         self._now_ms = now_ms
         before = self.inputs
-        self._debounce(raw)
+        self._debounce(raw, min(passed_ms, LOOK_MAX_MS))
         self._follow_life_safety(before)
         if self._closed_by is not None and not self._is_before(self._closed_by[1]):
             self._closed_by = None
@@ -119,16 +126,31 @@ class Controller:
             self._send_status(0)
         self.transport.repeat(now_ms)
 
-    def _debounce(self, raw: Inputs) -> None:
-        if raw == self._raw == self.inputs:
+    def _debounce(self, raw: Inputs, passed_ms: int) -> None:
+        if raw == self._raw == self.inputs and not self._active_ms:
             return
         for bit in Inputs:
+            if bit & _LETS_OUT:
+                self._sum_up(bit, bool(raw & bit), passed_ms)
+                continue
             if (raw ^ self._raw) & bit:
                 self._raw_since_ms[bit] = self._now_ms
             steady_ms = uptime_difference(self._now_ms, self._raw_since_ms.get(bit, self._now_ms))
             if (raw ^ self.inputs) & bit and steady_ms >= messages.DEBOUNCE_MS:
                 self.inputs ^= bit
         self._raw = raw
+
+    def _sum_up(self, bit: Inputs, active: bool, passed_ms: int) -> None:
+        # A contact that chatters must let people out: its active time counts in sum, and only its end must
+        # be steady.
+        if active:
+            self._last_active_ms[bit] = self._now_ms
+            self._active_ms[bit] = self._active_ms.get(bit, 0) + passed_ms
+            if self._active_ms[bit] >= messages.DEBOUNCE_MS:
+                self.inputs |= bit
+        elif bit in self._active_ms and self._has_passed(self._last_active_ms[bit], messages.LIFE_SAFETY_MS):
+            del self._active_ms[bit]
+            self.inputs &= ~bit
 
     def _follow_life_safety(self, before: Inputs) -> None:
         rose, life = self.inputs & ~before, self.inputs & _LIFE

@@ -453,7 +453,7 @@ def test_the_set_of_nonces_forgets_only_what_would_be_late():
         host.gate.set_fire(True)
         host.run(15)
         host.gate.set_fire(False)
-        host.run(20)
+        host.run(120)
         host.acknowledge_all()
     assert host.release(1_000) is Answer.NONCES_FULL
     assert host.release(1) is Answer.ALREADY
@@ -467,7 +467,7 @@ def test_no_release_is_taken_while_its_end_might_find_no_place():
         host.gate.set_fire(True)
         host.run(50)
         host.gate.set_fire(False)
-        host.run(50)
+        host.run(150)
     kept = messages.EVENTS_KEPT - messages.EVENTS_RESERVED
     assert host.gate.controller.transport.events_waiting == kept
     assert host.gate.controller.transport.events_dropped == 20 - kept
