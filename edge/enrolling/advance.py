@@ -1,25 +1,14 @@
-"""`advance` is the one table of what follows from what in an enrolment, and in a withdrawal.
+"""`advance`: what follows from what in an enrolment, and in a withdrawal, one handler a step.
 
-    WELCOME --language--> CONSENT --yes--> AGE --of age--> SAMPLES --enough that agree--> CHECKING
-                             |              |               ^   |                             |
-                             no           under           again differ         without a face |
-                             |              |               |   v                   |         |
-                             v          UNDER_AGE           AGAIN ------------------+-> AGREE_BY <-'
-                           OVER                                                           |
-        DONE <--enrolled-- SENDING <--the same-- PIN_AGAIN <--- PIN <---------------------'
-                              `--no answer, refused--> REFUSED
-
-    WELCOME --withdraw--> WITHDRAW_CLAIM <--nobody's-- WITHDRAW_LOOKUP --known--> WITHDRAW_PIN
-                                  `---code--->-------------^                        |      ^
-                              WITHDRAWN <--done-- WITHDRAWING <--sure-- WITHDRAW_CONFIRM   | wrong
-                                                       `-----------------------------------'
-
-From everywhere "not me" leads to OVER and nothing is left; so does time. Help leads to STAFF, and nothing is
-left of what had not been sent. The core decides and returns effects; the enroller performs them, in order.
+`table.py` says what each step handles and ignores; `docs/enrolling.md` draws it. From everywhere "not me"
+leads to OVER and nothing is left; so does time. Help leads to STAFF, and nothing is left of what had not
+been sent.
+The core decides and returns effects; the enroller performs them, in order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from edge.capture.embedding import similarity
@@ -43,6 +32,7 @@ from edge.enact.display import (
 from edge.enact.enrolling import Application, EnrolAnswer, WithdrawAnswer, WithdrawJudgement
 from edge.enrolling.effects import CheckClashes, Effect, ResolveClaim, Send, Settle, Undo, Withdraw
 from edge.enrolling.observations import (
+    Answer,
     Answered,
     ClaimFound,
     ClaimRead,
@@ -56,7 +46,9 @@ from edge.enrolling.observations import (
     WithdrawalJudged,
 )
 from edge.enrolling.state import Enrolment, EnrolRules, Step
+from edge.enrolling.table import IGNORED
 from edge.enrolling.template import FailureToEnrol, enrol_agreeing
+from edge.errors import NotInTableError
 from wire.pins import PinFlaw, pin_flaw
 
 Advanced = tuple[Enrolment, tuple[Effect, ...]]
@@ -68,87 +60,229 @@ SAME_PICTURE = 0.99999
 LOOKED_AT_MS = 15_000
 """How long the last screen of somebody who was not enrolled, or has withdrawn, is left for them to read."""
 
-_WORKING = frozenset({Step.CHECKING, Step.SENDING, Step.WITHDRAW_LOOKUP, Step.WITHDRAWING})
-"""What waits for an answer that always comes, and not for the person."""
-_LAST = frozenset({Step.DONE, Step.UNDER_AGE, Step.REFUSED, Step.WITHDRAWN, Step.STAFF})
-"""Screens that end at a touch."""
-
 
 def advance(enrolment: Enrolment, observation: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
-    """What follows from `observation` at `now_ms`; what is not in the table changes nothing."""
-    config = rules.config
-    match enrolment.step, observation:
-        case step, NotMe():
-            return _over(enrolment), _undone(enrolment, step)
-        case step, HelpAsked():
-            return _ended(enrolment, Step.STAFF, now_ms), _undone(enrolment, step, unless=Step.DONE)
-        case step, Finished() if step in _LAST:
-            return _over(enrolment), ()
-        case step, Tick() if (
-            step is not Step.WELCOME and step not in _WORKING and (now_ms >= enrolment.deadline_ms)
-        ):
-            return _over(enrolment), ()
+    """What follows from `observation` at `now_ms`; what the step ignores changes nothing.
 
-        case ((Step.WELCOME | Step.CONSENT), EnrolBegun(language)) if language in rules.consents.texts:
-            read = replace(enrolment, step=Step.CONSENT, language=language)
-            return replace(read, deadline_ms=now_ms + config.consent_ms), ()
-        case Step.CONSENT, ConsentAnswered(given):
+    An observation that is neither handled nor ignored in a step is an error.
+    """
+    if type(observation) in IGNORED[enrolment.step]:
+        return enrolment, ()
+    if isinstance(observation, Answer) and not _awaits(enrolment, observation):
+        return enrolment, ()
+    return HANDLERS[enrolment.step](enrolment, observation, now_ms, rules)
+
+
+def _awaits(enrolment: Enrolment, answer: Answer) -> bool:
+    """Whether somebody here asked for it; the step says whether they still wait for it."""
+    if isinstance(answer, ClaimFound) and answer.claim != enrolment.claim:
+        return False
+    return answer.enrolment == enrolment.subject
+
+
+def _waiting(enrolment: Enrolment, told: Observation, now_ms: int, _: EnrolRules) -> Advanced:
+    """What every step makes of what it does not handle itself."""
+    step = enrolment.step
+    match told:
+        case NotMe():
+            sent = step in {Step.SENDING, Step.DONE}
+            return _over(enrolment), _undo(enrolment) if sent else ()
+        case HelpAsked():
+            return _ended(enrolment, Step.STAFF, now_ms), _undo(enrolment) if step is Step.SENDING else ()
+        case Tick():
+            return _over(enrolment) if now_ms >= enrolment.deadline_ms else enrolment, ()
+        case _:
+            raise NotInTableError(step, told)
+
+
+def _welcome(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case EnrolBegun():
+            return _begun(enrolment, told, now_ms, rules), ()
+        case WithdrawAsked():
+            return _asked(enrolment, Step.WITHDRAW_CLAIM, now_ms, rules), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _consent(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case EnrolBegun():
+            return _begun(enrolment, told, now_ms, rules), ()
+        case ConsentAnswered(given):
             if not given:
                 return _over(enrolment), ()
             return _asked(replace(enrolment, consented_ms=now_ms), Step.AGE, now_ms, rules), ()
-        case Step.AGE, AgeAnswered(of_age):
-            return _sampling(enrolment, now_ms, rules) if of_age else _ended(
-                enrolment, Step.UNDER_AGE, now_ms
-            ), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
 
-        case Step.SAMPLES, SampleMissed(failure):
-            return replace(enrolment, obstacle=failure.reason), ()
-        case Step.SAMPLES, FaceFound():
-            return replace(enrolment, obstacle=None), ()
-        case Step.SAMPLES, SampleSeen():
-            return _sampled(enrolment, observation, now_ms, rules)
-        case Step.AGAIN, SamplesAgain():
+
+def _age(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case AgeAnswered(of_age):
+            if not of_age:
+                return _ended(enrolment, Step.UNDER_AGE, now_ms), ()
             return _sampling(enrolment, now_ms, rules), ()
-        case ((Step.SAMPLES | Step.AGAIN), OtherWayAsked()):
-            without = replace(_sampling(enrolment, now_ms, rules), template=None)
-            return _asked(without, Step.AGREE_BY, now_ms, rules), ()
-        case Step.CHECKING, ClashesFound(subjects):
-            checked = replace(enrolment, claim_needed=subjects)
-            return _asked(checked, Step.AGREE_BY, now_ms, rules), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
 
-        case Step.AGREE_BY, AgreeByChosen(by):
+
+def _samples(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case SampleMissed(failure):
+            return replace(enrolment, obstacle=failure.reason), ()
+        case FaceFound():
+            return replace(enrolment, obstacle=None), ()
+        case SampleSeen():
+            return _sampled(enrolment, told, now_ms, rules)
+        case OtherWayAsked():
+            return _without_face(enrolment, now_ms, rules), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _again(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case SamplesAgain():
+            return _sampling(enrolment, now_ms, rules), ()
+        case OtherWayAsked():
+            return _without_face(enrolment, now_ms, rules), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _checking(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case ClashesFound(subjects=subjects):
+            return _asked(replace(enrolment, claim_needed=subjects), Step.AGREE_BY, now_ms, rules), ()
+        case Failed():
+            return _ended(enrolment, Step.STAFF, now_ms), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _agree_by(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case AgreeByChosen(by):
             return _asked(replace(enrolment, agree_by=by), Step.PIN, now_ms, rules), ()
-        case Step.PIN, PinEntered(pin):
-            return _pin_chosen(enrolment, pin, now_ms, rules), ()
-        case Step.PIN_AGAIN, PinEntered(pin):
-            return _pin_repeated(enrolment, pin, now_ms, rules)
-        case Step.SENDING, Answered(answer):
-            return _answered(enrolment, answer, now_ms, rules)
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
 
-        case Step.WELCOME, WithdrawAsked():
-            return _asked(enrolment, Step.WITHDRAW_CLAIM, now_ms, rules), ()
-        case Step.WITHDRAW_CLAIM, ClaimRead(claim):
-            held = claim == enrolment.claim and now_ms - enrolment.claim_ms < READ_AGAIN_MS
-            if held:
+
+def _pin(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case PinEntered(pin):
+            return _pin_chosen(enrolment, pin, now_ms, rules), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _pin_again(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case PinEntered(pin):
+            return _pin_repeated(enrolment, pin, now_ms, rules)
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _sending(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case Answered(answer=answer):
+            return _answered(enrolment, answer, now_ms, rules)
+        case Failed():
+            return _ended(enrolment, Step.REFUSED, now_ms), _undo(enrolment)
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _withdraw_claim(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case ClaimRead(claim):
+            if claim == enrolment.claim and now_ms - enrolment.claim_ms < READ_AGAIN_MS:
                 return enrolment, ()
             found = replace(enrolment, step=Step.WITHDRAW_LOOKUP, claim=claim, claim_ms=now_ms, note=None)
-            return found, (ResolveClaim(claim),)
-        case Step.WITHDRAW_LOOKUP, ClaimFound(resolution):
-            return _found(enrolment, resolution, now_ms, rules), ()
-        case Step.WITHDRAW_PIN, PinEntered(pin):
-            return _asked(replace(enrolment, pin=pin), Step.WITHDRAW_CONFIRM, now_ms, rules), ()
-        case Step.WITHDRAW_CONFIRM, WithdrawConfirmed() if enrolment.leaving is not None:
-            leaving = replace(enrolment, step=Step.WITHDRAWING, pin="")
-            return leaving, (Withdraw(enrolment.leaving, enrolment.pin),)
-        case Step.WITHDRAWING, WithdrawalJudged(judgement):
-            return _judged(enrolment, judgement, now_ms, rules), ()
-
-        case ((Step.CHECKING | Step.WITHDRAW_LOOKUP | Step.WITHDRAWING), Failed()):
-            return _ended(enrolment, Step.STAFF, now_ms), ()
-        case Step.SENDING, Failed():
-            return _ended(enrolment, Step.REFUSED, now_ms), (Undo(enrolment.subject),)
+            return found, (ResolveClaim(enrolment.subject, claim),)
         case _:
-            return enrolment, ()
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _withdraw_lookup(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case ClaimFound(resolution=resolution):
+            return _found(enrolment, resolution, now_ms, rules), ()
+        case Failed():
+            return _ended(enrolment, Step.STAFF, now_ms), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _withdraw_pin(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case PinEntered(pin):
+            return _asked(replace(enrolment, pin=pin), Step.WITHDRAW_CONFIRM, now_ms, rules), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _withdraw_confirm(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case WithdrawConfirmed():
+            assert enrolment.leaving is not None
+            leaving = replace(enrolment, step=Step.WITHDRAWING, pin="")
+            return leaving, (Withdraw(enrolment.subject, enrolment.leaving, enrolment.pin),)
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _withdrawing(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case WithdrawalJudged(judgement=judgement):
+            return _judged(enrolment, judgement, now_ms, rules), ()
+        case Failed():
+            return _ended(enrolment, Step.STAFF, now_ms), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+def _last(enrolment: Enrolment, told: Observation, now_ms: int, rules: EnrolRules) -> Advanced:
+    match told:
+        case Finished():
+            return _over(enrolment), ()
+        case _:
+            return _waiting(enrolment, told, now_ms, rules)
+
+
+HANDLERS: Mapping[Step, Callable[[Enrolment, Observation, int, EnrolRules], Advanced]] = {
+    Step.WELCOME: _welcome,
+    Step.CONSENT: _consent,
+    Step.AGE: _age,
+    Step.SAMPLES: _samples,
+    Step.AGAIN: _again,
+    Step.CHECKING: _checking,
+    Step.AGREE_BY: _agree_by,
+    Step.PIN: _pin,
+    Step.PIN_AGAIN: _pin_again,
+    Step.SENDING: _sending,
+    Step.WITHDRAW_CLAIM: _withdraw_claim,
+    Step.WITHDRAW_LOOKUP: _withdraw_lookup,
+    Step.WITHDRAW_PIN: _withdraw_pin,
+    Step.WITHDRAW_CONFIRM: _withdraw_confirm,
+    Step.WITHDRAWING: _withdrawing,
+    Step.DONE: _last,
+    Step.UNDER_AGE: _last,
+    Step.REFUSED: _last,
+    Step.WITHDRAWN: _last,
+    Step.STAFF: _last,
+    Step.OVER: _waiting,
+}
+"""What each step makes of what it does not ignore."""
+
+
+def _begun(enrolment: Enrolment, told: EnrolBegun, now_ms: int, rules: EnrolRules) -> Enrolment:
+    if told.language not in rules.consents.texts:
+        return enrolment
+    read = replace(enrolment, step=Step.CONSENT, language=told.language)
+    return replace(read, deadline_ms=now_ms + rules.config.consent_ms)
 
 
 def _over(enrolment: Enrolment) -> Enrolment:
@@ -167,10 +301,9 @@ def _ended(enrolment: Enrolment, step: Step, now_ms: int, reasons: tuple[Reason,
     )
 
 
-def _undone(enrolment: Enrolment, step: Step, unless: Step | None = None) -> tuple[Effect, ...]:
+def _undo(enrolment: Enrolment) -> tuple[Effect, ...]:
     """What was sent is taken back."""
-    sent = step in {Step.SENDING, Step.DONE} and step is not unless
-    return (Undo(enrolment.subject),) if sent else ()
+    return (Undo(enrolment.subject),)
 
 
 def _asked(enrolment: Enrolment, step: Step, now_ms: int, rules: EnrolRules) -> Enrolment:
@@ -188,6 +321,11 @@ def _sampling(enrolment: Enrolment, now_ms: int, rules: EnrolRules) -> Enrolment
         sampled_ms=None,
         obstacle=None,
     )
+
+
+def _without_face(enrolment: Enrolment, now_ms: int, rules: EnrolRules) -> Enrolment:
+    without = replace(_sampling(enrolment, now_ms, rules), template=None)
+    return _asked(without, Step.AGREE_BY, now_ms, rules)
 
 
 def _sampled(enrolment: Enrolment, seen: SampleSeen, now_ms: int, rules: EnrolRules) -> Advanced:
@@ -240,7 +378,7 @@ def _pin_repeated(enrolment: Enrolment, pin: str, now_ms: int, rules: EnrolRules
 
 
 def _answered(enrolment: Enrolment, answer: EnrolAnswer, now_ms: int, rules: EnrolRules) -> Advanced:
-    undo = (Undo(enrolment.subject),)
+    undo = _undo(enrolment)
     match answer:
         case EnrolAnswer.ENROLLED:
             done = _ended(enrolment, Step.DONE, now_ms)

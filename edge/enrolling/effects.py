@@ -42,6 +42,7 @@ class Undo:
 class ResolveClaim:
     """Whose code is it? Answered by `ClaimFound`."""
 
+    enrolment: SubjectId
     claim: Claim
 
 
@@ -49,6 +50,7 @@ class ResolveClaim:
 class Withdraw:
     """Withdraw a member by their PIN; answered by `WithdrawalJudged`."""
 
+    enrolment: SubjectId
     subject: SubjectId
     pin: str = field(repr=False)
 

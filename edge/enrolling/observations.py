@@ -1,4 +1,8 @@
-"""What the shell tells an enrolment, beside the touches of `edge.enact.display`."""
+"""What the shell tells an enrolment, beside the touches of `edge.enact.display`.
+
+An answer names the enrolment that asked by the subject drawn for it, so that one for somebody who has gone
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,8 @@ class ClaimRead:
 class ClaimFound:
     """Whose code it is."""
 
+    enrolment: SubjectId
+    claim: Claim
     resolution: Resolution
 
 
@@ -52,6 +58,7 @@ class ClaimFound:
 class ClashesFound:
     """Members too much like the newcomer to be told apart by face, most alike first."""
 
+    enrolment: SubjectId
     subjects: tuple[SubjectId, ...]
 
 
@@ -59,6 +66,7 @@ class ClashesFound:
 class Answered:
     """What became of the application."""
 
+    enrolment: SubjectId
     answer: EnrolAnswer
 
 
@@ -66,6 +74,7 @@ class Answered:
 class WithdrawalJudged:
     """What became of the withdrawal."""
 
+    enrolment: SubjectId
     judgement: WithdrawJudgement
 
 
@@ -73,22 +82,21 @@ class WithdrawalJudged:
 class Failed:
     """What was to be done could not be: a disk, a database."""
 
+    enrolment: SubjectId
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
 
+Answer = ClaimFound | ClashesFound | Answered | WithdrawalJudged | Failed
 Observation = (
-    SampleSeen
+    Answer
+    | SampleSeen
     | FaceFound
     | SampleMissed
     | ClaimRead
-    | ClaimFound
-    | ClashesFound
-    | Answered
-    | WithdrawalJudged
-    | Failed
     | Tick
     | EnrolTouch
     | PinEntered

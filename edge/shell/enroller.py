@@ -148,14 +148,14 @@ class Enroller:
             self._devices.screen.show(shown, notice)
 
     async def _perform(self, effects: tuple[Effect, ...], subject: SubjectId) -> None:
-        """Do the effects of one step in order; an answer for somebody who has gone is told to nobody."""
+        """Do the effects of one step in order, and report the answers; each says whose enrolment asked."""
         for effect in effects:
             try:
                 answer = await self._do(effect)
             except StileError as error:
                 log.warning("an enrolment cannot go on: %s", error)
-                answer = Failed()
-            if answer is not None and self._enrolment.subject == subject:
+                answer = Failed(subject)
+            if answer is not None:
                 self._tell(answer)
 
     async def _do(self, effect: Effect) -> Observation | None:
@@ -164,21 +164,21 @@ class Enroller:
             case CheckClashes(template):
                 return await self._clashes(template)
             case Send(application):
-                return Answered(await devices.enrolments.enrol(application))
+                return Answered(application.subject, await devices.enrolments.enrol(application))
             case Settle(subject):
                 devices.enrolments.settle(subject)
                 return None
             case Undo(subject):
                 devices.enrolments.undo(subject)
                 return None
-            case ResolveClaim(claim):
-                return ClaimFound(await devices.members.resolve(claim))
-            case Withdraw(subject, pin):
-                return WithdrawalJudged(await devices.enrolments.withdraw(subject, pin))
+            case ResolveClaim(enrolment, claim):
+                return ClaimFound(enrolment, claim, await devices.members.resolve(claim))
+            case Withdraw(enrolment, subject, pin):
+                return WithdrawalJudged(enrolment, await devices.enrolments.withdraw(subject, pin))
             case _:
                 assert_never(effect)
 
     async def _clashes(self, template: Template) -> ClashesFound:
         gallery = await self._devices.galleries.read_gallery()
         found = await asyncio.to_thread(check_clashes, template, gallery, self._rules.points)
-        return ClashesFound(tuple(rival.subject for rival in found.rivals[:LIKENESSES_MAX]))
+        return ClashesFound(template.subject, tuple(rival.subject for rival in found.rivals[:LIKENESSES_MAX]))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from edge.enrolling import table as enrolling
 from edge.passage import table as passage
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,6 +27,13 @@ def pages() -> dict[Path, str]:
             " handler a phase.",
             passage.LEADS_TO,
             passage.IGNORED,
+        ),
+        DOCS / "enrolling.md": _page(
+            "An enrolment, or a withdrawal",
+            "One person at an enrolment kiosk, from the first touch to the last: `edge.enrolling.table`."
+            " `edge.enrolling.advance` has one handler a step.",
+            enrolling.LEADS_TO,
+            enrolling.IGNORED,
         ),
     }
 

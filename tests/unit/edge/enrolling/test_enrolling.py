@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.capture.sample import FailureToAcquire, Obstacle, Probe
-from edge.capture.tracking import TrackId
+from edge.capture.sample import FailureToAcquire, Obstacle
 from edge.compare.claim import QrClaim, parse_qr, qr_text
 from edge.compare.gallery import Gallery, Template
-from edge.compare.member import KnownMember, UnknownMember, WithdrawnMember
+from edge.compare.member import UnknownMember, WithdrawnMember
 from edge.decide.verdict import Reason
 from edge.enact.display import (
     QR_ROWS_MAX,
@@ -29,186 +28,54 @@ from edge.enact.display import (
     PinEntered,
     Prompt,
     SamplesAgain,
-    WithdrawAsked,
     WithdrawConfirmed,
 )
-from edge.enact.enrolling import Consents, EnrolAnswer, EnrolConfig, WithdrawAnswer, WithdrawJudgement
-from edge.enrolling.advance import LOOKED_AT_MS, READ_AGAIN_MS, advance
+from edge.enact.enrolling import EnrolAnswer, EnrolConfig, WithdrawAnswer, WithdrawJudgement
+from edge.enrolling.advance import LOOKED_AT_MS, READ_AGAIN_MS
 from edge.enrolling.display import display
-from edge.enrolling.effects import CheckClashes, Effect, ResolveClaim, Send, Settle, Undo, Withdraw
+from edge.enrolling.effects import CheckClashes, ResolveClaim, Send, Settle, Undo, Withdraw
 from edge.enrolling.observations import (
     Answered,
     ClaimFound,
     ClaimRead,
     ClashesFound,
     FaceFound,
-    Failed,
     Observation,
     SampleMissed,
-    SampleSeen,
-    Tick,
     WithdrawalJudged,
 )
 from edge.enrolling.state import (
     Enrolment,
-    EnrolRules,
     Step,
-    new_enrolment,
     wants_code,
     wants_face,
     wants_sample,
 )
 from edge.enrolling.template import check_clashes
-from models.manifest import OperatingPoint
-from wire.ids import ClaimId, SubjectId
-from wire.values import IMAGES_MAX, AgreeBy
-
-RECIPE = "ab" * 32
-SUBJECT, CLAIM = SubjectId("5" * 32), ClaimId("c" * 32)
-ELDER = SubjectId("e" * 32)
-PIN = "4815"
-
-
-def point(images: int) -> OperatingPoint:
-    return OperatingPoint(RECIPE, images, 1, "1e-4", 0.9, 1, 100_000, 475, 500, 0.02, "a test set")
-
-
-CONFIG = EnrolConfig()
-RULES = EnrolRules(
+from tests.doubles.enrolment_visit import (
+    ANSWERS,
+    AT,
+    BEGUN,
+    CHOSEN,
+    CLAIM,
+    CODE,
     CONFIG,
-    Consents("2026-11", {"en": "Agree?", "de": "Einverstanden?"}),
-    {images: point(images) for images in range(1, IMAGES_MAX + 1)},
-    "Metro",
+    ELDER,
+    LAST,
+    PIN,
+    RECIPE,
+    REPORTS,
+    RULES,
+    SUBJECT,
+    TOUCHES,
+    Visit,
+    disagreeing,
+    probe,
+    sampled,
+    withdrawing,
 )
-
-
-def probe(angle: float, person: int = 0) -> Probe:
-    """Somebody's face; `angle` (radians) away from their own, `person` far from all others."""
-    vector = np.zeros(16, np.float32)
-    vector[2 * person], vector[2 * person + 1] = np.cos(angle), np.sin(angle)
-    return Probe((vector,), (1.0,), RECIPE, 1)
-
-
-class Visit:
-    """One person before the kiosk, and all that followed."""
-
-    def __init__(self, rules: EnrolRules = RULES) -> None:
-        self.rules, self.now_ms = rules, 1_000
-        self.enrolment = new_enrolment(SUBJECT, CLAIM)
-        self.effects: list[Effect] = []
-
-    def tell(self, *observations: Observation) -> Visit:
-        for observation in observations:
-            self.enrolment, effects = advance(self.enrolment, observation, self.now_ms, self.rules)
-            self.effects += effects
-        return self
-
-    def wait(self, ms: int) -> Visit:
-        self.now_ms += ms
-        return self.tell(Tick())
-
-    def sample(self, angle: float = 0.0, person: int = 0, track: int = 1) -> Visit:
-        self.now_ms += CONFIG.sample_gap_ms
-        assert wants_sample(self.enrolment, self.now_ms, self.rules)
-        return self.tell(SampleSeen(TrackId(track), probe(angle, person), self.now_ms))
-
-    @property
-    def step(self) -> Step:
-        return self.enrolment.step
-
-    @property
-    def note(self) -> EnrolNote | None:
-        return self.enrolment.note
-
-    @property
-    def last(self) -> Effect:
-        return self.effects[-1]
-
-
-BEGUN = (EnrolBegun("de"), ConsentAnswered(True), AgeAnswered(True))
-CHOSEN = (ClashesFound(()), AgreeByChosen(AgreeBy.NOD))
-CODE = QrClaim(ClaimId("d" * 32))
-
-
-def sampled() -> Visit:
-    visit = Visit().tell(*BEGUN)
-    for angle in (0.0, 0.1, -0.1):
-        visit.sample(angle)
-    return visit
-
-
-def withdrawing() -> Visit:
-    visit = Visit().tell(WithdrawAsked(), ClaimRead(CODE), ClaimFound(KnownMember(ELDER, None, False)))
-    return visit.tell(PinEntered(PIN), WithdrawConfirmed())
-
-
-def disagreeing() -> Visit:
-    visit = Visit().tell(*BEGUN)
-    for person in (0, 1, 2, 3, 4):
-        visit.sample(person=person)
-    return visit
-
-
-AT = {
-    Step.WELCOME: Visit,
-    Step.CONSENT: lambda: Visit().tell(BEGUN[0]),
-    Step.AGE: lambda: Visit().tell(*BEGUN[:2]),
-    Step.SAMPLES: lambda: Visit().tell(*BEGUN).sample(),
-    Step.AGAIN: disagreeing,
-    Step.CHECKING: sampled,
-    Step.AGREE_BY: lambda: sampled().tell(CHOSEN[0]),
-    Step.PIN: lambda: sampled().tell(*CHOSEN),
-    Step.PIN_AGAIN: lambda: sampled().tell(*CHOSEN, PinEntered(PIN)),
-    Step.SENDING: lambda: sampled().tell(*CHOSEN, PinEntered(PIN), PinEntered(PIN)),
-    Step.DONE: lambda: AT[Step.SENDING]().tell(Answered(EnrolAnswer.ENROLLED)),
-    Step.UNDER_AGE: lambda: Visit().tell(*BEGUN[:2], AgeAnswered(False)),
-    Step.REFUSED: lambda: AT[Step.SENDING]().tell(Answered(EnrolAnswer.REFUSED)),
-    Step.WITHDRAW_CLAIM: lambda: Visit().tell(WithdrawAsked()),
-    Step.WITHDRAW_LOOKUP: lambda: Visit().tell(WithdrawAsked(), ClaimRead(CODE)),
-    Step.WITHDRAW_PIN: lambda: AT[Step.WITHDRAW_LOOKUP]().tell(ClaimFound(KnownMember(ELDER, None, False))),
-    Step.WITHDRAW_CONFIRM: lambda: AT[Step.WITHDRAW_PIN]().tell(PinEntered(PIN)),
-    Step.WITHDRAWING: withdrawing,
-    Step.WITHDRAWN: lambda: withdrawing().tell(WithdrawalJudged(WithdrawJudgement(WithdrawAnswer.WITHDRAWN))),
-    Step.STAFF: lambda: Visit().tell(HelpAsked()),
-}
-ANSWERS: dict[Step, tuple[Observation, ...]] = {
-    Step.CHECKING: (ClashesFound(()), ClashesFound((ELDER,)), Failed()),
-    Step.SENDING: (*(Answered(each) for each in EnrolAnswer), Failed()),
-    Step.WITHDRAW_LOOKUP: (
-        *(ClaimFound(each) for each in (KnownMember(ELDER, None, False), UnknownMember(), WithdrawnMember())),
-        Failed(),
-    ),
-    Step.WITHDRAWING: (*(WithdrawalJudged(WithdrawJudgement(each, 3)) for each in WithdrawAnswer), Failed()),
-}
-TOUCHES: tuple[Observation, ...] = (
-    EnrolBegun("en"),
-    EnrolBegun("xx"),
-    ConsentAnswered(True),
-    ConsentAnswered(False),
-    AgeAnswered(True),
-    AgeAnswered(False),
-    AgreeByChosen(AgreeBy.SMILE),
-    PinEntered(PIN),
-    PinEntered("1111"),
-    PinEntered("2749"),
-    OtherWayAsked(),
-    WithdrawAsked(),
-    WithdrawConfirmed(),
-    Finished(),
-    SamplesAgain(),
-    NotMe(),
-    HelpAsked(),
-)
-REPORTS: tuple[Observation, ...] = (
-    SampleSeen(TrackId(1), probe(0.05), 5_000),
-    SampleSeen(TrackId(2), probe(0.0, 3), 9_000),
-    FaceFound(),
-    SampleMissed(FailureToAcquire(Obstacle.BLURRED)),
-    ClaimRead(CODE),
-    Tick(),
-    *(answer for answers in ANSWERS.values() for answer in answers),
-)
-LAST = {Step.DONE, Step.UNDER_AGE, Step.REFUSED, Step.WITHDRAWN, Step.STAFF}
+from wire.ids import SubjectId
+from wire.values import AgreeBy
 
 
 def left_of(enrolment: Enrolment) -> set[str]:
@@ -314,7 +181,7 @@ def test_a_willing_person_enrols_by_these_touches() -> None:
     assert (application.consent_version, application.consent_language) == ("2026-11", "de")
     assert application.consented_ms == 1_000
     assert application.agree_by is AgreeBy.NOD
-    visit.tell(Answered(EnrolAnswer.ENROLLED))
+    visit.tell(Answered(SUBJECT, EnrolAnswer.ENROLLED))
     assert visit.last == Settle(SUBJECT)
     shown = display(visit.enrolment, RULES)
     assert (shown.prompt, shown.card_name) == (Prompt.ENROL_DONE, "Metro")
@@ -406,7 +273,7 @@ def test_who_would_rather_not_show_their_face_enrols_without(step: Step) -> None
 def test_relatives_are_enrolled_and_named_to_central_and_shown_nothing_of_it() -> None:
     shown = []
     for found in ((), (ELDER,)):
-        visit = sampled().tell(ClashesFound(found))
+        visit = sampled().tell(ClashesFound(SUBJECT, found))
         shown.append(display(visit.enrolment, RULES))
         visit.tell(CHOSEN[1], PinEntered(PIN), PinEntered(PIN))
         assert isinstance(visit.last, Send)
@@ -439,7 +306,7 @@ def test_two_pins_that_differ_are_asked_for_anew() -> None:
 
 
 def test_a_silent_central_is_said_to_be_and_what_it_may_have_is_undone() -> None:
-    visit = AT[Step.SENDING]().tell(Answered(EnrolAnswer.SILENT))
+    visit = AT[Step.SENDING]().tell(Answered(SUBJECT, EnrolAnswer.SILENT))
     shown = display(visit.enrolment, RULES)
     assert (shown.prompt, shown.reasons) == (Prompt.ENROL_REFUSED, (Reason.CENTRAL_SILENT,))
     assert visit.last == Undo(SUBJECT)
@@ -458,20 +325,20 @@ def test_help_beside_the_new_code_takes_nothing_back() -> None:
 def test_withdrawing_takes_claim_pin_and_a_confirmation() -> None:
     visit = withdrawing()
     assert [type(each) for each in visit.effects] == [ResolveClaim, Withdraw]
-    assert visit.last == Withdraw(ELDER, PIN)
+    assert visit.last == Withdraw(SUBJECT, ELDER, PIN)
     assert repr(PIN) not in repr(visit.last)
-    visit.tell(WithdrawalJudged(WithdrawJudgement(WithdrawAnswer.WITHDRAWN)))
+    visit.tell(WithdrawalJudged(SUBJECT, WithdrawJudgement(WithdrawAnswer.WITHDRAWN)))
     assert display(visit.enrolment, RULES).prompt is Prompt.WITHDRAWN
     visit.wait(LOOKED_AT_MS)
     assert visit.step is Step.OVER
 
 
 def test_a_wrong_pin_is_asked_for_again_with_the_tries_that_are_left() -> None:
-    visit = withdrawing().tell(WithdrawalJudged(WithdrawJudgement(WithdrawAnswer.WRONG_PIN, 4)))
+    visit = withdrawing().tell(WithdrawalJudged(SUBJECT, WithdrawJudgement(WithdrawAnswer.WRONG_PIN, 4)))
     shown = display(visit.enrolment, RULES)
     assert (shown.prompt, shown.tries_left) == (Prompt.WITHDRAW_PIN, 4)
     visit.tell(PinEntered("2749"), WithdrawConfirmed())
-    assert visit.last == Withdraw(ELDER, "2749")
+    assert visit.last == Withdraw(SUBJECT, ELDER, "2749")
 
 
 @pytest.mark.parametrize(
@@ -485,13 +352,13 @@ def test_a_wrong_pin_is_asked_for_again_with_the_tries_that_are_left() -> None:
 def test_who_cannot_withdraw_here_and_now_is_sent_to_staff_with_the_reason(
     answer: WithdrawAnswer, reason: Reason
 ) -> None:
-    visit = withdrawing().tell(WithdrawalJudged(WithdrawJudgement(answer)))
+    visit = withdrawing().tell(WithdrawalJudged(SUBJECT, WithdrawJudgement(answer)))
     shown = display(visit.enrolment, RULES)
     assert (shown.prompt, shown.reasons) == (Prompt.STAFF, (reason,))
 
 
 def test_a_code_that_is_nobodys_is_said_to_be_once_while_it_is_held_up() -> None:
-    visit = AT[Step.WITHDRAW_LOOKUP]().tell(ClaimFound(UnknownMember()))
+    visit = AT[Step.WITHDRAW_LOOKUP]().tell(ClaimFound(SUBJECT, CODE, UnknownMember()))
     assert (visit.step, visit.note) == (Step.WITHDRAW_CLAIM, EnrolNote.CODE_UNKNOWN)
     visit.now_ms += READ_AGAIN_MS - 1
     assert visit.tell(ClaimRead(CODE)).step is Step.WITHDRAW_CLAIM
@@ -500,7 +367,9 @@ def test_a_code_that_is_nobodys_is_said_to_be_once_while_it_is_held_up() -> None
 
 
 def test_who_has_withdrawn_before_is_told_so() -> None:
-    assert AT[Step.WITHDRAW_LOOKUP]().tell(ClaimFound(WithdrawnMember())).step is Step.WITHDRAWN
+    assert (
+        AT[Step.WITHDRAW_LOOKUP]().tell(ClaimFound(SUBJECT, CODE, WithdrawnMember())).step is Step.WITHDRAWN
+    )
 
 
 def test_the_steps_are_counted_for_the_person() -> None:
