@@ -125,6 +125,9 @@ class _Pending:
     give_up_ms: int
     repeat_at_ms: int
     sent: int = 0
+    answered: int = 0
+    refusal: Answer | None = None
+    """The first refusal, told only once no copy is left that may yet be obeyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,12 @@ class GateLink:
         due = [self._hello_at_ms] if self._hello_at_ms is not None else []
         if self.standing in _MET:
             due += [self._heartbeat_at_ms, self._echoed_at_ms + messages.LINK_SILENCE_MS]
-            due += [min(pending.repeat_at_ms, pending.give_up_ms) for pending in self._pending.values()]
+            due += [
+                pending.give_up_ms
+                if pending.refusal is not None
+                else min(pending.repeat_at_ms, pending.give_up_ms)
+                for pending in self._pending.values()
+            ]
         return max(min(due), now_ms) if due else None
 
     # --- what the driver asks -------------------------------------------------------------------------
@@ -379,15 +387,23 @@ class GateLink:
         return (Up(self._window.boot_id, self._rebooted),)
 
     def _answered(self, answer: messages.ReleaseAnswer) -> tuple[LinkEvent, ...]:
-        pending = self._pending.pop(answer.nonce, None)
+        pending = self._pending.get(answer.nonce)
         if pending is None:
             return ()
+        pending.answered += 1
         found = answer.answer
         # The answer to an earlier copy was lost: that copy was obeyed.
         if found is Answer.ALREADY and pending.sent > 1:
             found = Answer.ACCEPTED
         if found is Answer.ACCEPTED:
             self._may_be_open(pending)
+        else:
+            pending.refusal = found if pending.refusal is None else pending.refusal
+            # What made the gate refuse may end before a later copy arrives, and that copy is obeyed.
+            if pending.answered < pending.sent:
+                return ()
+            found = pending.refusal
+        del self._pending[answer.nonce]
         return (ReleaseAnswered(answer.nonce, found),)
 
     def _may_be_open(self, pending: _Pending) -> None:
@@ -439,6 +455,8 @@ class GateLink:
             self._may_be_open(pending)
             return (ReleaseAnswered(pending.message.nonce, None),)
         last_repeat_ms = pending.give_up_ms - messages.ANSWER_GRACE_MS
+        if pending.refusal is not None:
+            return ()
         if now_ms >= pending.repeat_at_ms and now_ms <= last_repeat_ms:
             self._send(pending.message)
             pending.sent += 1
