@@ -50,7 +50,7 @@ from central.service.retention import Retention
 from central.service.reviews import Reviews
 from central.service.shadows import Shadows
 from central.service.standings import Standings
-from central.service.use_cases import UseCases
+from central.service.use_cases import UseCases, state_fields
 from central.service.visits import Visits
 from central.service.withdrawals import Withdrawals
 from central.setup import init_central
@@ -308,5 +308,6 @@ __all__ = [
     "open_use_cases",
     "reviewer_of",
     "settle",
+    "state_fields",
     "write_broker",
 ]

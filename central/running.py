@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 """How soon a change by another program, such as the command line, reaches the heads."""
+RETENTION_LOOK_S = 60.0
+"""How soon retention runs once a day is over."""
 PENDING_MAX = 2000
 """Messages being answered; further ones are dropped, and kiosks ask again."""
 
@@ -115,12 +117,23 @@ class Central:
             except Exception:  # asked again at the next tick, under the same keys
                 log.exception("the payment provider could not be asked")
 
+    async def keep_retention(self) -> None:
+        """Run retention each day. For ever."""
+        while True:
+            try:
+                purged = await asyncio.to_thread(self.use_cases.retention.run_when_due)
+                if purged is not None:
+                    log.info("retention has run: %s", purged)
+            except Exception:  # tried again within a minute, and `state` says since when it has not run
+                log.exception("retention could not run")
+            await asyncio.sleep(RETENTION_LOOK_S)
+
     @contextlib.asynccontextmanager
     async def loops(self) -> AsyncIterator[None]:
         """Run every loop while the context lasts."""
         loops = [
             asyncio.create_task(self.supervisor.keep(loop.__name__, loop), name=loop.__name__)
-            for loop in (self.keep_heads, self.keep_announcing, self.keep_collecting)
+            for loop in (self.keep_heads, self.keep_announcing, self.keep_collecting, self.keep_retention)
         ]
         try:
             yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
+from central.rules.fleet import DAY_MS
 from central.rules.retention import Purged, RetentionConfig, SpentEvents, due
 from central.rules.scorecard import Scorecard
 from central.service.context import Context
@@ -20,6 +21,14 @@ class RetentionStore(Protocol):
 
     def purge_records_of(self, subjects: Collection[SubjectId]) -> int:
         """Those that name one of these subjects; how many."""
+        ...
+
+    def retention_ran(self, now_ms: int) -> None:
+        """Note that retention has run."""
+        ...
+
+    def retention_ran_at_ms(self) -> int | None:
+        """When retention last ran to its end; None before the first time."""
         ...
 
     def scrub(self) -> None:
@@ -59,6 +68,19 @@ class Retention:
         """How long what is left of a member who withdrew is kept."""
         return self._config.withdrawn_days
 
+    @property
+    def ran_at_ms(self) -> int | None:
+        """When it last ran to its end; None before the first time."""
+        return self._store.retention_ran_at_ms()
+
+    def run_when_due(self) -> Purged | None:
+        """`run` if it has not run for a day, by whichever program."""
+        ran_at_ms, now_ms = self.ran_at_ms, self._context.now_ms()
+        # A clock that was set back must not put it off for as long as it had been ahead.
+        if ran_at_ms is not None and 0 <= now_ms - ran_at_ms < DAY_MS:
+            return None
+        return self.run()
+
     def run(self) -> Purged:
         """Take away everything that is due now; how much it was."""
         now = due(self._config, self._cards, self._context.now_ms())
@@ -72,4 +94,5 @@ class Retention:
             subjects=self._store.forget_subjects(withdrawn),
         )
         self._store.scrub()
+        self._store.retention_ran(self._context.now_ms())
         return purged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from central.service.commands import Commands
 from central.service.context import Context
@@ -43,3 +44,11 @@ class UseCases:
     withdrawals: Withdrawals
     unreadable: Mapping[str, str]
     """Rows that were left out because they cannot be read, by table and key, and why."""
+
+
+def state_fields(use_cases: UseCases) -> dict[str, Any]:
+    """What central says of itself: when retention last ran, and which rows it leaves out."""
+    return {
+        "retention_ran_at_ms": use_cases.retention.ran_at_ms,
+        "unreadable": dict(use_cases.unreadable),
+    }

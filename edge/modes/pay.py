@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ async def open_till(config: KioskConfig, uplink: UplinkParts) -> AsyncIterator[O
     """Serve tills while the context lasts. Raises `ConfigError`, and `StoreError` for the token's file."""
     if config.pay is None:
         raise ConfigError("[pay]", None, 'is missing, and kiosk.mode = "pay" needs it')
-    checkouts = Checkouts(uplink.outbox.database, os.urandom)
+    checkouts = Checkouts(uplink.outbox.database, uplink.outbox.sealer, uplink.environment.random_bytes)
     now_ms = uplink.clock.estimate_ms
     payments = CentralPayments(checkouts, uplink.link, config.pay, now_ms)
     token_file = Path(config.till.token_file or Path(config.kiosk.state_dir) / TOKEN_FILE)

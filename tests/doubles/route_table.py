@@ -76,6 +76,7 @@ CENTRAL: dict[tuple[str, str], Caller] = {
     ("PATCH", "/v1/kiosks/{kiosk}/settings"): OPS,
     ("GET", "/v1/passages/{passage}"): OPS,
     ("GET", "/v1/audit"): OPS,
+    ("GET", "/v1/state"): OPS,
 }
 SCREEN: dict[tuple[str, str], Caller] = {
     **{("GET", path): OWN for path in FONT_FILES},

@@ -85,7 +85,7 @@ class Till:
 async def open_till_at(folder: Path) -> AsyncIterator[Till]:
     """A till's server over an outbox of its own."""
     outbox, central = opened(folder), Central()
-    checkouts = Checkouts(outbox.database, random.Random(5).randbytes)
+    checkouts = Checkouts(outbox.database, outbox.sealer, random.Random(5).randbytes)
     config = PayConfig("bistro", "Bistro")
     made = Till("", outbox, central)
     payments = CentralPayments(checkouts, central, config, lambda: made.now_ms)

@@ -81,6 +81,7 @@ class MemberTables(Database):
             connection.execute(gone.values(withdrawn_at_ms=now_ms))
             # Last: whoever posts to the account meanwhile holds the subject's row until they have committed.
             connection.execute(delete(t.MEMBER_ACCOUNTS).where(t.MEMBER_ACCOUNTS.c.subject == subject))
+        self.scrub()
 
     def add_claim(self, claim: StoredClaim) -> bool:
         """Store a claim; False when its digest is taken."""

@@ -18,6 +18,7 @@ from wire.values import Restriction
 
 ROWS_AT_ONCE = 2000
 """Rows changed in one transaction: the longest that a running central waits."""
+_LAST_RUN = "retention ran at ms"
 _OF_SUBJECTS = (
     t.TEMPLATES,
     t.SPARE_TEMPLATES,
@@ -172,12 +173,14 @@ class RetentionTables(Database):
                 forgotten += connection.execute(gone).rowcount
         return forgotten
 
-    def scrub(self) -> None:
-        """Let nothing of what was taken lie in the log beside a SQLite file; PostgreSQL vacuums by itself."""
-        if self._engine.dialect.name == "sqlite":
-            with self._engine.connect() as connection:
-                connection.rollback()  # a checkpoint waits for readers, this one too
-                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    def retention_ran(self, now_ms: int) -> None:
+        """Note that retention has run."""
+        self._saved(t.REVISIONS, name=_LAST_RUN, revision=now_ms)
+
+    def retention_ran_at_ms(self) -> int | None:
+        """When retention last ran to its end; None before the first time."""
+        row = self._one(t.REVISIONS, name=_LAST_RUN)
+        return None if row is None else int(row.revision)
 
 
 def _named(row: Row[Any]) -> tuple[int, str | None]:

@@ -24,7 +24,7 @@ from central.errors import ConflictError, RefusedError, UnknownError
 from central.rules.enrolment import Consent
 from central.rules.scorecard import Event
 from central.service.kiosks import BrokerAddress
-from central.service.use_cases import UseCases
+from central.service.use_cases import UseCases, state_fields
 from central.service.withdrawals import Reach
 from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
@@ -297,6 +297,10 @@ def _fleet(use_cases: UseCases, requests: RequestRouter) -> APIRouter:
     @router.get("/passages/{passage}")
     def passage(passage: TokenPath) -> Response:
         return as_json(use_cases.records.of_passage(PassageId(passage)))
+
+    @router.get("/state")
+    def state() -> Any:
+        return state_fields(use_cases)
 
     @router.get("/audit")
     def audit() -> Any:

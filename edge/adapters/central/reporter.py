@@ -157,6 +157,8 @@ class Reporter:
             found.add("clock_stepped")
         if self._cache.unreadable:
             found.add("cache_unreadable")
+        if self._outbox.unreadable:
+            found.add("records_unreadable")
         return sorted(found)[:NOTES_MAX]
 
     async def run(self) -> None:

@@ -13,6 +13,7 @@ from edge.adapters.central.ages import CacheAges
 from edge.adapters.central.clock import Clock
 from edge.adapters.central.commands import Commands, Obey, not_ready
 from edge.adapters.central.feeds import Feed
+from edge.adapters.central.forgetting import Forgetting
 from edge.adapters.central.link import Link
 from edge.adapters.central.members import CachedMembers
 from edge.adapters.central.pairing import Identity, keep_secrets, load_identity
@@ -114,6 +115,7 @@ async def prepare_uplink(
             sealer=sealer,
             random_bytes=draw,
             max_bytes=config.records.max_mb * 1_000_000,
+            is_gone=cache.is_gone,
         )
         files.callback(outbox.close)
         clock = Clock(environment.utc_ms, environment.monotonic_ms, environment.ntp, cache)
@@ -182,6 +184,7 @@ async def serve_uplink(
         FeedName.STANDING: Feed(standing_feed(identity.purpose), cache, link, clock, dice),
         FeedName.GALLERY: Feed(gallery_feed(identity.gallery), cache, link, clock, dice),
     }
+    forgetting = Forgetting(cache, parts.outbox)
     keeper = parts.supervisor
     commands = Commands(link, clock, obey)
     reporter = Reporter(
@@ -208,6 +211,7 @@ async def serve_uplink(
         asyncio.create_task(keeper.keep(name, run), name=name)
         for name, run in (
             ("sender", sender.run),
+            ("forgetting", forgetting.run),
             ("reporter", reporter.run),
             ("renewal", Renewal(parts.folder, link, clock).run),
             *((f"{name.value}_feed", feed.run) for name, feed in feeds.items()),

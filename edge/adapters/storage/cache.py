@@ -7,17 +7,20 @@ reader ever sees rows of two versions.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edge.adapters.storage.database import V0_1_0, Database, Schema
 from edge.adapters.storage.keyfile import RowSealer
+from edge.adapters.storage.rolled import RolledKeys
 from edge.errors import StoreError
 from wire.canonical import canonical
 from wire.errors import SealBrokenError
@@ -48,6 +51,9 @@ SCHEMA = Schema(
     """,
     on_damage="central will send everything in it again, so remove cache.sqlite3* and start the kiosk",
 )
+KEYS_SUFFIX = ".keys"
+"""Of the file beside the cache that holds its keys."""
+
 SWEEP_ROWS = 2_000
 """Rows of an old snapshot deleted in one transaction, so that no writer waits long behind it."""
 ROWS_A_STATEMENT = 128
@@ -129,6 +135,7 @@ class Cache:
     def __init__(self, path: Path, sealer: RowSealer) -> None:
         self._database = Database(path, SCHEMA)
         self._sealer = sealer
+        self._keys = RolledKeys(path.with_suffix(KEYS_SUFFIX), sealer, sealer.random_bytes)
         self.unreadable = 0
         self.trouble = ""
         self.on_change: list[Callable[[FeedName, Delta | None], None]] = []
@@ -156,64 +163,104 @@ class Cache:
 
     def standing_at(self, subject: SubjectId) -> tuple[StandingEntry | None, Held | None]:
         """The cached standing or tombstone of a subject, and the very version it is of."""
-        plain, held = self._entry(FeedName.STANDING, subject)
-        return None if plain is None else _STANDING.decode(plain), held
+        plain, held = self._entry(FeedName.STANDING, self._who(subject))
+        return self._read(_STANDING, plain), held
 
     def member(self, subject: SubjectId) -> GalleryEntry | None:
         """The cached gallery entry of a subject."""
-        plain, _ = self._entry(FeedName.GALLERY, subject)
-        return None if plain is None else _GALLERY.decode(plain)
+        return self._member(self._who(subject))
+
+    def _member(self, who: str) -> GalleryEntry | None:
+        plain, _ = self._entry(FeedName.GALLERY, who)
+        entry: GalleryEntry | None = self._read(_GALLERY, plain)
+        return entry
+
+    def is_gone(self, who: str) -> bool:
+        """Whether the gallery says that whoever `who` stands for has withdrawn, or knows them no more."""
+        rows = self._database.read(_ROW_AND_PLACE, who, FeedName.GALLERY.value)
+        if not rows:
+            return False
+        return rows[0][6] is None or isinstance(self._member(who), Tombstone)
+
+    def _who(self, subject: str) -> str:
+        return self._sealer.digest("subject", subject)
+
+    def _claim(self, digest: bytes) -> bytes:
+        return bytes.fromhex(self._sealer.digest("claim", digest.hex()))
+
+    def _read(self, decoder: msgspec.msgpack.Decoder[Any], plain: bytes | None) -> Any:
+        try:
+            return None if plain is None else decoder.decode(plain)
+        except msgspec.MsgspecError:
+            self.unreadable += 1
+            return None
 
     def members(self) -> Iterable[GalleryEntry]:
         """Every entry of the cached gallery."""
-        for subject, sealed in self._database.read(
-            "SELECT subject, sealed FROM entry WHERE feed = ?1"
-            " AND generation = (SELECT generation FROM feed WHERE name = ?1) ORDER BY subject",
+        for who, generation, sealed in self._database.read(
+            "SELECT subject, generation, sealed FROM entry WHERE feed = ?1"
+            " AND generation = (SELECT generation FROM feed WHERE name = ?1)",
             FeedName.GALLERY.value,
         ):
-            plain = self._opened(FeedName.GALLERY, str(subject), sealed)
-            if plain is not None:
-                yield _GALLERY.decode(plain)
+            plain = self._opened(FeedName.GALLERY, _int(generation), str(who), sealed)
+            entry = self._read(_GALLERY, plain)
+            if entry is not None:
+                yield entry
 
     def holders(self, digest: ClaimDigest) -> tuple[ClaimHolder, ...]:
         """Who holds a claim: one subject, or several who share the last digits of a telephone number."""
         rows = self._database.read(
             "SELECT subject, ended FROM claim WHERE digest = ?"
             " AND generation = (SELECT generation FROM feed WHERE name = ?)",
-            digest,
+            self._claim(digest),
             FeedName.GALLERY.value,
         )
-        return tuple(ClaimHolder(SubjectId(str(subject)), bool(ended)) for subject, ended in rows)
+        found = [(self._member(str(who)), bool(ended)) for who, ended in rows]
+        return tuple(ClaimHolder(entry.subject, ended) for entry, ended in found if entry is not None)
 
-    def _entry(self, feed: FeedName, subject: SubjectId) -> tuple[bytes | None, Held | None]:
-        rows = self._database.read(_ROW_AND_PLACE, subject, feed.value)
+    def _entry(self, feed: FeedName, who: str) -> tuple[bytes | None, Held | None]:
+        rows = self._database.read(_ROW_AND_PLACE, who, feed.value)
         if not rows:
             return None, None
-        sealed = rows[0][6]
-        return None if sealed is None else self._opened(feed, subject, sealed), _held(rows[0])
+        sealed, held = rows[0][6], _held(rows[0])
+        return None if sealed is None else self._opened(feed, held.generation, who, sealed), held
 
-    def _opened(self, feed: FeedName, subject: str, sealed: object) -> bytes | None:
+    def _opened(self, feed: FeedName, generation: int, who: str, sealed: object) -> bytes | None:
+        sealer = self._keys.sealer(feed.value, generation)
         try:
-            return self._sealer.open(sealed, feed.value, subject) if isinstance(sealed, bytes) else None
+            if sealer is not None and isinstance(sealed, bytes):
+                return sealer.open(sealed, feed.value, who)
         except SealBrokenError:
-            self.unreadable += 1
-            return None
+            pass
+        self.unreadable += 1
+        return None
 
     async def begin(self, feed: FeedName) -> int:
         """Open an empty stage for a snapshot, sweeping an earlier attempt away; its generation."""
         await self.sweep(feed)
         held = self.held(feed)
-        return held.generation + 1 if held else 1
+        generation = held.generation + 1 if held else 1
+        await asyncio.to_thread(self._keys.roll, feed.value, generation)
+        return generation
 
     def sealed(self, feed: FeedName, generation: int, chunk: Checked) -> Staged:
         """A verified chunk made ready to be written; takes some milliseconds, so in a thread of its own."""
-        sealed = self._sealer.seal_all(feed.value, chunk.subjects, chunk.encoded)
-        rows = list(zip(chunk.subjects, sealed, strict=True))
-        claims = [(generation, digest, subject, int(ended)) for subject, digest, ended in chunk.claims]
+        whos = [self._who(subject) for subject in chunk.subjects]
+        sealed = self._row_sealer(feed, generation).seal_all(feed.value, whos, chunk.encoded)
+        rows = list(zip(whos, sealed, strict=True))
+        claims = [
+            (generation, self._claim(digest), self._who(subject), int(ended))
+            for subject, digest, ended in chunk.claims
+        ]
         return Staged(feed, generation, rows, claims, sum(map(row_number, chunk.encoded)))
 
-    def _seal(self, feed: FeedName, subject: str, encoded: bytes) -> bytes:
-        return self._sealer.seal(encoded, feed.value, subject)
+    def _row_sealer(self, feed: FeedName, generation: int) -> RowSealer:
+        sealer = self._keys.sealer(feed.value, generation)
+        if sealer is None:
+            self._keys.roll(feed.value, generation)
+            sealer = self._keys.sealer(feed.value, generation)
+            assert sealer is not None
+        return sealer
 
     async def stage(self, staged: Staged) -> None:
         """Put the rows of one chunk on the stage."""
@@ -245,6 +292,8 @@ class Cache:
         if applied is None:
             return False
         self._tell(feed, delta)
+        if delta.gone or any(isinstance(row, Tombstone) for row in delta.rows):
+            await self._database.scrub()
         return True
 
     def _changed(
@@ -258,11 +307,12 @@ class Cache:
         number, count, generation = rows_number(after.digest), after.entries, after.generation
         olds: dict[SubjectId, bytes | None] = {}
         for subject in (*(row.subject for row in delta.rows), *delta.gone):
-            this = (feed.value, generation, subject)
+            who = self._who(subject)
+            this = (feed.value, generation, who)
             found = connection.execute(
                 "SELECT sealed FROM entry WHERE feed = ? AND generation = ? AND subject = ?", this
             ).fetchone()
-            old = olds[subject] = None if found is None else self._opened(feed, subject, found[0])
+            old = olds[subject] = None if found is None else self._opened(feed, generation, who, found[0])
             if found is not None and old is None:
                 return None
         for subject, old in olds.items():
@@ -272,10 +322,15 @@ class Cache:
             count -= 1
             connection.execute(
                 "DELETE FROM entry WHERE feed = ? AND generation = ? AND subject = ?",
-                (feed.value, generation, subject),
+                (feed.value, generation, self._who(subject)),
             )
             if feed is FeedName.GALLERY:
-                gone = [(generation, digest, subject) for digest, _ in claims_of(_GALLERY.decode(old))]
+                entry = self._read(_GALLERY, old)
+                if entry is None:
+                    return None
+                gone = [
+                    (generation, self._claim(digest), self._who(subject)) for digest, _ in claims_of(entry)
+                ]
                 connection.executemany(
                     "DELETE FROM claim WHERE generation = ? AND digest = ? AND subject = ?", gone
                 )
@@ -286,9 +341,12 @@ class Cache:
             encoded = canonical(row)
             number += row_number(encoded)
             count += 1
-            sealed.append((subject, self._seal(feed, subject, encoded)))
+            who = self._who(subject)
+            sealed.append((who, self._row_sealer(feed, generation).seal(encoded, feed.value, who)))
             if feed is FeedName.GALLERY and isinstance(row, GalleryRow | Tombstone):
-                claims += [(generation, digest, subject, int(ended)) for digest, ended in claims_of(row)]
+                claims += [
+                    (generation, self._claim(digest), who, int(ended)) for digest, ended in claims_of(row)
+                ]
         _put(connection, Staged(feed, generation, sealed, claims, number))
         made = replace(after, entries=count, digest=rows_digest(number))
         _place(connection, feed, made)
@@ -312,7 +370,10 @@ class Cache:
     async def sweep(self, feed: FeedName) -> None:
         """Delete what is left of other snapshots than the one in use."""
         held = self.held(feed)
-        await self._sweep(feed, held.generation if held else 0)
+        keep = held.generation if held else 0
+        await self._sweep(feed, keep)
+        await asyncio.to_thread(self._keys.keep, feed.value, keep)
+        await self._database.scrub()
 
     async def _sweep(self, feed: FeedName, keep: int) -> None:
         """Delete every generation of a feed but one, some rows at a time."""

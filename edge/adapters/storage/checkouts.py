@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from edge.adapters.storage.database import Database
-from edge.adapters.storage.keyfile import RandomBytes
+from edge.adapters.storage.keyfile import RandomBytes, RowSealer
 from edge.enact.charge import (
     Checkout,
     CheckoutState,
@@ -41,10 +41,9 @@ TABLES = """
         ) STRICT;
         CREATE INDEX checkout_under_way ON checkout (state) WHERE state IN ('open', 'paying');
         CREATE TABLE spent (
-            sequence INTEGER PRIMARY KEY, subject TEXT NOT NULL, amount_minor INTEGER NOT NULL,
-            at_ms INTEGER NOT NULL, standing_issued_at_ms INTEGER NOT NULL
+            sequence INTEGER PRIMARY KEY, who TEXT NOT NULL, at_ms INTEGER NOT NULL, sealed BLOB NOT NULL
         ) STRICT;
-        CREATE INDEX spent_by ON spent (subject);
+        CREATE INDEX spent_by ON spent (who);
         CREATE TABLE refund (
             till_key TEXT PRIMARY KEY, refund_id TEXT NOT NULL, checkout_id TEXT NOT NULL,
             amount_minor INTEGER NOT NULL, accepted INTEGER, reason TEXT NOT NULL
@@ -65,6 +64,7 @@ class Refund(msgspec.Struct, frozen=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Checkout)
+_SPENT = msgspec.msgpack.Decoder(tuple[int, int])
 
 
 def note_begun(connection: sqlite3.Connection, record: PassRecord) -> None:
@@ -80,7 +80,9 @@ def note_begun(connection: sqlite3.Connection, record: PassRecord) -> None:
     _put(connection, after)
 
 
-def note_settled(connection: sqlite3.Connection, record: PassRecord, sequence: int) -> None:
+def note_settled(
+    connection: sqlite3.Connection, record: PassRecord, sequence: int, sealer: RowSealer
+) -> None:
     """In the transaction that puts a final record into the chain: what its checkout came to."""
     if record.charge is None:
         return
@@ -91,8 +93,13 @@ def note_settled(connection: sqlite3.Connection, record: PassRecord, sequence: i
         return
     issued_at_ms = record.standing.issued_at_ms if record.standing else 0
     connection.execute(
-        "INSERT INTO spent VALUES (?, ?, ?, ?, ?)",
-        (sequence, record.subject, record.amount_minor, record.settled_at_ms, issued_at_ms),
+        "INSERT INTO spent VALUES (?, ?, ?, ?)",
+        (
+            sequence,
+            sealer.digest("subject", record.subject),
+            record.settled_at_ms,
+            sealer.seal(_ENCODER.encode((record.amount_minor, issued_at_ms)), "spent", str(sequence)),
+        ),
     )
     connection.execute(
         "DELETE FROM spent WHERE at_ms < ? AND sequence <= (SELECT sequence FROM acknowledged)",
@@ -103,8 +110,8 @@ def note_settled(connection: sqlite3.Connection, record: PassRecord, sequence: i
 class Checkouts:
     """The till's side: one open checkout at a time, and what became of those before it."""
 
-    def __init__(self, database: Database, random_bytes: RandomBytes) -> None:
-        self._database, self._random_bytes = database, random_bytes
+    def __init__(self, database: Database, sealer: RowSealer, random_bytes: RandomBytes) -> None:
+        self._database, self._sealer, self._random_bytes = database, sealer, random_bytes
 
     def under_way(self) -> Checkout | None:
         """The one that is open or being paid."""
@@ -121,14 +128,19 @@ class Checkouts:
 
         That is what central has not confirmed, and what was taken since that allowance was made.
         """
-        ((spent_minor,),) = self._database.read(
-            "SELECT ifnull(sum(amount_minor), 0) FROM spent WHERE subject = ? AND ("
-            "sequence > (SELECT sequence FROM acknowledged) OR at_ms >= ? OR standing_issued_at_ms >= ?)",
-            subject,
+        rows = self._database.read(
+            "SELECT sequence, at_ms >= ? OR sequence > (SELECT sequence FROM acknowledged), sealed"
+            " FROM spent WHERE who = ?",
             standing_issued_at_ms - SKEW_MS,
-            standing_issued_at_ms,
+            self._sealer.digest("subject", subject),
         )
-        assert isinstance(spent_minor, int)
+        spent_minor = 0
+        for sequence, counts, sealed in rows:
+            amount_minor, issued_at_ms = _SPENT.decode(
+                self._sealer.open(_blob(sealed), "spent", str(sequence))
+            )
+            if counts or issued_at_ms >= standing_issued_at_ms:
+                spent_minor += amount_minor
         return spent_minor
 
     async def open(

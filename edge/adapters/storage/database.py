@@ -72,6 +72,7 @@ class Database:
             self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
         connection.execute(f"PRAGMA synchronous = {self.schema.synchronous}")
         return connection
@@ -173,6 +174,18 @@ class Database:
             return found
 
         return await asyncio.shield(asyncio.to_thread(write))
+
+    async def scrub(self) -> None:
+        """Empty the log beside the file, so that nothing deleted lies in it; a reader puts it off."""
+
+        def truncate() -> None:
+            with self._guard:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+        try:
+            await asyncio.shield(asyncio.to_thread(truncate))
+        except sqlite3.Error as error:
+            raise self._trouble("cannot be written", error) from error
 
     def close(self) -> None:
         """Close both connections; whatever was committed stays."""

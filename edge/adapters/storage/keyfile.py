@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 from edge.errors import StoreError
@@ -61,11 +62,11 @@ class RowSealer:
                 f"{DEVICE_KEY_FILE} holds {len(device_key)} bytes, not {SEAL_KEY_BYTES}: pair this kiosk anew"
             )
         self._keys = {_DEVICE_KEY_VERSION: device_key}
-        self._random_bytes = random_bytes
+        self.random_bytes = random_bytes
 
     def seal(self, plain: bytes, *names: str) -> bytes:
         """Seal a row under the names of what it is."""
-        nonce = self._random_bytes(SEAL_NONCE_BYTES)
+        nonce = self.random_bytes(SEAL_NONCE_BYTES)
         return seal(self._keys[_DEVICE_KEY_VERSION], _DEVICE_KEY_VERSION, nonce, plain, self._binding(names))
 
     def seal_all(self, kind: str, names: Sequence[str], rows: Sequence[bytes]) -> list[bytes]:
@@ -75,7 +76,7 @@ class RowSealer:
         return seal_many(
             self._keys[_DEVICE_KEY_VERSION],
             _DEVICE_KEY_VERSION,
-            self._random_bytes(SEAL_NONCE_BYTES * len(rows)),
+            self.random_bytes(SEAL_NONCE_BYTES * len(rows)),
             rows,
             bindings,
         )
@@ -83,6 +84,11 @@ class RowSealer:
     def open(self, sealed: bytes, *names: str) -> bytes:
         """Open a row that was sealed under the same names; raises `wire.errors.SealBrokenError`."""
         return open_seal(self._keys, sealed, self._binding(names))
+
+    def digest(self, *names: str) -> str:
+        """A name that stands for a row's own, and tells nothing without the device key."""
+        key = self._keys[_DEVICE_KEY_VERSION]
+        return blake2b(self._binding(names), digest_size=16, key=key).hexdigest()
 
     @staticmethod
     def _binding(names: tuple[str, ...]) -> bytes:

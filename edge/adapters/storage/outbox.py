@@ -12,8 +12,11 @@ A record of a payment changes its checkout, and what was taken offline, in the s
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sqlite3
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -44,18 +47,24 @@ from wire.records import (
 )
 from wire.signing import Signer, sign_chain_head
 
+log = logging.getLogger(__name__)
+
 KEEP_ACKNOWLEDGED = 10_000
 """Acknowledged records kept for a central that was restored from a backup: a busy gate's day, some 15 MB."""
+KEEP_BODIES_MS = 30 * 86_400_000
+"""Bodies that central has confirmed are kept no longer, even where few passages come after them."""
 BATCH_MAX_BYTES = 192 * 1024
 """Of bodies in one batch; with 70 bytes around each, it stays within the topic's 256 KiB."""
 
 _TABLES = """
-        CREATE TABLE owner (kiosk TEXT NOT NULL) STRICT;
+        CREATE TABLE owner (kiosk TEXT NOT NULL, sealed BLOB NOT NULL) STRICT;
         CREATE TABLE begun (record_id TEXT PRIMARY KEY, place INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
         CREATE TABLE record (
             sequence INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE,
-            sealed BLOB, commitment BLOB NOT NULL, link BLOB NOT NULL, rank INTEGER
+            sealed BLOB, commitment BLOB NOT NULL, link BLOB NOT NULL, rank INTEGER,
+            who TEXT, at_ms INTEGER NOT NULL, lost INTEGER NOT NULL DEFAULT 0
         ) STRICT;
+        CREATE INDEX record_of ON record (who) WHERE who IS NOT NULL AND sealed IS NOT NULL;
         CREATE INDEX record_to_drop ON record (rank, sequence) WHERE rank IS NOT NULL AND sealed IS NOT NULL;
         CREATE TABLE acknowledged (sequence INTEGER NOT NULL, link BLOB NOT NULL) STRICT;
         CREATE TABLE held (bytes INTEGER NOT NULL, dropped INTEGER NOT NULL) STRICT;
@@ -64,11 +73,11 @@ _TABLES = """
             UPDATE held SET bytes = bytes + length(new.sealed);
         END;
         CREATE TRIGGER record_dropped AFTER UPDATE OF sealed ON record BEGIN
-            UPDATE held SET bytes = bytes - length(old.sealed), dropped = dropped + 1;
+            UPDATE held SET bytes = bytes - length(old.sealed), dropped = dropped + new.lost;
         END;
         CREATE TRIGGER record_out AFTER DELETE ON record BEGIN
             UPDATE held SET bytes = bytes - ifnull(length(old.sealed), 0),
-                            dropped = dropped - (old.sealed IS NULL);
+                            dropped = dropped - old.lost;
         END;
     """
 SCHEMA = Schema(
@@ -82,6 +91,7 @@ SCHEMA = Schema(
 )
 
 
+_EMPTY = "UPDATE record SET sealed = NULL, who = NULL WHERE sealed IS NOT NULL AND"
 _END_OF_CHAIN = """
     SELECT sequence, link
     FROM (SELECT sequence, link FROM record UNION ALL SELECT sequence, link FROM acknowledged)
@@ -133,28 +143,38 @@ class Outbox:
         sealer: RowSealer,
         random_bytes: RandomBytes,
         max_bytes: int = RecordsConfig().max_mb * 1_000_000,
+        is_gone: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """`is_gone` says whether a member has withdrawn, by the digest of their subject."""
         self._database = Database(path, SCHEMA)
-        self._kiosk, self._signer, self._sealer, self._random_bytes = kiosk, signer, sealer, random_bytes
-        self._max_bytes = max_bytes
+        self._kiosk, self._signer, self.sealer, self._random_bytes = kiosk, signer, sealer, random_bytes
+        self._max_bytes, self._is_gone = max_bytes, is_gone
+        self.unreadable: set[str] = set()
         self.ignored: Counter[str] = Counter()
         self.standstill: Standstill | None = None
         self.wake: Wake = lambda: None
-        self._database.write_now(self._claim_ownership)
+        try:
+            self._database.write_now(self._claim_ownership)
+        except StoreError:
+            self._database.close()
+            raise
         acknowledged = self._database.read("SELECT sequence, link FROM acknowledged")
         self._acknowledged, self._acknowledged_link = _place(acknowledged[0])
         self._sent, self._sent_link = self._acknowledged, self._acknowledged_link
 
     def _claim_ownership(self, connection: sqlite3.Connection) -> None:
-        owner = connection.execute("SELECT kiosk FROM owner").fetchone()
+        owner = connection.execute("SELECT kiosk, sealed FROM owner").fetchone()
         if owner is None:
-            connection.execute("INSERT INTO owner VALUES (?)", (self._kiosk,))
+            sealed = self.sealer.seal(self._kiosk.encode(), "owner")
+            connection.execute("INSERT INTO owner VALUES (?, ?)", (self._kiosk, sealed))
             connection.execute("INSERT INTO acknowledged VALUES (0, ?)", (genesis(self._kiosk),))
         elif owner[0] != self._kiosk:
             raise StoreError(
                 f"{self._database.path} holds the records of kiosk {owner[0]!r}, not of {self._kiosk!r}: "
                 "give each kiosk a folder of its own"
             )
+        else:
+            self._opened(owner[1], "owner")
 
     # --- edge.ports.Records
 
@@ -163,7 +183,7 @@ class Outbox:
 
         Raises `CheckoutError` where the checkout to be paid is not open any more.
         """
-        sealed = self._sealer.seal(self._body(record), "begun", record.record_id)
+        sealed = self.sealer.seal(self._body(record), "begun", record.record_id)
 
         def change(connection: sqlite3.Connection) -> None:
             if not _exists(connection, record):
@@ -189,9 +209,9 @@ class Outbox:
             previous = connection.execute(_END_OF_CHAIN).fetchone()
             last, last_link = _place(previous)
             placed = chained(last_link, last + 1, record, salt)
-            sealed = self._sealer.seal(salt + body, "record", str(placed.sequence))
+            sealed = self.sealer.seal(salt + body, "record", str(placed.sequence))
             connection.execute(
-                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (
                     placed.sequence,
                     record.record_id,
@@ -199,9 +219,11 @@ class Outbox:
                     commitment_of(placed),
                     placed.link,
                     drop_rank(record),
+                    None if record.subject is None else self.sealer.digest("subject", record.subject),
+                    record.settled_at_ms,
                 ),
             )
-            checkouts.note_settled(connection, record, placed.sequence)
+            checkouts.note_settled(connection, record, placed.sequence, self.sealer)
             _keep_to(connection, self._max_bytes)
 
         await self._database.write(change)
@@ -210,7 +232,13 @@ class Outbox:
     async def unsettled(self) -> tuple[PassRecord, ...]:
         """What `begin` kept and nothing settled: an earlier life of this kiosk died in between."""
         rows = self._database.read("SELECT record_id, sealed FROM begun ORDER BY place")
-        return tuple(self._decoded(self._opened(sealed, "begun", str(name))) for name, sealed in rows)
+        found: list[PassRecord] = []
+        for name, sealed in rows:
+            try:
+                found.append(self._decoded(self._opened(sealed, "begun", str(name))))
+            except StoreError as error:
+                self._leave_out(f"begun record {name}", error)
+        return tuple(found)
 
     @property
     def database(self) -> Database:
@@ -244,7 +272,13 @@ class Outbox:
             if sealed is None:
                 records.append(DroppedRecord(sequence, record_id, committed, link))  # type: ignore[arg-type]
                 continue
-            opened = self._opened(sealed, "record", str(sequence))
+            try:
+                opened = self._opened(sealed, "record", str(sequence))
+            except StoreError as error:
+                # Its commitment and link stay, so that the chain goes on without it.
+                self._leave_out(f"record {sequence}", error)
+                records.append(DroppedRecord(sequence, record_id, committed, link))  # type: ignore[arg-type]
+                continue
             size += len(opened)
             if records and size > BATCH_MAX_BYTES:
                 break
@@ -288,19 +322,45 @@ class Outbox:
             case None:
                 if receipt.sequence > self._acknowledged:
                     self.standstill = None
-                    await self._acknowledge(receipt.sequence, receipt.link)
+                    await self._acknowledge(receipt)
                 elif receipt.sequence < self._acknowledged:
                     self.ignored["older_receipt"] += 1
 
-    async def _acknowledge(self, sequence: int, link: bytes) -> None:
-        def change(connection: sqlite3.Connection) -> None:
+    async def _acknowledge(self, receipt: Receipt) -> None:
+        sequence, link = receipt.sequence, receipt.link
+        gone = await asyncio.to_thread(self._gone_among, self._acknowledged, sequence)
+
+        def change(connection: sqlite3.Connection) -> int:
             connection.execute("UPDATE acknowledged SET sequence = ?, link = ?", (sequence, link))
             connection.execute("DELETE FROM record WHERE sequence <= ?", (sequence - KEEP_ACKNOWLEDGED,))
+            old = connection.execute(
+                f"{_EMPTY} sequence <= ? AND at_ms < ?", (sequence, receipt.issued_at_ms - KEEP_BODIES_MS)
+            )
+            _empty_of(connection, sequence, gone)
+            return old.rowcount + len(gone)
 
-        await self._database.write(change)
+        if await self._database.write(change):
+            await self._database.scrub()
         self._acknowledged, self._acknowledged_link = sequence, link
         if self._sent < sequence:
             self._sent, self._sent_link = sequence, link
+
+    async def drop_gone(self) -> None:
+        """Drop the confirmed bodies that name anybody who has withdrawn; their commitments stay."""
+        up_to = self._acknowledged
+        gone = await asyncio.to_thread(self._gone_among, 0, up_to)
+        if gone:
+            await self._database.write(lambda connection: _empty_of(connection, up_to, gone))
+            await self._database.scrub()
+
+    def _gone_among(self, after: int, up_to: int) -> list[str]:
+        named = self._database.read(
+            "SELECT DISTINCT who FROM record WHERE who IS NOT NULL AND sealed IS NOT NULL"
+            " AND sequence > ? AND sequence <= ?",
+            after,
+            up_to,
+        )
+        return [str(who) for (who,) in named if self._is_gone(str(who))]
 
     def _link_at(self, sequence: int) -> bytes | None:
         if sequence == 0:
@@ -313,6 +373,11 @@ class Outbox:
     def close(self) -> None:
         """Close the file; everything begun or settled is in it."""
         self._database.close()
+
+    def _leave_out(self, name: str, error: StoreError) -> None:
+        if name not in self.unreadable:
+            self.unreadable.add(name)
+            log.error("%s cannot be read and is left out: %s", name, error)
 
     def _body(self, record: PassRecord) -> bytes:
         body = body_bytes(record)
@@ -332,11 +397,16 @@ class Outbox:
 
     def _opened(self, sealed: object, *names: str) -> bytes:
         try:
-            return self._sealer.open(_bytes(sealed), *names)
+            return self.sealer.open(_bytes(sealed), *names)
         except SealBrokenError as error:
             raise StoreError(
                 f"{self._database.path}: {error}; put back the device.key these records were sealed with"
             ) from error
+
+
+def _empty_of(connection: sqlite3.Connection, up_to: int, gone: Iterable[str]) -> None:
+    rows = [(up_to, who) for who in gone]
+    connection.executemany(f"{_EMPTY} sequence <= ? AND who = ?", rows)
 
 
 def _keep_to(connection: sqlite3.Connection, max_bytes: int) -> None:
@@ -355,7 +425,7 @@ def _keep_to(connection: sqlite3.Connection, max_bytes: int) -> None:
         (
             f"{ranked} ORDER BY rank, sequence",
             (),
-            "UPDATE record SET sealed = NULL WHERE sequence = ?",
+            "UPDATE record SET lost = 1, sealed = NULL, who = NULL WHERE sequence = ?",
         ),
     )
     for choose, values, drop in steps:

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +106,31 @@ async def _run(config: Path, *, as_json: bool) -> None:
         _tell(where, as_json=as_json, plain=f"HTTP {where['http']}\nMQTT {where['mqtt']}\nCtrl+C stops it")
         sys.stdout.flush()
         await stopped.wait()
+
+
+@app.command()
+def state(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Show when retention last ran, and which rows cannot be read."""
+    from central.app import load_config, open_use_cases, state_fields
+
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.kiosks.all()
+        use_cases.reviews.reviewers()
+        use_cases.reviews.open_cases()
+        use_cases.standings.restrictions()
+        found = state_fields(use_cases)
+    if as_json:
+        tell_json(found)
+        return
+    ran_at_ms = found["retention_ran_at_ms"]
+    when = (
+        "never"
+        if ran_at_ms is None
+        else f"{datetime.fromtimestamp(ran_at_ms // 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    )
+    typer.echo(f"retention last ran: {when}")
+    for row, why in found["unreadable"].items():
+        typer.echo(f"left out: {row}: {why}")
 
 
 @app.command()

@@ -151,7 +151,7 @@ def audit_export(
 
 @retention_app.command("run")
 def retention_run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Take away what the configuration no longer allows to be kept; run it daily."""
+    """Take away now what the configuration no longer allows to be kept."""
     from central.app import load_config, open_use_cases
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:

@@ -59,7 +59,7 @@ def kiosk(site: Path) -> Iterator[tuple[Cache, Outbox, Checkouts]]:
     outbox = Outbox(
         folder / "outbox.sqlite3", TILL, signer=Signer.from_seed(b"s" * 32), sealer=sealer, random_bytes=bytes
     )
-    yield cache, outbox, Checkouts(outbox.database, bytes)
+    yield cache, outbox, Checkouts(outbox.database, outbox.sealer, bytes)
     outbox.close()
     cache.close()
 

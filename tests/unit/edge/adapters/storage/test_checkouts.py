@@ -25,7 +25,7 @@ DICE = random.Random(3)
 
 
 def desk(outbox: Outbox) -> Checkouts:
-    return Checkouts(outbox.database, DICE.randbytes)
+    return Checkouts(outbox.database, outbox.sealer, DICE.randbytes)
 
 
 class Uptime:
