@@ -126,8 +126,8 @@ def _stand_still_at(point: Point, kiosk: OpenKiosk, said: Connection) -> None:
         reached()
         await asyncio.Event().wait()
 
-    def settling(connection, record: PassRecord, sequence: int) -> None:
-        note_settled(connection, record, sequence)
+    def settling(connection, record: PassRecord, sequence: int, sealer) -> None:
+        note_settled(connection, record, sequence, sealer)
         assert connection.in_transaction
         reached()
         threading.Event().wait()
