@@ -226,3 +226,18 @@ def test_the_files_beside_an_open_database_are_for_its_owner_alone_as_well(tmp_p
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     database.close()
     assert modes == dict.fromkeys(("notes.sqlite3", "notes.sqlite3-wal", "notes.sqlite3-shm"), 0o600)
+
+
+def test_a_file_of_an_older_version_is_upgraded_step_by_step_and_keeps_its_rows(tmp_path: Path):
+    database = Database(tmp_path / "notes.sqlite3", SCHEMA)
+    write(database, "before")
+    database.close()
+    steps = {
+        SCHEMA.version: "ALTER TABLE note ADD COLUMN read INTEGER NOT NULL DEFAULT 0;",
+        SCHEMA.version + 1: "UPDATE note SET read = 1;",
+    }
+    newest = Schema("notes", SCHEMA.version + 2, "FULL", SCHEMA.tables, "copy it aside", steps)
+    for _ in range(2):
+        database = Database(tmp_path / "notes.sqlite3", newest)
+        assert database.read("SELECT text, read FROM note") == [("before", 1)]
+        database.close()
