@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -36,10 +37,7 @@ def test_protocol_md_lists_no_other_message():
 
 def test_every_limit_is_in_protocol_md_with_its_value():
     listed = dict(re.findall(r"^\| ([A-Z_]+) \| (\d+) \|", PROTOCOL, re.MULTILINE))
-    sizes = {"PASSAGE_ID_SIZE", "NONCE_SIZE", "CHALLENGE_SIZE"}
-    assert {name: int(value) for name, value in listed.items()} == {
-        name: value for name, value in messages.LIMITS.items() if name not in sizes
-    }
+    assert {name: int(value) for name, value in listed.items()} == messages.LIMITS
 
 
 @pytest.mark.parametrize(("name", "codes"), messages.CODES, ids=[name for name, _ in messages.CODES])
@@ -137,6 +135,28 @@ def test_a_field_out_of_bounds_is_named_when_a_message_is_built(field, value):
 
 def test_the_protocol_hash_is_this_one_until_the_protocol_is_changed_knowingly():
     assert messages.protocol_hash().hex() == "9f7c24f02af0fab0"
+
+
+def test_the_protocol_hash_is_computed_from_protocol_md_alone():
+    tables = PROTOCOL.split("\n## 5.")[1].split("\n## 6.")[0]
+    letters = {"u8": "B", "u16": "H", "u32": "I"}
+    lines = ["version 1"]
+    lines += [
+        f"{name} {value}" for name, value in re.findall(r"^\| ([A-Z_]+) \| (\d+) \|", tables, re.MULTILINE)
+    ]
+    for name, codes in re.findall(r"^(\w+): (`\d.*)$", tables, re.MULTILINE):
+        lines += [f"{name}.{code} {value}" for value, code in re.findall(r"`(\d+) (\w+)`", codes)]
+    for code, name, listed in re.findall(
+        r"^\| (0x..) \| (\w+) \| \w+ \| \d+ \| ([^|]+) \|", tables, re.MULTILINE
+    ):
+        fields = [field.split(" ", 1) for field in listed.split(", ")]
+        sizes = [letters.get(size) or f"{size.removeprefix('bytes ')}s" for _, size in fields]
+        lines.append(
+            " ".join(
+                [code, name, *(f"{field}:{size}" for (field, _), size in zip(fields, sizes, strict=True))]
+            )
+        )
+    assert hashlib.sha256("\n".join(lines).encode()).digest()[:8] == messages.protocol_hash()
 
 
 def test_the_protocol_hash_changes_with_a_limit_and_with_the_table(monkeypatch):
