@@ -6,7 +6,7 @@ All instants are milliseconds of one monotonic clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware_bridge import gate
@@ -14,6 +14,7 @@ from firmware_bridge.gate import Cause, Direction, GateFault, GateInputs, GateRe
 from firmware_bridge.messages import (
     EXIT_OPEN_MS,
     HELD_OPEN_MS,
+    LIFE_SAFETY_MS,
     NO_PASSAGE,
     OPEN_MAX_MS,
     OPEN_MIN_MS,
@@ -64,6 +65,7 @@ class RelayLane:
         self._door_since_ms: int | None = None
         self._told_held = self._told_forced = False
         self._differs_since_ms: int | None = None
+        self._life_seen_ms: dict[str, int] = {}
 
     @property
     def mode(self) -> Mode:
@@ -121,7 +123,7 @@ class RelayLane:
 
     def step(self, inputs: GateInputs, now_ms: int) -> tuple[gate.GateEvent, ...]:
         """The inputs as they are now, and what follows from them and from the time."""
-        before, self.inputs = self.inputs, inputs
+        before, self.inputs = self.inputs, self._held_free(inputs, now_ms)
         return (
             *self._life_safety(before),
             *self._exit_request(before, now_ms),
@@ -145,9 +147,16 @@ class RelayLane:
         """The board cannot be reached: what was open ends untold, and nothing is known of the inputs."""
         self.inputs, self._sensor = GateInputs(), PassageSensor()
         self._exit_until_ms = self._closed_by = self._door_since_ms = self._differs_since_ms = None
+        self._life_seen_ms.clear()
         return self._interrupt(Cause.HOST_SILENT)
 
     # --- inside ---------------------------------------------------------------------------------------
+
+    def _held_free(self, inputs: GateInputs, now_ms: int) -> GateInputs:
+        """A fire or emergency contact that chatters stays active until it pauses for LIFE_SAFETY_MS."""
+        self._life_seen_ms |= {name: now_ms for name in ("fire", "emergency") if getattr(inputs, name)}
+        lately = {name for name, seen_ms in self._life_seen_ms.items() if now_ms - seen_ms < LIFE_SAFETY_MS}
+        return replace(inputs, **dict.fromkeys(lately, True))
 
     def _interrupt(self, cause: Cause) -> tuple[gate.GateEvent, ...]:
         release, self._open = self._open, None

@@ -11,6 +11,7 @@ from firmware_bridge.gate import Cause, Direction, GateFault, GateInputs, GateRe
 from firmware_bridge.messages import (
     EXIT_OPEN_MS,
     HELD_OPEN_MS,
+    LIFE_SAFETY_MS,
     OPEN_MAX_MS,
     OPEN_MIN_MS,
     PASSAGE_FINISH_MS,
@@ -191,8 +192,20 @@ def test_life_safety_frees_both_ways_with_no_end_and_a_fault_does_not_hinder_it(
     assert stand.lane.wanted(stand.now_ms) == WantedRelays(EVERY_WAY, None)
     assert stand.lane.mode is Mode.FREE
     assert stand.open() is RefusedBecause.FREE
-    assert stand.see(CLEAR) == [values.FreeEnded()]
+    assert stand.wait(LIFE_SAFETY_MS) == [values.FreeEnded()]
     assert (stand.lane.mode, stand.ways) == (Mode.FAULT, NONE)
+
+
+@pytest.mark.parametrize("wire", ["fire", "emergency"])
+def test_a_contact_that_chatters_keeps_the_gate_free_until_it_pauses(wire):
+    stand = Stand()
+    stand.see(GateInputs(**{wire: True}))
+    for _ in range(20):
+        assert stand.wait(LIFE_SAFETY_MS // 2) == []
+        assert stand.ways == EVERY_WAY
+        assert stand.wait(LIFE_SAFETY_MS // 2, GateInputs(**{wire: True})) == []
+    assert stand.wait(LIFE_SAFETY_MS - 1) == []
+    assert stand.wait(1) == [values.FreeEnded()]
 
 
 def test_a_board_that_differs_for_half_a_second_is_at_fault_and_one_that_differs_shortly_is_not():
