@@ -16,10 +16,14 @@ from firmware_bridge.drivers.relay import Reading, RelayGate
 from firmware_bridge.drivers.wiring import GpioWiring
 from firmware_bridge.errors import BoardError, PortUnavailableError
 from firmware_bridge.gate import GateInputs
-from firmware_bridge.messages import DEBOUNCE_MS
+from firmware_bridge.messages import DEBOUNCE_MS, LIFE_SAFETY_MS
 
 # Two readings while somebody quick breaks a beam.
 POLL_MS = 10
+
+# The kernel would wait until a contact that chatters is steady; two looks within LIFE_SAFETY_MS are enough.
+LIFE = ("fire", "emergency")
+LIFE_LOOKS = LIFE_SAFETY_MS // POLL_MS
 
 CONSUMER = "stile-gate"
 
@@ -56,6 +60,8 @@ class GpioBoard:
     def __init__(self, wiring: GpioWiring, request_lines: RequestLines) -> None:
         self._wiring, self._request_lines = wiring, request_lines
         self._lines: Lines | None = None
+        self._look = 0
+        self._seen_at_look: dict[str, int] = {}
 
     async def connect(self) -> None:
         """Ask for the lines; whoever had them before must have given them back."""
@@ -75,6 +81,8 @@ class GpioBoard:
         settings: Settings = {}
         settings.update(dict.fromkeys(wiring.relays.values(), relay))
         settings.update(dict.fromkeys(wiring.inputs.values(), sense))
+        at_once = gpiod.LineSettings(direction=sense.direction, active_low=sense.active_low, bias=sense.bias)
+        settings.update({line: at_once for name, line in wiring.inputs.items() if name in LIFE})
         try:
             self._lines = self._request_lines(wiring.chip, settings)
         except FileNotFoundError as error:
@@ -103,8 +111,14 @@ class GpioBoard:
             values = self._requested().get_values(list(wired.values()))
         except OSError as error:
             raise self._fault(error) from error
+        self._look += 1
         seen = dict(zip(wired, (value is Value.ACTIVE for value in values), strict=True))
-        return Reading(GateInputs(**seen))
+        return Reading(GateInputs(**seen | {name: self._seen_twice(name) for name in LIFE if seen.get(name)}))
+
+    def _seen_twice(self, name: str) -> bool:
+        before = self._seen_at_look.get(name)
+        self._seen_at_look[name] = self._look
+        return before is not None and self._look - before <= LIFE_LOOKS
 
     def close(self) -> None:
         """Give the lines back; what they then are is the kernel's and the board's business."""

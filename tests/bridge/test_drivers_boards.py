@@ -3,7 +3,7 @@
 import pytest
 
 from firmware_bridge import gate as values
-from firmware_bridge.drivers.gpio import open_gpio_gate
+from firmware_bridge.drivers.gpio import GpioBoard, open_gpio_gate
 from firmware_bridge.drivers.keyfile import read_hex_key
 from firmware_bridge.drivers.lcus import frame
 from firmware_bridge.drivers.osdp import KEY_SIZE
@@ -156,6 +156,27 @@ async def test_relays_that_are_active_low_rest_high_from_the_first_moment(tmp_pa
         assert [levels[line] for line in GPIO_RELAYS.values()] == [True, True]
         assert await lane.open(1) == Accepted()
         assert [levels[line] for line in GPIO_RELAYS.values()] == [False, True]
+
+
+@pytest.mark.parametrize("wire", ["fire", "emergency"])
+async def test_a_chattering_contact_counts_at_its_second_look_and_a_pulse_does_not(wire):
+    chip = FakeChip()
+    chip.set_level(5, True)
+    board = GpioBoard(GpioWiring(entry_line=4, **{f"{wire}_line": 5}), chip.request_lines)
+    await board.connect()
+
+    async def look(active):
+        chip.set_level(5, not active)
+        return getattr((await board.poll()).inputs, wire)
+
+    assert [await look(active) for active in (True, *[False] * 10, True)] == [False] * 12
+    assert [await look(active) for active in (False, True, False, True, True)] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 async def test_lines_that_another_program_holds_are_a_state_with_advice():
