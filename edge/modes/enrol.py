@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge.adapters.camera.qr import QrReader
@@ -107,6 +108,7 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
             rules,
             settings.tracking,
             random_bytes=os.urandom,
+            supervisor=uplink.supervisor,
             notice=lambda: notice(facts()),
         )
         voice = Voice(
@@ -120,6 +122,10 @@ async def open_enroller(config: KioskConfig, extras: Extras | None = None) -> As
             screen.speak(changed.screen.language)
 
         base.follow(uplink.link, take_up)
-        await stack.enter_async_context(running(enrolments.run, "undoing enrolments"))
+        await stack.enter_async_context(
+            running(
+                partial(uplink.supervisor.keep, "undoing_enrolments", enrolments.run), "undoing enrolments"
+            )
+        )
         serving = await stack.enter_async_context(running(enroller.run, "enroller"))
         yield OpenEnroller(enroller, base.pipeline, served, enrolments, camera, screen_url, serving)

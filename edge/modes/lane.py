@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from edge.adapters.camera.qr import QrReader
@@ -106,6 +107,7 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
                 base.pack.digest,
             ),
             random_bytes=os.urandom,
+            supervisor=uplink.supervisor,
             notice=lambda: notice(facts()),
             central_answers=lambda: uplink.central_seen,
             lane_closed=lane_was_closed(folder),
@@ -126,10 +128,11 @@ async def open_kiosk(config: KioskConfig, extras: Extras | None = None) -> Async
             screen.speak(changed.screen.language)
 
         base.follow(uplink.link, take_up)
+        keep = uplink.supervisor.keep
         if search is not None:
-            await stack.enter_async_context(running(search.run, "search"))
+            await stack.enter_async_context(running(partial(keep, "search", search.run), "search"))
         if timetable is not None:
-            await stack.enter_async_context(running(timetable.run, "timetable"))
+            await stack.enter_async_context(running(partial(keep, "timetable", timetable.run), "timetable"))
         serving = await stack.enter_async_context(running(kiosk.run, "kiosk"))
         yield OpenKiosk(kiosk, base.pipeline, served, gate, camera, screen_url, serving, till)
 

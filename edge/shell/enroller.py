@@ -33,6 +33,7 @@ from edge.ports import Camera, ClaimReader, Clock, Enrolments, Galleries, Member
 from edge.shell.sampling import Sampler
 from wire.enrolment import LIKENESSES_MAX
 from wire.ids import ClaimId, SubjectId
+from wire.transport.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +66,12 @@ class Enroller:
         tracking: TrackingConfig,
         *,
         random_bytes: Callable[[int], bytes],
+        supervisor: Supervisor,
         notice: Callable[[], Notice],
     ) -> None:
         """`notice` says what stays on the screen."""
         self._devices, self._rules = devices, rules
-        self._random_bytes, self._notice = random_bytes, notice
+        self._random_bytes, self._supervisor, self._notice = random_bytes, supervisor, notice
         self._sampler = Sampler(
             devices.camera,
             devices.claims,
@@ -100,13 +102,17 @@ class Enroller:
         return self._sampler.embedded_frames
 
     async def run(self) -> None:
-        """Serve people until cancelled; an unexpected error ends it, and nothing of anybody is left."""
+        """Serve people until cancelled. What fails of it is started again, and the rest goes on meanwhile."""
         with ThreadPoolExecutor(1, "pipeline") as pool:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._show()
-                for watch in (self._sampler.run(pool), self._watch_screen(), self._tick()):
-                    tasks.create_task(watch)
+                for name, work in (
+                    ("sight", lambda: self._sampler.run(pool)),
+                    ("touches", self._watch_screen),
+                    ("clockwork", self._tick),
+                ):
+                    tasks.create_task(self._supervisor.keep(name, work), name=name)
 
     async def _watch_screen(self) -> None:
         while True:
@@ -154,6 +160,10 @@ class Enroller:
                 answer = await self._do(effect)
             except StileError as error:
                 log.warning("an enrolment cannot go on: %s", error)
+                answer = Failed(subject)
+            except Exception:
+                log.exception("a step of an enrolment failed")
+                self._supervisor.note("enrolment_steps")
                 answer = Failed(subject)
             if answer is not None:
                 self._tell(answer)

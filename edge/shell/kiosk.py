@@ -97,6 +97,7 @@ from firmware_bridge.gate import (
 from wire.fleet import OrderOutcome
 from wire.ids import PassageId, SubjectId
 from wire.records import GateOutcome, PassRecord
+from wire.transport.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,7 @@ class Kiosk:
         identity: KioskIdentity,
         *,
         random_bytes: Callable[[int], bytes],
+        supervisor: Supervisor,
         notice: Callable[[], Notice],
         central_answers: Callable[[], bool],
         lane_closed: bool = False,
@@ -165,7 +167,7 @@ class Kiosk:
         `lane_closed`: staff closed this lane in an earlier life.
         """
         self._devices, self._rules, self._identity = devices, rules, identity
-        self._random_bytes, self._notice = random_bytes, notice
+        self._random_bytes, self._supervisor, self._notice = random_bytes, supervisor, notice
         self._central_answers = central_answers
         self._watch = Watch(
             devices.camera,
@@ -250,18 +252,18 @@ class Kiosk:
         return self._passage.phase is Phase.WAITING
 
     async def run(self) -> None:
-        """Serve people until cancelled; an unexpected error ends it, and the gate goes to its safe state."""
+        """Serve people until cancelled. What fails of it is started again, and the rest goes on meanwhile."""
         await self._settling.take_over()
         with ThreadPoolExecutor(1, "pipeline") as pool:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                for watch in (
-                    self._watch.run(pool),
-                    self._watch_gate(),
-                    self._watch_screen(),
-                    self._tick(),
+                for name, work in (
+                    ("sight", lambda: self._watch.run(pool)),
+                    ("gate_events", self._watch_gate),
+                    ("touches", self._watch_screen),
+                    ("clockwork", self._tick),
                 ):
-                    tasks.create_task(watch)
+                    tasks.create_task(self._supervisor.keep(name, work), name=name)
 
     # --- what is reported -----------------------------------------------------------------------------
 
@@ -366,11 +368,36 @@ class Kiosk:
     async def _perform(self, effects: tuple[Effect, ...], trace: _Trace) -> None:
         """Do the effects of one step in order, and report the answers; each says which passage asked."""
         for effect in effects:
-            answer = await self._do(effect, trace)
+            answer: Observation | None = None
+            try:
+                answer = await self._do(effect, trace)
+            except Exception:
+                log.exception("a step of a passage failed")
+                self._supervisor.note("passage_steps")
+                answer = self._failed(effect, trace)
             if answer is not None:
                 self._tell(answer)
             if isinstance(effect, Begin) and answer is not None:
                 return  # nothing may open on a decision that is not kept
+
+    def _failed(self, effect: Effect, trace: _Trace) -> Observation | None:
+        """What an effect of which nobody knows the outcome means for the passage: it never waits for ever."""
+        match effect:
+            case ResolveClaim() | Search() | FetchStanding() | CheckPin():
+                return HelpAsked() if self._trace is trace else None
+            case Begin(account):
+                return self._not_kept(account, trace)
+            case TakeCharge(ask):
+                return ChargeAnswered(ask.passage, ChargeAnswer.SILENT)
+            case OpenGate(release):
+                # It may have been obeyed: the gate's word, or its time, ends the passage.
+                trace.released_ms = self._devices.clock.uptime_ms()
+                trace.answer(OrderOutcome.GATE_UNANSWERED, PassageId(release.passage_id.hex()))
+                return None
+            case Settle():
+                return None
+            case _:
+                assert_never(effect)
 
     async def _do(self, effect: Effect, trace: _Trace) -> Observation | None:
         devices = self._devices
@@ -426,7 +453,6 @@ class Kiosk:
 
     async def _begin(self, account: Account, trace: _Trace) -> Observation | None:
         """Keep a decision; an answer means that nothing may follow from it."""
-        pays = account.charge is not None
         try:
             await self._devices.records.begin(pass_record(account, self._identity, self._stamp()))
         except CheckoutError as error:
@@ -434,11 +460,14 @@ class Kiosk:
             return ChargeAnswered(account.passage_id, ChargeAnswer.CHECKOUT_CLOSED)
         except StoreError as error:
             log.warning("a decision cannot be kept, so nothing follows from it: %s", error)
-            trace.answer(OrderOutcome.NOT_KEPT, account.passage_id)
-            if pays:
-                return ChargeAnswered(account.passage_id, ChargeAnswer.NOT_KEPT)
-            return GateAnswered(account.passage_id, GateOutcome.REFUSED)
+            return self._not_kept(account, trace)
         return None
+
+    def _not_kept(self, account: Account, trace: _Trace) -> Observation:
+        trace.answer(OrderOutcome.NOT_KEPT, account.passage_id)
+        if account.charge is not None:
+            return ChargeAnswered(account.passage_id, ChargeAnswer.NOT_KEPT)
+        return GateAnswered(account.passage_id, GateOutcome.REFUSED)
 
     def _remembered(self, subject: SubjectId | None) -> tuple[bool, bool, Passback]:
         """Whether the member was here of late, whether their challenges went by unmet, what passback asks."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import msgspec
 
 from edge.enact.charge import NotCharged
-from edge.errors import StoreError
 from edge.ports import Clock, Records
 from wire.ids import PassageId, ReasonCode
 from wire.records import ChargeOutcome, GateOutcome, PassRecord
@@ -88,9 +87,9 @@ class Settling:
             try:
                 await self._records.settle(report.record)
                 break
-            except StoreError as error:
+            except Exception as error:
                 if not waits:
-                    log.warning("a record waits for the disk: %s", error)
+                    log.warning("a record waits for the disk: %s", error, exc_info=error)
                     if self.unwritten >= UNWRITTEN_MAX:
                         raise
                     self.unwritten, waits = self.unwritten + 1, True

@@ -17,6 +17,7 @@ from tests.doubles.driver_rigs import OPEN_MS, rig, until
 from tests.doubles.wire_samples import pass_record
 from wire.ids import GateId, KioskId, PassageId, Purpose
 from wire.records import GateOutcome
+from wire.transport.supervision import Supervisor
 
 
 class Quiet:
@@ -60,6 +61,7 @@ async def kiosk_before(lane, quiet, **release):
         TrackingConfig(),
         KioskIdentity(KioskId("gate-1"), GateId("gate-1"), Purpose("ride"), "b" * 32, "d" * 64),
         random_bytes=lambda size: b"\x07" * size,
+        supervisor=Supervisor(),
         notice=lambda: Notice(None, ()),
         central_answers=lambda: False,
     )

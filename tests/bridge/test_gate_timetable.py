@@ -26,6 +26,7 @@ from tests.doubles.attempt import RULES
 from tests.doubles.bridge_pair import KEYS
 from wire.ids import GateId, KioskId, Purpose
 from wire.records import GateOutcome, IdentifiedBy
+from wire.transport.supervision import Supervisor
 
 PATIENCE_S = 20.0
 ALWAYS = ScheduleConfig(("00:00-24:00",))
@@ -89,6 +90,7 @@ async def held_free_before(served):
         TrackingConfig(),
         KioskIdentity(KioskId("gate-1"), GateId("gate-1"), Purpose("ride"), "b" * 32, "d" * 64),
         random_bytes=lambda size: next(nonces).to_bytes(size, "big"),
+        supervisor=Supervisor(),
         notice=lambda: Notice(None, ()),
         central_answers=lambda: False,
     )

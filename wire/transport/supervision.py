@@ -84,10 +84,14 @@ class Supervisor:
             await work
         except Exception:
             log.exception("%s failed", name)
-            self._fail(name)
-            self._begin(name)
+            self.note(name)
             return False
         return True
+
+    def note(self, name: str) -> None:
+        """Tell a fault, logged already, in work that does not go on for ever."""
+        self._fail(name)
+        self._begin(name)
 
     def _begin(self, name: str) -> float:
         now_s = self._monotonic_s()
