@@ -85,11 +85,13 @@ class TierRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Tier
     at_least: f.Score
     limit_minor: f.AmountMinor
-    offline_allowance_minor: f.AmountMinor
 
 
 class Scorecard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One purpose's scorecard. `valid_hours` is how long a standing computed from it lasts."""
+    """One purpose's scorecard. `valid_hours` is how long a standing computed from it lasts.
+
+    `offline_allowance_minor`: what each kiosk may take from a member while central cannot be asked, in sum.
+    """
 
     operator: f.Operator
     purpose: f.ForPurpose
@@ -97,6 +99,7 @@ class Scorecard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: f.Score
     valid_hours: Annotated[int, Meta(ge=1, le=24 * 366)]
     currency: f.Currency
+    offline_allowance_minor: f.AmountMinor
     factor: Annotated[tuple[FactorRule, ...], Meta(max_length=FACTORS_MAX)]
     tier: Annotated[tuple[TierRule, ...], Meta(min_length=1, max_length=TIERS_MAX)]
 
@@ -118,9 +121,27 @@ def _refuse_foreign(tree: Mapping[str, Any], where: str) -> None:
             )
 
 
+def _with_one_allowance(tree: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The scorecard with one offline allowance, where it is of version 0.1.0 and gives one a tier.
+
+    The least that is anything becomes everybody's: it adds least to what an operator is exposed to.
+    """
+    key, tiers = "offline_allowance_minor", tree.get("tier")
+    if not isinstance(tiers, list) or not any(isinstance(tier, Mapping) and key in tier for tier in tiers):
+        return tree
+    if key in tree:
+        raise ConfigError(where, f"tier.{key}", None, "it is the same in every tier; keep the one above them")
+    given = [tier[key] for tier in tiers if isinstance(tier, Mapping) and key in tier]
+    if any(not isinstance(amount, int) for amount in given):
+        raise ConfigError(where, f"tier.{key}", None, f"it is the same in every tier; give {key} once")
+    kept = [{name: value for name, value in tier.items() if name != key} for tier in tiers]
+    return {**tree, "tier": kept, key: min((amount for amount in given if amount), default=0)}
+
+
 def parse_scorecard(tree: Mapping[str, Any], where: str, operator: OperatorId, purpose: Purpose) -> Scorecard:
     """Read and lint a scorecard; raises ConfigError naming the key, its value and the rule it breaks."""
     _refuse_foreign(tree, where)
+    tree = _with_one_allowance(tree, where)
     try:
         card = msgspec.convert(tree, Scorecard, strict=True)
     except msgspec.ValidationError as error:
@@ -218,7 +239,7 @@ def score(card: Scorecard, subject: SubjectId, events: Iterable[Event], at_ms: i
     factors.sort(key=lambda factor: (-abs(factor.points), factor.kind))
     total = max(0, min(f.SCORE_MAX, card.base + sum(factor.points for factor in factors)))
     tier = max((rule for rule in card.tier if rule.at_least <= total), key=lambda rule: rule.at_least)
-    limits = Limits(tier.limit_minor, tier.offline_allowance_minor, card.currency)
+    limits = Limits(tier.limit_minor, card.offline_allowance_minor, card.currency)
     return Scored(total, tuple(factors), tier.name, limits)
 
 
@@ -246,9 +267,7 @@ def sentences(card: Scorecard) -> list[str]:
     told.append("What it leads to:")
     for tier in sorted(card.tier, key=lambda tier: -tier.at_least):
         limit = format_amount(tier.limit_minor, card.currency)
-        offline = format_amount(tier.offline_allowance_minor, card.currency)
-        told.append(
-            f"  from {tier.at_least} points: {tier.name}; up to {limit} a payment, "
-            f"{offline} at each kiosk while central cannot be asked"
-        )
+        told.append(f"  from {tier.at_least} points: {tier.name}; up to {limit} a payment")
+    offline = format_amount(card.offline_allowance_minor, card.currency)
+    told.append(f"  whatever the points: {offline} at each kiosk, also while central cannot be asked")
     return told

@@ -150,13 +150,14 @@ def payment_of(due: Due, view: StandingView, *, central_answers: bool, spent_min
     """The amount against what the standing allows at its age.
 
     `spent_minor`: what this kiosk took offline from the member and may still count against the allowance.
+    The allowance is the same in every tier. It holds online too, or cutting the network would gain something.
     """
     if view.standing is None or view.standing.limits.currency != due.currency:
         return Payment.ABOVE
     limits = view.standing.limits
-    allowed_minor = limits.amount_minor
-    if view.age is not Age.FRESH or not central_answers:
-        allowed_minor = min(allowed_minor, limits.offline_allowance_minor - spent_minor)
+    allowed_minor = limits.offline_allowance_minor - spent_minor
+    if view.age is Age.FRESH and central_answers:
+        allowed_minor = max(allowed_minor, limits.amount_minor)
     return Payment.WITHIN if due.amount_minor <= allowed_minor else Payment.ABOVE
 
 

@@ -156,3 +156,22 @@ def test_a_standing_expires_with_the_scorecards_validity_and_is_due_after_a_quar
     assert not due(standing, NOW_MS + 12 * 3_600_000 - 1)
     assert due(standing, NOW_MS + 12 * 3_600_000)
     assert restricted(standing, [], NOW_MS) == standing
+
+
+def test_what_is_allowed_offline_is_the_same_in_every_tier():
+    kept, poor = [event(day) for day in range(20)], []
+    for scored in (score(card(), ADA, kept, NOW_MS), score(card(base=0), ADA, poor, NOW_MS)):
+        assert scored.limits.offline_allowance_minor == tree()["offline_allowance_minor"]
+    assert score(card(base=0), ADA, poor, NOW_MS).tier == "assisted"
+
+
+@pytest.mark.parametrize(("given", "allowed"), [((2_000, 1_000, 0), 1_000), ((0, 0, 0), 0)])
+def test_a_scorecard_of_version_0_1_0_gives_everybody_the_least_allowance_that_is_any(
+    given: tuple[int, ...], allowed: int
+):
+    old = {key: value for key, value in tree().items() if key != "offline_allowance_minor"}
+    tiers = zip(tree()["tier"], given, strict=True)
+    old["tier"] = [tier | {"offline_allowance_minor": amount} for tier, amount in tiers]
+    assert parse_scorecard(old, "scorecard.toml", METRO, RIDE).offline_allowance_minor == allowed
+    with pytest.raises(ConfigError, match="the same in every tier"):
+        parse_scorecard(old | {"offline_allowance_minor": 1_000}, "scorecard.toml", METRO, RIDE)

@@ -143,7 +143,7 @@ def test_a_silent_central_and_a_spent_allowance_is_another_payment() -> None:
 
 
 def test_another_currency_or_more_than_the_limit_asks_for_the_pin() -> None:
-    for seen in (view(currency="USD"), view(limit=249), view(Age.STALE, offline=249)):
+    for seen in (view(currency="USD"), view(limit=249, offline=249), view(Age.STALE, offline=249)):
         assert agreeing(seen).passage.verdict == StepUp((Reason.ABOVE_LIMIT,))
     assert agreeing(ABSENT).passage.verdict == StepUp((Reason.STANDING_ABSENT,))
     assert isinstance(agreeing(view(offline=249), central=False).passage.verdict, Refer)
@@ -249,10 +249,8 @@ def test_what_may_be_paid_is_never_more_than_what_was_signed_at_that_age(
 ) -> None:
     due = replace(DUE, amount_minor=amount)
     found = payment_of(due, view(age, limit, offline, currency), central_answers=central, spent_minor=spent)
-    within = currency == "EUR" and amount <= limit
-    if age is not Age.FRESH or not central:
-        within = within and amount + spent <= offline
-    assert found is (Payment.WITHIN if within else Payment.ABOVE)
+    within = amount + spent <= offline or (amount <= limit and age is Age.FRESH and central)
+    assert found is (Payment.WITHIN if within and currency == "EUR" else Payment.ABOVE)
 
 
 TOLD = st.sampled_from(
