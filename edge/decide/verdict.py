@@ -83,10 +83,12 @@ class RestrictionState(StrEnum):
 
 
 class SecondFactor(StrEnum):
-    """The PIN, or whatever differs in kind from the claim."""
+    """The PIN; where only the tier asks for a second factor, two gestures by the matched face do as well."""
 
     NOT_GIVEN = "not_given"
-    GOOD = "good"
+    GOOD = "good"  # the PIN
+    GESTURES = "gestures"
+    NONE = "none"  # the member says they have none
     EXHAUSTED = "exhausted"  # no tries left
     UNAVAILABLE = "unavailable"  # it cannot be checked here and now
 
@@ -138,6 +140,7 @@ class Reason(StrEnum):
     FAILURE_TO_ACQUIRE = "failure_to_acquire"
     SECOND_FACTOR_EXHAUSTED = "second_factor_exhausted"
     SECOND_FACTOR_UNAVAILABLE = "second_factor_unavailable"
+    NO_SECOND_FACTOR = "no_second_factor"
     LIVENESS_UNDETERMINED = "liveness_undetermined"
     RESTRICTION = "restriction"
     RESTRICTION_UNCONFIRMED = "restriction_unconfirmed"
@@ -238,7 +241,10 @@ _IDENTIFICATION_REASON = {
 _NO_SECOND_FACTOR = {
     SecondFactor.EXHAUSTED: Reason.SECOND_FACTOR_EXHAUSTED,
     SecondFactor.UNAVAILABLE: Reason.SECOND_FACTOR_UNAVAILABLE,
+    SecondFactor.NONE: Reason.NO_SECOND_FACTOR,
 }
+_ASKING_TIERS = frozenset({Tier.ASSISTED, Tier.UNKNOWN})
+"""Tiers that ask for a second factor before anything is had on account."""
 _TIER_REASON = {
     Tier.PRIORITY: Reason.TIER_PRIORITY,
     Tier.STANDARD: Reason.TIER_STANDARD,
@@ -258,8 +264,8 @@ def _notes(c: Circumstances) -> tuple[Reason, ...]:
     return (*given, *again, *_RESTRICTION_NOTE.get(c.restriction, ()))
 
 
-def _grant(c: Circumstances, lane: Lane, *, credit: bool, why: Reason) -> Grant:
-    return Grant(lane, credit, (why, *_notes(c)))
+def _grant(c: Circumstances, lane: Lane, *why: Reason, credit: bool) -> Grant:
+    return Grant(lane, credit, (*why, *_notes(c)))
 
 
 def _deny(c: Circumstances) -> Deny:
@@ -275,8 +281,28 @@ def _refer(c: Circumstances, to: Elsewhere, *why: Reason) -> Refer:
 
 
 def _unproven(c: Circumstances) -> bool:
-    """The second factor is still to be asked for."""
+    """The PIN is still to be asked for."""
     return c.second_factor is not SecondFactor.GOOD
+
+
+def _lacking(c: Circumstances) -> bool:
+    """No second factor is to be had from this member, here and now."""
+    return c.second_factor in _NO_SECOND_FACTOR
+
+
+def _needs_proof(c: Circumstances) -> bool:
+    """There is more in the way than tier and limit, and who lacks a second factor is for staff."""
+    return (
+        c.identification in _IDENTIFICATION_REASON
+        or c.liveness is Liveness.UNDETERMINED
+        or c.restriction is RestrictionState.VERIFIED
+        or c.passback is Passback.SECOND_FACTOR
+        or _unknown_standing(c)
+    )
+
+
+def _tier_asks(c: Circumstances) -> bool:
+    return c.tier in _ASKING_TIERS and c.second_factor not in {SecondFactor.GOOD, SecondFactor.GESTURES}
 
 
 def _passback_settled(c: Circumstances) -> bool:
@@ -318,7 +344,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(lambda c: c.liveness is Liveness.ATTACK, lambda c: _refer(c, Elsewhere.STAFF, Reason.ATTACK)),
     Row(
-        lambda c: c.second_factor in _NO_SECOND_FACTOR,
+        lambda c: _lacking(c) and _needs_proof(c),
         lambda c: _refer(c, Elsewhere.STAFF, _NO_SECOND_FACTOR[c.second_factor]),
     ),
     Row(
@@ -336,7 +362,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         _released_by_staff,
-        lambda c: _grant(c, Lane.STANDARD, credit=False, why=Reason.STAFF_RELEASE),
+        lambda c: _grant(c, Lane.STANDARD, Reason.STAFF_RELEASE, credit=False),
     ),
     Row(
         lambda c: c.passback is Passback.STAFF,
@@ -356,26 +382,48 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         _unknown_standing,
-        lambda c: _grant(c, Lane.STANDARD, credit=False, why=_AGE_REASON[c.age]),
+        lambda c: _grant(c, Lane.STANDARD, _AGE_REASON[c.age], credit=False),
     ),
     Row(
         lambda c: c.payment is Payment.ABOVE and not c.central_answers,
         lambda c: _refer(c, Elsewhere.OTHER_PAYMENT, Reason.ABOVE_LIMIT, Reason.CENTRAL_SILENT),
     ),
     Row(
+        lambda c: c.payment is Payment.ABOVE and _lacking(c),
+        lambda c: _refer(c, Elsewhere.OTHER_PAYMENT, Reason.ABOVE_LIMIT, _NO_SECOND_FACTOR[c.second_factor]),
+    ),
+    Row(
         lambda c: c.payment is Payment.ABOVE and _unproven(c),
         lambda c: _step_up(c, Reason.ABOVE_LIMIT),
     ),
     Row(
-        lambda c: c.age is Age.STALE,
-        lambda c: _grant(c, Lane.STANDARD, credit=True, why=Reason.STANDING_STALE),
-    ),
-    Row(
-        lambda c: c.tier in {Tier.ASSISTED, Tier.UNKNOWN} and _unproven(c),
+        lambda c: _tier_asks(c) and not _lacking(c),
         lambda c: _step_up(c, _TIER_REASON[c.tier]),
     ),
-    Row(lambda _: True, lambda c: _grant(c, _lane(c), credit=True, why=_TIER_REASON[c.tier])),
+    Row(
+        lambda c: _tier_asks(c) and c.payment is not Payment.NONE,
+        lambda c: _refer(c, Elsewhere.OTHER_PAYMENT, Reason.NO_SECOND_FACTOR, _TIER_REASON[c.tier]),
+    ),
+    Row(
+        _tier_asks,
+        lambda c: _grant(c, Lane.STANDARD, Reason.NO_SECOND_FACTOR, _TIER_REASON[c.tier], credit=False),
+    ),
+    Row(
+        lambda c: c.age is Age.STALE,
+        lambda c: _grant(c, Lane.STANDARD, Reason.STANDING_STALE, credit=True),
+    ),
+    Row(lambda _: True, lambda c: _grant(c, _lane(c), _TIER_REASON[c.tier], credit=True)),
 )
+
+
+def asked_by_tier_alone(verdict: Verdict | None) -> bool:
+    """Whether nothing but the tier asks for a second factor: then any will do, and nobody needs one."""
+    return isinstance(verdict, StepUp) and verdict.reasons[0] in {Reason.TIER_ASSISTED, Reason.TIER_UNKNOWN}
+
+
+def asked_by_limit_alone(verdict: Verdict | None) -> bool:
+    """Whether the amount asks for a PIN: who has none may pay otherwise."""
+    return isinstance(verdict, StepUp) and verdict.reasons[0] is Reason.ABOVE_LIMIT
 
 
 def decide(circumstances: Circumstances) -> Verdict:

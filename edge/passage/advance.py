@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from edge.compare.claim import Claim
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
-from edge.confirm.challenge import expire, judge
+from edge.confirm.challenge import Outcome, expire, judge
 from edge.confirm.liveness import Window, gather
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.verdict import GateState, Identification, Liveness, Membership, SecondFactor
@@ -63,6 +63,7 @@ from edge.passage.observations import (
 from edge.passage.paying import agreed, answered, chosen, kept, uncharged, watched
 from edge.passage.seeking import another_came, given_up, searched, seek, zone_seen
 from edge.passage.state import Passage, Phase, Rules, is_seeking, nothing_due, wants_face
+from edge.passage.stepping_up import another_factor, challenge_of, gestured, without_pin
 from edge.passage.table import IGNORED
 from wire.records import GateOutcome
 from wire.values import AgreeBy
@@ -171,11 +172,13 @@ def _challenging(passage: Passage, told: Observation, now_ms: int, rules: Rules)
         case FaceMissed(failure):
             return replace(passage, obstacle=failure.reason), ()
         case FaceMoved(seen):
-            assert challenge is not None
             assert template is not None
             moved = replace(passage, obstacle=None, evidence_ms=seen.captured_ms)
-            judged = judge(challenge, seen, rules.likeness(template), rules.confirm)
+            under_way = challenge_of(passage, seen, now_ms, rules)
+            judged = judge(under_way, seen, rules.likeness(template), rules.confirm)
             return challenged(moved, judged, now_ms, rules)
+        case OtherWayAsked() if passage.gestured:
+            return another_factor(passage, now_ms, rules)
         case OtherWayAsked():
             # The PIN settles what the challenge did not, for whoever cannot or will not do gestures.
             return found_live(passage, Liveness.UNDETERMINED, now_ms, rules)
@@ -183,6 +186,9 @@ def _challenging(passage: Passage, told: Observation, now_ms: int, rules: Rules)
             return _helped(passage, now_ms, rules)
         case NotMe():
             return settle(passage, now_ms, rules)
+        case Tick() if challenge is None:  # nobody has been seen yet
+            late = now_ms >= passage.deadline_ms
+            return gestured(passage, Outcome.UNDETERMINED, now_ms, rules) if late else (passage, ())
         case Tick():
             assert challenge is not None
             return challenged(passage, expire(challenge, now_ms, rules.confirm), now_ms, rules)
@@ -198,6 +204,8 @@ def _second_factor(passage: Passage, told: Observation, now_ms: int, rules: Rule
             return passage, ()
         case StandingSeen():
             return decide_when_ready(_with_standing(passage, told), now_ms, rules)
+        case OtherWayAsked():
+            return another_factor(passage, now_ms, rules)
         case PinEntered():
             return _pin_entered(passage, told)
         case PinJudged(judgement=judgement):
@@ -416,7 +424,7 @@ def _pin_judged(passage: Passage, judgement: PinJudgement, now_ms: int, rules: R
             )
             return proven, (FetchStanding(passage.passage_id, subject, proven=True),)
         case PinOutcome.EXHAUSTED:
-            judged = replace(judged, second_factor=SecondFactor.EXHAUSTED)
+            return without_pin(judged, SecondFactor.EXHAUSTED, now_ms, rules)
         case PinOutcome.UNAVAILABLE:
-            judged = replace(judged, second_factor=SecondFactor.UNAVAILABLE)
+            return without_pin(judged, SecondFactor.UNAVAILABLE, now_ms, rules)
     return decide_passage(judged, found or Identification.NO_MATCH, now_ms, rules)

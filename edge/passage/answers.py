@@ -21,6 +21,8 @@ from wire.records import ChargeOutcome
 
 NOTHING_KEPT = frozenset({ChargeAnswer.NOT_KEPT, ChargeAnswer.CHECKOUT_CLOSED})
 
+PROVEN = frozenset({SecondFactor.GOOD, SecondFactor.GESTURES})
+
 
 def awaits(passage: Passage, answer: Answer) -> bool:
     """Whether the passage asked this and has no answer yet; its phase says whether it still matters."""
@@ -35,10 +37,10 @@ def awaits(passage: Passage, answer: Answer) -> bool:
         case Searched(probe=probe):
             return probe is passage.sought
         case StandingSeen(subject=subject, proven=proven):
-            due = proven == (passage.second_factor is SecondFactor.GOOD)
+            due = proven == (passage.second_factor in PROVEN)
             return subject == passage.subject and due and passage.view is None
         case PinJudged(subject=subject):
-            unproven = passage.second_factor is SecondFactor.NOT_GIVEN
+            unproven = passage.second_factor is not SecondFactor.GOOD
             return subject == passage.subject and unproven and passage.checking_pin
         case ChargeAnswered(answer=said):
             # Offline, the one thing that can still be said is that nothing was kept, and so nothing is taken.

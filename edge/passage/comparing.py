@@ -12,6 +12,7 @@ from edge.decide.verdict import Identification, Liveness
 from edge.passage.deciding import Step, decide_passage, decide_when_ready, identification_of
 from edge.passage.effects import Effect
 from edge.passage.state import Passage, Phase, Rules
+from edge.passage.stepping_up import gestured
 
 LIVENESS = {
     Outcome.BONA_FIDE: Liveness.BONA_FIDE,
@@ -58,8 +59,7 @@ def follow_comparison(
     identified = replace(
         compared,
         identification=identification_of(comparison),
-        # Agreeing to pay by a gesture is of this face; at a gate nobody is asked for that.
-        matched=probe if matched and compared.due is not None else None,
+        matched=probe if matched else None,
     )
     asks = matched and rules.confirm.asks(used_before=passage.used_before)
     # A recapture is suspected, not proven: the PIN settles it, and gestures would not undo the suspicion.
@@ -83,6 +83,8 @@ def challenged(passage: Passage, challenge: Challenge, now_ms: int, rules: Rules
     """The challenge goes on, or has an outcome."""
     if challenge.outcome is None:
         return replace(passage, challenge=challenge), ()
+    if passage.gestured:
+        return gestured(passage, challenge.outcome, now_ms, rules)
     return found_live(passage, LIVENESS[challenge.outcome], now_ms, rules)
 
 

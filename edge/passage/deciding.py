@@ -15,8 +15,11 @@ from edge.decide.verdict import (
     ContestCode,
     Grant,
     Identification,
+    Liveness,
     Payment,
+    SecondFactor,
     StepUp,
+    asked_by_tier_alone,
     decide,
 )
 from edge.enact.charge import PayConfig, payment_of
@@ -25,6 +28,8 @@ from edge.passage.effects import Begin, Effect, OpenGate, Settle
 from edge.passage.state import IDENTIFIED, Passage, Phase, Rules, account
 from wire.records import GateOutcome
 
+GESTURES_LEAST = 2
+"""Gestures by the matched face that are a second factor where only the tier asks for one."""
 UNKNOWN_MS = 1_000
 """The least time between two claims that are nobody's: each makes a record, and a telephone can show thirty
 codes a second."""
@@ -117,6 +122,8 @@ def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: 
             )
             kept = account(opening, rules, settled_ms=now_ms)
             return opening, (*((Begin(kept),) if kept else ()), OpenGate(release))
+        case StepUp() if _gestured_already(after, rules):
+            return decide_passage(replace(passage, second_factor=SecondFactor.GESTURES), found, now_ms, rules)
         case StepUp():
             return (
                 replace(after, phase=Phase.SECOND_FACTOR, deadline_ms=now_ms + rules.confirm.pin_ms),
@@ -124,6 +131,12 @@ def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: 
             )
         case _:
             return settle(after, now_ms, rules)
+
+
+def _gestured_already(passage: Passage, rules: Rules) -> bool:
+    """Whether the challenge of this passage was the second factor that only the tier asks for now."""
+    met = passage.liveness is Liveness.BONA_FIDE and rules.confirm.prompts >= GESTURES_LEAST
+    return asked_by_tier_alone(passage.verdict) and met
 
 
 def _ask_agreement(passage: Passage, now_ms: int, pay: PayConfig) -> Passage:

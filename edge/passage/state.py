@@ -134,6 +134,8 @@ class Passage:
     checking_pin: bool = False
     tries_left: int | None = None
     second_factor: SecondFactor = SecondFactor.NOT_GIVEN
+    gestured: bool = False
+    """Gestures were asked for as the second factor; a challenge is that from then on."""
     help_asked: bool = False
     staff: str | None = None
     """Who has the gate released for whoever stands there."""
@@ -143,7 +145,7 @@ class Passage:
     """What is to be paid; None where nothing is."""
     offline_spent_minor: int = 0
     matched: Probe | None = None
-    """Of the face that matched, for as long as somebody may agree by a gesture of it."""
+    """Of the face that matched, for as long as gestures of it may be asked for."""
     agree_by: AgreeBy = AgreeBy.BUTTON
     agreement: Agreement | None = None
     agreed_by: AgreeBy | None = None

@@ -82,7 +82,7 @@ LEADS_TO: Mapping[Phase, Mapping[type[Observation], tuple[Phase, ...]]] = {
             Phase.SETTLED,
         ),
         FaceMissed: (Phase.CHALLENGING,),
-        OtherWayAsked: (Phase.SECOND_FACTOR, Phase.SETTLED),
+        OtherWayAsked: (Phase.SECOND_FACTOR, Phase.RELEASING, Phase.SETTLED),
         HelpAsked: (Phase.SETTLED,),
         NotMe: (Phase.SETTLED,),
         Tick: (Phase.CHALLENGING, Phase.SECOND_FACTOR, Phase.SETTLED),
@@ -90,8 +90,9 @@ LEADS_TO: Mapping[Phase, Mapping[type[Observation], tuple[Phase, ...]]] = {
     Phase.SECOND_FACTOR: {
         Surroundings: (Phase.SECOND_FACTOR, Phase.SETTLED),
         StandingSeen: (Phase.SECOND_FACTOR, Phase.RELEASING, Phase.AGREEING, Phase.SETTLED),
+        OtherWayAsked: (Phase.CHALLENGING, Phase.SECOND_FACTOR, Phase.RELEASING, Phase.SETTLED),
         PinEntered: (Phase.SECOND_FACTOR,),
-        PinJudged: (Phase.SECOND_FACTOR, Phase.SETTLED),
+        PinJudged: (Phase.CHALLENGING, Phase.SECOND_FACTOR, Phase.RELEASING, Phase.SETTLED),
         HelpAsked: (Phase.SETTLED,),
         NotMe: (Phase.SETTLED,),
         Tick: (Phase.SECOND_FACTOR, Phase.SETTLED),
@@ -142,7 +143,7 @@ IGNORED: Mapping[Phase, frozenset[type[Observation]]] = {
     | {ClaimResolved, Searched, StandingSeen, GateAnswered},
     Phase.IDENTIFYING: _TO_PAY | _OF_MONEY | {StaffReleases, FaceMoved, GateAnswered},
     Phase.CHALLENGING: _TO_PAY | _OF_MONEY | _OF_A_PIN | _BEFORE | {FaceSeen, GateAnswered},
-    Phase.SECOND_FACTOR: _TO_PAY | _OF_MONEY | _OF_A_FACE | _BEFORE | {OtherWayAsked, GateAnswered},
+    Phase.SECOND_FACTOR: _TO_PAY | _OF_MONEY | _OF_A_FACE | _BEFORE | {GateAnswered},
     Phase.RELEASING: _TO_PAY
     | _OF_MONEY
     | _OF_A_FACE

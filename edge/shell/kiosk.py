@@ -15,7 +15,7 @@ from edge.compare.member import KnownMember
 from edge.confirm.liveness import ChallengeTries, RecentUse
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.passback import Whereabouts
-from edge.decide.verdict import GateState, Liveness, Passback
+from edge.decide.verdict import GateState, Liveness, Passback, SecondFactor
 from edge.enact.charge import ChargeAnswer
 from edge.enact.display import (
     AgreeByChosen,
@@ -350,7 +350,8 @@ class Kiosk:
             return
         if after.phase is Phase.CHALLENGING and before.phase is not Phase.CHALLENGING:
             self._tries.begun(subject, now_ms)
-        if before.phase is Phase.CHALLENGING and after.liveness is Liveness.BONA_FIDE:
+        given = after.second_factor is SecondFactor.GESTURES
+        if before.phase is Phase.CHALLENGING and (given or after.liveness is Liveness.BONA_FIDE):
             self._tries.met(subject)
 
     def _begin_passage(self, before: Passage | None) -> Passage:

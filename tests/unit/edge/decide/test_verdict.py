@@ -30,6 +30,7 @@ from edge.decide.verdict import (
     SecondFactor,
     StepUp,
     Tier,
+    asked_by_tier_alone,
     decide,
 )
 
@@ -67,7 +68,7 @@ def verdicts() -> list[tuple[Circumstances, object]]:
 
 
 def test_the_product_is_the_whole_input_space() -> None:
-    assert len(PRODUCT) == 2 * 4 * 2 * 6 * 4 * 4 * 6 * 4 * 4 * 3 * 2 == len(set(PRODUCT))
+    assert len(PRODUCT) == 2 * 4 * 2 * 6 * 4 * 4 * 6 * 4 * 6 * 3 * 2 == len(set(PRODUCT))
 
 
 def test_deny_needs_a_verified_restriction_on_a_fresh_standing_whatever_the_tier(verdicts) -> None:
@@ -167,9 +168,14 @@ def test_every_verdict_says_why_and_every_denial_can_be_contested(verdicts) -> N
             Refer(Elsewhere.OTHER_WAY, (Reason.FAILURE_TO_ACQUIRE,)),
         ),
         (
-            {"second_factor": SecondFactor.EXHAUSTED},
+            {"second_factor": SecondFactor.EXHAUSTED, "age": Age.ABSENT},
             Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_EXHAUSTED,)),
         ),
+        (
+            {"second_factor": SecondFactor.NONE, "passback": Passback.SECOND_FACTOR},
+            Refer(Elsewhere.STAFF, (Reason.NO_SECOND_FACTOR,)),
+        ),
+        ({"second_factor": SecondFactor.EXHAUSTED}, Grant(Lane.STANDARD, True, (Reason.TIER_STANDARD,))),
         (
             {"second_factor": SecondFactor.UNAVAILABLE, "identification": Identification.NO_MATCH},
             Refer(Elsewhere.STAFF, (Reason.SECOND_FACTOR_UNAVAILABLE,)),
@@ -209,7 +215,33 @@ def test_every_verdict_says_why_and_every_denial_can_be_contested(verdicts) -> N
             {"payment": Payment.ABOVE, "central_answers": False},
             Refer(Elsewhere.OTHER_PAYMENT, (Reason.ABOVE_LIMIT, Reason.CENTRAL_SILENT)),
         ),
+        (
+            {"payment": Payment.ABOVE, "second_factor": SecondFactor.EXHAUSTED},
+            Refer(Elsewhere.OTHER_PAYMENT, (Reason.ABOVE_LIMIT, Reason.SECOND_FACTOR_EXHAUSTED)),
+        ),
+        ({"payment": Payment.ABOVE, "second_factor": SecondFactor.GESTURES}, StepUp((Reason.ABOVE_LIMIT,))),
         ({"tier": Tier.ASSISTED}, StepUp((Reason.TIER_ASSISTED,))),
+        ({"tier": Tier.ASSISTED, "age": Age.STALE}, StepUp((Reason.TIER_ASSISTED,))),
+        (
+            {"tier": Tier.ASSISTED, "age": Age.STALE, "second_factor": SecondFactor.GOOD},
+            Grant(Lane.STANDARD, True, (Reason.STANDING_STALE, Reason.SECOND_FACTOR_GOOD)),
+        ),
+        (
+            {"tier": Tier.ASSISTED, "second_factor": SecondFactor.GESTURES},
+            Grant(Lane.STANDARD, True, (Reason.TIER_ASSISTED,)),
+        ),
+        (
+            {"tier": Tier.ASSISTED, "second_factor": SecondFactor.NONE},
+            Grant(Lane.STANDARD, False, (Reason.NO_SECOND_FACTOR, Reason.TIER_ASSISTED)),
+        ),
+        (
+            {"tier": Tier.UNKNOWN, "second_factor": SecondFactor.UNAVAILABLE, "central_answers": False},
+            Grant(Lane.STANDARD, False, (Reason.NO_SECOND_FACTOR, Reason.TIER_UNKNOWN)),
+        ),
+        (
+            {"tier": Tier.ASSISTED, "second_factor": SecondFactor.NONE, "payment": Payment.WITHIN},
+            Refer(Elsewhere.OTHER_PAYMENT, (Reason.NO_SECOND_FACTOR, Reason.TIER_ASSISTED)),
+        ),
         ({"tier": Tier.UNKNOWN}, StepUp((Reason.TIER_UNKNOWN,))),
         (
             {"tier": Tier.ASSISTED, "second_factor": SecondFactor.GOOD},
@@ -254,15 +286,94 @@ def test_passback_only_ever_asks_for_a_pin_or_staff_and_never_denies_or_loosens(
                 assert set(found.reasons) - set(without.reasons) <= {Reason.ENTERED_BEFORE}
                 continue
             seen[type(without).__name__, again, type(found).__name__] += 1
+            lacks = c.second_factor in {SecondFactor.EXHAUSTED, SecondFactor.UNAVAILABLE, SecondFactor.NONE}
+            if again is Passback.SECOND_FACTOR and lacks:
+                assert found.to is Elsewhere.STAFF
+                continue
             assert found.reasons[0] is Reason.ENTERED_BEFORE
             assert not isinstance(without, Deny)
             if again is Passback.SECOND_FACTOR:
                 assert isinstance(found, StepUp)
-                assert c.second_factor is SecondFactor.NOT_GIVEN
+                assert c.second_factor in {SecondFactor.NOT_GIVEN, SecondFactor.GESTURES}
             else:
                 assert (again, found.to) == (Passback.STAFF, Elsewhere.STAFF)
     assert {before for before, _, _ in seen} == {"Grant", "StepUp", "Refer"}
     assert {after for _, _, after in seen} == {"StepUp", "Refer"}
+
+
+PIN, GESTURES = "pin", "gestures"
+HELD = (frozenset(), frozenset({PIN}), frozenset({GESTURES}), frozenset({PIN, GESTURES}))
+SITUATIONS = [
+    c
+    for c in PRODUCT
+    if c.second_factor is SecondFactor.NOT_GIVEN and c.gate is GateState.READY and not c.emergency
+]
+"""Nothing of emergencies and gates depends on what a member is or holds."""
+REFERRED, PAYS_OTHERWISE, PASSES, HAS_CREDIT, HAS_PRIORITY = range(5)
+"""How a passage may end, worst first."""
+
+
+def ends(c: Circumstances, held: frozenset[str]) -> int:
+    """The best end that a member who holds these factors can bring about."""
+    verdict = decide(c)
+    match verdict:
+        case Grant(lane=lane, credit=credit):
+            return HAS_PRIORITY if lane is Lane.PRIORITY else HAS_CREDIT if credit else PASSES
+        case Refer(to=Elsewhere.OTHER_PAYMENT):
+            return PAYS_OTHERWISE
+        case StepUp():
+            checked = PIN in held and c.central_answers
+            given = [SecondFactor.GOOD if checked else SecondFactor.UNAVAILABLE]
+            if asked_by_tier_alone(verdict):
+                given += [SecondFactor.GESTURES] if GESTURES in held else []
+            return max(ends(replace(c, second_factor=each), held) for each in given)
+        case _:
+            return REFERRED
+
+
+def test_what_only_tier_and_limit_ask_for_turns_nobody_away_whatever_they_hold() -> None:
+    """Over the whole product and the factors held: at a gate they pass; a payment is made, or another."""
+    for c, held in itertools.product(SITUATIONS, HELD):
+        if c.tier is not Tier.STANDARD or c.payment is Payment.ABOVE:
+            continue
+        usual = ends(c, held)
+        limits = [c.payment] if c.payment is Payment.NONE else [Payment.WITHIN, Payment.ABOVE]
+        for tier, payment in itertools.product(Tier, limits):
+            other = ends(replace(c, tier=tier, payment=payment), held)
+            if c.payment is Payment.NONE:
+                assert (other >= PASSES) == (usual >= PASSES)
+            else:
+                assert (other > REFERRED) == (usual > REFERRED)
+            if held and payment is c.payment and (GESTURES in held or c.central_answers):
+                # Who has a factor has as much on account in every tier.
+                assert (other >= HAS_CREDIT) == (usual >= HAS_CREDIT)
+
+
+def test_cutting_the_network_gains_nothing() -> None:
+    for c, held in itertools.product(SITUATIONS, HELD):
+        if c.central_answers:
+            assert ends(replace(c, central_answers=False), held) <= ends(c, held)
+
+
+YOUNGER_FIRST = [
+    (Age.FRESH, Age.STALE),
+    *itertools.product(
+        [Age.FRESH, Age.STALE],
+        [Age.BEYOND_GRACE, Age.GALLERY_BEYOND_GRACE, Age.ABSENT, Age.CLOCK_UNSURE],
+    ),
+]
+
+
+def test_less_knowledge_of_a_standing_is_never_more_lenient_than_more() -> None:
+    for c, held, (younger, older) in itertools.product(SITUATIONS, HELD, YOUNGER_FIRST):
+        if c.age is younger:
+            assert ends(replace(c, age=older), held) <= ends(c, held)
+
+
+def test_an_age_that_asks_for_nothing_says_that_the_younger_one_asked_for_nothing() -> None:
+    for c, (younger, older) in itertools.product(SITUATIONS, YOUNGER_FIRST):
+        if c.age is younger and isinstance(decide(replace(c, age=older)), Grant):
+            assert isinstance(decide(c), Grant | Deny)
 
 
 def test_there_is_one_door_to_grant_and_one_to_deny() -> None:

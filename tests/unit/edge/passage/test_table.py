@@ -188,7 +188,7 @@ class Walker(Gesturing):
             membership=membership,
         )
         good = paying_view(offline=pick([1_000, 1]))
-        usual = pick([seen, good, good])
+        usual = pick([seen, good, good, replace(good, tier=Tier.ASSISTED)])
         asked = {type(effect): effect for effect in self.effects}
         claim = asked[ResolveClaim].claim if ResolveClaim in asked else CLAIM
         probe = asked[Search].probe if Search in asked else face().probe
@@ -255,7 +255,7 @@ class Walker(Gesturing):
             live, vector = pick([0.9, 0.9, 0.1]), pick([OWN, OWN, OWN, OTHER])
             self.tell(*(replace(face(vector), live=live) for _ in range(3)))
         elif by_pin and even:
-            self.tell(PinEntered("4815"))
+            self.tell(pick([PinEntered("4815"), OtherWayAsked()]))
         elif phase is Phase.CHALLENGING and even:
             self.rest()
             for gesture in self.passage.challenge.prompts if self.passage.challenge else ():
