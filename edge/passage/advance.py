@@ -16,7 +16,7 @@ from dataclasses import replace
 from edge.compare.claim import Claim
 from edge.compare.member import KnownMember, Resolution, UnknownMember, WithdrawnMember
 from edge.confirm.challenge import Outcome, expire, judge
-from edge.confirm.liveness import Window, gather
+from edge.confirm.liveness import EMPTY, gather
 from edge.confirm.pin import PinJudgement, PinOutcome
 from edge.decide.verdict import GateState, Identification, Liveness, Membership, SecondFactor
 from edge.enact.charge import NotCharged
@@ -62,7 +62,7 @@ from edge.passage.observations import (
 )
 from edge.passage.paying import agreed, answered, chosen, kept, uncharged, watched
 from edge.passage.seeking import another_came, given_up, searched, seek, zone_seen
-from edge.passage.state import Passage, Phase, Rules, is_seeking, nothing_due, wants_face
+from edge.passage.state import Money, Passage, Phase, Rules, is_seeking, nothing_due, wants_face
 from edge.passage.stepping_up import another_factor, challenge_of, gestured, without_pin
 from edge.passage.table import IGNORED
 from wire.records import GateOutcome
@@ -117,13 +117,13 @@ def _identifying(passage: Passage, told: Observation, now_ms: int, rules: Rules)
             # Whoever holds a code up says who they are, and that goes before a search.
             return _claimed(given_up(passage), claim, now_ms, rules) if seeking else (passage, ())
         case ClaimResolved(resolution=resolution):
-            known = replace(
-                passage,
+            member = replace(
+                passage.member,
                 used_before=told.used_before,
                 tries_exhausted=told.tries_exhausted,
                 passback=told.passback,
             )
-            return _resolved(known, resolution, now_ms, rules)
+            return _resolved(replace(passage, member=member), resolution, now_ms, rules)
         case ZoneSeen(facing=track, empty=empty):
             other = seeking and not empty and track != passage.approach.track
             return another_came(passage, now_ms, rules) if other else (passage, ())
@@ -136,8 +136,9 @@ def _identifying(passage: Passage, told: Observation, now_ms: int, rules: Rules)
         case FaceSeen() if seeking:
             return seek(passage, told, now_ms, rules)
         case FaceSeen():
-            window = gather(passage.window, told.track, told.probe, rules.confirm.frames, told.live)
-            seen = replace(passage, window=window, obstacle=None, evidence_ms=told.captured_ms)
+            window = gather(passage.face.window, told.track, told.probe, rules.confirm.frames, told.live)
+            gathered = replace(passage.face, window=window)
+            seen = replace(passage, face=gathered, obstacle=None, evidence_ms=told.captured_ms)
             return compare(seen, now_ms, rules, ())
         case FaceMissed(failure):
             return replace(passage, obstacle=failure.reason), ()
@@ -156,14 +157,14 @@ def _identifying(passage: Passage, told: Observation, now_ms: int, rules: Rules)
         case Tick() if now_ms < passage.deadline_ms:
             return passage, ()
         case Tick():
-            found = passage.identification or identification_of(passage.comparison)
+            found = passage.identification or identification_of(passage.face.comparison)
             return decide_passage(passage, found, now_ms, rules)
         case _:
             raise NotInTableError(passage.phase, told)
 
 
 def _challenging(passage: Passage, told: Observation, now_ms: int, rules: Rules) -> Step:
-    challenge, template = passage.challenge, passage.template
+    challenge, template = passage.challenge, passage.member.template
     match told:
         case Surroundings():
             return _disturbed(passage, told, now_ms, rules)
@@ -314,7 +315,7 @@ HANDLERS: Mapping[Phase, Callable[[Passage, Observation, int, Rules], Step]] = {
 def _disturbed(passage: Passage, found: Surroundings, now_ms: int, rules: Rules) -> Step:
     """The surroundings changed before anything was opened, or anybody asked for money."""
     changed = replace(passage, surroundings=found)
-    if passage.due is not None and found.due != passage.due:
+    if passage.money.due is not None and found.due != passage.money.due:
         return uncharged(changed, NotCharged.CHECKOUT_CLOSED, now_ms, rules)
     if found.emergency or found.gate is not GateState.READY:
         found_so_far = passage.identification or Identification.FAILURE_TO_ACQUIRE
@@ -332,10 +333,9 @@ def _waited(passage: Passage, now_ms: int) -> Passage:
 
 
 def _with_standing(passage: Passage, seen: StandingSeen) -> Passage:
-    view = seen.view
-    return replace(
-        passage, view=view, membership=view.membership, offline_spent_minor=seen.offline_spent_minor
-    )
+    member = replace(passage.member, membership=seen.view.membership)
+    money = replace(passage.money, offline_spent_minor=seen.offline_spent_minor)
+    return replace(passage, view=seen.view, member=member, money=money)
 
 
 def _released(passage: Passage, order: StaffReleases, now_ms: int, rules: Rules) -> Step:
@@ -360,7 +360,7 @@ def _claimed(passage: Passage, claim: Claim, now_ms: int, rules: Rules) -> Step:
         phase=Phase.IDENTIFYING,
         claim=claim,
         claim_seen_ms=now_ms,
-        due=passage.surroundings.due,
+        money=Money(passage.surroundings.due),
         started_ms=now_ms,
         deadline_ms=now_ms + (rules.confirm.pin_ms if passage.without_face else rules.confirm.acquire_ms),
     )
@@ -372,15 +372,20 @@ def _claimed(passage: Passage, claim: Claim, now_ms: int, rules: Rules) -> Step:
 def _resolved(passage: Passage, resolution: Resolution, now_ms: int, rules: Rules) -> Step:
     match resolution:
         case KnownMember(subject, template, enrol_again, agree_by):
-            known = replace(
-                passage, subject=subject, template=template, enrol_again=enrol_again, agree_by=agree_by
+            member = replace(
+                passage.member,
+                subject=subject,
+                template=template,
+                enrol_again=enrol_again,
+                agree_by=agree_by,
             )
+            known = replace(passage, member=member)
             if template is None and not passage.without_face:
                 # Nothing to compare with: the PIN at once, and no face is looked at for nothing.
                 return _without_face(known, now_ms, rules), (FetchStanding(passage.passage_id, subject),)
             return compare(known, now_ms, rules, (FetchStanding(passage.passage_id, subject),))
         case WithdrawnMember():
-            gone = replace(passage, membership=Membership.WITHDRAWN)
+            gone = replace(passage, member=replace(passage.member, membership=Membership.WITHDRAWN))
             return decide_passage(gone, Identification.NO_MATCH, now_ms, rules)
         case UnknownMember():
             return decide_passage(passage, Identification.NO_MATCH, now_ms, rules)
@@ -390,7 +395,7 @@ def _without_face(passage: Passage, now_ms: int, rules: Rules) -> Passage:
     return replace(
         passage,
         without_face=True,
-        window=Window(),
+        face=replace(passage.face, window=EMPTY),
         obstacle=None,
         deadline_ms=now_ms + rules.confirm.pin_ms,
     )
@@ -399,13 +404,13 @@ def _without_face(passage: Passage, now_ms: int, rules: Rules) -> Passage:
 def _pin_entered(passage: Passage, pin: PinEntered) -> Step:
     """A PIN counts once asked for: as the other way, or as the second factor; one at a time."""
     asked = passage.without_face or passage.phase is Phase.SECOND_FACTOR
-    if not asked or passage.checking_pin or passage.subject is None:
+    if not asked or passage.checking_pin or passage.member.subject is None:
         return passage, ()
-    return replace(passage, checking_pin=True), (CheckPin(passage.passage_id, passage.subject, pin),)
+    return replace(passage, checking_pin=True), (CheckPin(passage.passage_id, passage.member.subject, pin),)
 
 
 def _pin_judged(passage: Passage, judgement: PinJudgement, now_ms: int, rules: Rules) -> Step:
-    subject, found = passage.subject, passage.identification
+    subject, found = passage.member.subject, passage.identification
     left = passage.tries_left if judgement.tries_left is None else judgement.tries_left
     judged = replace(passage, checking_pin=False, tries_left=left)
     match judgement.outcome:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from edge.capture.sample import Probe
 from edge.compare.search import Comparison, Match, verify
 from edge.confirm.challenge import Challenge, Outcome, begin, draw
-from edge.confirm.liveness import Window, agreed, looks_recaptured
+from edge.confirm.liveness import EMPTY, agreed, looks_recaptured
 from edge.decide.verdict import Identification, Liveness
 from edge.passage.deciding import Step, decide_passage, decide_when_ready, identification_of
 from edge.passage.effects import Effect
@@ -23,11 +23,11 @@ LIVENESS = {
 
 def compare(passage: Passage, now_ms: int, rules: Rules, first: tuple[Effect, ...]) -> Step:
     """Compare the window once it is whole and the template is there; `first` is done in any case."""
-    template, track = passage.template, passage.window.track
+    template, track = passage.member.template, passage.face.window.track
     if template is None or track is None:
         return passage, first
     point = rules.point(template)
-    probe = agreed(passage.window, rules.confirm.frames, point.threshold)
+    probe = agreed(passage.face.window, rules.confirm.frames, point.threshold)
     if probe is None:
         return passage, first
     return follow_comparison(
@@ -45,26 +45,27 @@ def follow_comparison(
     first: tuple[Effect, ...],
 ) -> Step:
     """What follows once the window's `probe` is compared: another window, a challenge, or the decision."""
-    track = passage.window.track
-    compared = replace(
-        passage,
+    track = passage.face.window.track
+    face = replace(
+        passage.face,
         comparison=comparison,
-        windows_compared=passage.windows_compared + 1,
-        live=passage.window.live,
-        window=Window(),
+        windows_compared=passage.face.windows_compared + 1,
+        live=passage.face.window.live,
+        window=EMPTY,
     )
-    if not isinstance(comparison, Match) and compared.windows_compared < rules.confirm.attempts:
+    compared = replace(passage, face=face)
+    if not isinstance(comparison, Match) and compared.face.windows_compared < rules.confirm.attempts:
         return compared, first
     matched = isinstance(comparison, Match)
     identified = replace(
         compared,
         identification=identification_of(comparison),
-        matched=probe if matched else None,
+        face=replace(face, matched=probe if matched else None),
     )
-    asks = matched and rules.confirm.asks(used_before=passage.used_before)
+    asks = matched and rules.confirm.asks(used_before=passage.member.used_before)
     # A recapture is suspected, not proven: the PIN settles it, and gestures would not undo the suspicion.
-    suspected = matched and looks_recaptured(compared.live, rules.live_min)
-    if suspected or (asks and passage.tries_exhausted):
+    suspected = matched and looks_recaptured(compared.face.live, rules.live_min)
+    if suspected or (asks and passage.member.tries_exhausted):
         after, effects = found_live(identified, Liveness.UNDETERMINED, now_ms, rules)
         return after, (*first, *effects)
     if asks and track is not None:

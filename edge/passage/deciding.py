@@ -8,7 +8,7 @@ import msgspec
 
 from edge.compare.search import Ambiguous, Comparison, Match
 from edge.confirm.agreement import begin as begin_agreement
-from edge.confirm.liveness import Window
+from edge.confirm.liveness import EMPTY
 from edge.decide.standing import ABSENT, StandingView
 from edge.decide.verdict import (
     Circumstances,
@@ -67,7 +67,7 @@ def decided(passage: Passage, found: Identification, now_ms: int) -> Passage:
     circumstances = Circumstances(
         emergency=around.emergency,
         gate=around.gate,
-        membership=passage.membership,
+        membership=passage.member.membership,
         identification=found,
         liveness=passage.liveness,
         restriction=view.restriction_state,
@@ -78,7 +78,7 @@ def decided(passage: Passage, found: Identification, now_ms: int) -> Passage:
         central_answers=around.central_answers,
         restriction_reason=restriction.reason if restriction else "",
         contest_code=ContestCode(restriction.contest_code if restriction else ""),
-        passback=passage.passback,
+        passback=passage.member.passback,
     )
     return replace(
         passage,
@@ -86,20 +86,20 @@ def decided(passage: Passage, found: Identification, now_ms: int) -> Passage:
         circumstances=circumstances,
         verdict=decide(circumstances),
         decided_ms=now_ms,
-        window=Window(),
+        face=replace(passage.face, window=EMPTY),
         challenge=None,
     )
 
 
 def _payment(passage: Passage, view: StandingView) -> Payment:
     """A turnstile asks for none: its fare is charged on passage."""
-    if passage.due is None:
+    if passage.money.due is None:
         return Payment.NONE
     return payment_of(
-        passage.due,
+        passage.money.due,
         view,
         central_answers=passage.surroundings.central_answers,
-        spent_minor=passage.offline_spent_minor,
+        spent_minor=passage.money.offline_spent_minor,
     )
 
 
@@ -107,7 +107,7 @@ def decide_passage(passage: Passage, found: Identification, now_ms: int, rules: 
     """Decide, and what each verdict sets in motion."""
     after = decided(passage, found, now_ms)
     match after.verdict:
-        case Grant() if rules.pay is not None and after.due is not None:
+        case Grant() if rules.pay is not None and after.money.due is not None:
             return _ask_agreement(after, now_ms, rules.pay), ()
         case Grant():
             config = rules.release
@@ -141,11 +141,11 @@ def _gestured_already(passage: Passage, rules: Rules) -> bool:
 
 def _ask_agreement(passage: Passage, now_ms: int, pay: PayConfig) -> Passage:
     """The member may pay: do they want to? Who was identified without a face is not looked at now either."""
-    face = None if passage.without_face else passage.matched
+    face = None if passage.without_face else passage.face.matched
     return replace(
         passage,
         phase=Phase.AGREEING,
-        agreement=begin_agreement(passage.agree_by, face),
+        money=replace(passage.money, agreement=begin_agreement(passage.member.agree_by, face)),
         obstacle=None,
         deadline_ms=now_ms + pay.agree_ms,
     )
@@ -161,11 +161,10 @@ def settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
         deadline_ms=max(now_ms + rules.release.linger_ms, not_before_ms(passage)),
         # No code was looked for since the passage began, so this one may have been held up all the while.
         claim_seen_ms=now_ms,
-        template=None,
+        member=replace(passage.member, template=None),
         challenge=None,
-        sought=None,
-        matched=None,
-        agreement=None,
+        face=replace(passage.face, sought=None, matched=None),
+        money=replace(passage.money, agreement=None),
         approach=passage.approach.after_passage(),
     )
     return settled, () if told is None else (Settle(told),)
@@ -173,5 +172,5 @@ def settle(passage: Passage, now_ms: int, rules: Rules) -> Step:
 
 def not_before_ms(passage: Passage) -> int:
     """When the next passage may begin: at once, unless this one's claim was nobody's."""
-    unknown = passage.verdict is not None and passage.subject is None
+    unknown = passage.verdict is not None and passage.member.subject is None
     return passage.decided_ms + UNKNOWN_MS if unknown else 0

@@ -39,7 +39,7 @@ _ENDED = {
 def display(passage: Passage) -> Display:
     """The one thing to show now; an emergency or a gate fault shows whatever the passage is at."""
     shown = _shown(passage)
-    due = passage.surroundings.due if passage.phase is Phase.WAITING else passage.due
+    due = passage.surroundings.due if passage.phase is Phase.WAITING else passage.money.due
     if due is None:
         return shown
     return replace(
@@ -61,7 +61,7 @@ def _shown(passage: Passage) -> Display:
             prompt = Prompt.CHECKING if passage.checking_pin else Prompt.ENTER_PIN
             return Display(prompt, reasons=reasons, tries_left=passage.tries_left)
         case Phase.AGREEING:
-            agreement = passage.agreement
+            agreement = passage.money.agreement
             by = agreement.by if agreement else AgreeBy.BUTTON
             hint = None if by is AgreeBy.BUTTON or passage.obstacle is Obstacle.TURNED else passage.obstacle
             return Display(Prompt.AGREE, hint=hint, agree_by=by)
@@ -91,9 +91,9 @@ def _waiting(passage: Passage) -> Display:
 
 def _identifying(passage: Passage) -> Display:
     if passage.without_face:
-        checking = passage.checking_pin or passage.subject is None
+        checking = passage.checking_pin or passage.member.subject is None
         prompt = Prompt.CHECKING if checking else Prompt.ENTER_PIN
-        return Display(prompt, tries_left=passage.tries_left, enrol_again=passage.enrol_again)
+        return Display(prompt, tries_left=passage.tries_left, enrol_again=passage.member.enrol_again)
     if passage.identification is not None:
         return Display(Prompt.CHECKING)
     if passage.obstacle is not None:
@@ -111,20 +111,22 @@ def _challenging(passage: Passage) -> Display:
 
 
 def _decided(passage: Passage) -> Display:
-    if passage.receipt is not None:
-        return Display(Prompt.PAID, qr_rows=passage.receipt.qr_rows, qr_text=passage.receipt.text)
+    if passage.money.receipt is not None:
+        return Display(Prompt.PAID, qr_rows=passage.money.receipt.qr_rows, qr_text=passage.money.receipt.text)
     if passage.help_asked:
         return Display(Prompt.STAFF)
-    if passage.due is not None and isinstance(passage.verdict, Grant | None):
+    if passage.money.due is not None and isinstance(passage.verdict, Grant | None):
         return Display(Prompt.NOT_CHARGED)
     match passage.verdict:
         case Grant(lane=lane, reasons=reasons):
             if passage.phase is Phase.RELEASING:
-                return Display(Prompt.WELCOME, lane=lane, reasons=reasons, enrol_again=passage.enrol_again)
+                return Display(
+                    Prompt.WELCOME, lane=lane, reasons=reasons, enrol_again=passage.member.enrol_again
+                )
             return Display(_ENDED.get(passage.gate_outcome, Prompt.STAFF))
         case StepUp(reasons=reasons):
             return Display(Prompt.OTHER_WAY, reasons=reasons)
-        case Refer(to=Elsewhere.OTHER_WAY, reasons=reasons) if passage.seeking:
+        case Refer(to=Elsewhere.OTHER_WAY, reasons=reasons) if passage.face.seeking:
             return Display(Prompt.CLAIM_NEEDED, reasons=reasons)
         case Refer(reasons=reasons) if passage.surroundings.pays and Reason.GATE_FAULT in reasons:
             return Display(_UNKEPT)

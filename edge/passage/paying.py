@@ -31,17 +31,19 @@ KEPT_WITHIN_MS = 5_000
 def chosen(passage: Passage, by: AgreeBy, now_ms: int, rules: Rules) -> Passage:
     """The member wants to agree otherwise; without a face that matched there is only the button."""
     assert rules.pay is not None
-    face = None if passage.without_face else passage.matched
+    face = None if passage.without_face else passage.face.matched
     deadline_ms = now_ms + rules.pay.agree_ms
-    return replace(passage, agreement=begin(by, face), obstacle=None, deadline_ms=deadline_ms)
+    money = replace(passage.money, agreement=begin(by, face))
+    return replace(passage, money=money, obstacle=None, deadline_ms=deadline_ms)
 
 
 def watched(passage: Passage, seen: Sighting, now_ms: int, rules: Rules) -> Step:
     """One more frame of whoever agrees by a gesture."""
-    if passage.agreement is None or passage.template is None:
+    if passage.money.agreement is None or passage.member.template is None:
         return passage, ()
-    judged = judge(passage.agreement, seen, rules.likeness(passage.template))
-    moved = replace(passage, agreement=judged, obstacle=None, evidence_ms=seen.captured_ms)
+    judged = judge(passage.money.agreement, seen, rules.likeness(passage.member.template))
+    money = replace(passage.money, agreement=judged)
+    moved = replace(passage, money=money, obstacle=None, evidence_ms=seen.captured_ms)
     return agreed(moved, judged.by, now_ms, rules) if judged.agreed else (moved, ())
 
 
@@ -51,27 +53,29 @@ def agreed(passage: Passage, by: AgreeBy, now_ms: int, rules: Rules) -> Step:
     paying = replace(
         passage,
         phase=Phase.PAYING,
-        agreed_by=by,
-        agreement=None,
-        matched=None,
+        money=replace(passage.money, agreed_by=by, agreement=None),
+        face=replace(passage.face, matched=None),
         obstacle=None,
         deadline_ms=now_ms + rules.pay.charge_ms + KEPT_WITHIN_MS,
     )
     if not paying.surroundings.central_answers:
         return _offline(paying, now_ms, rules)
-    awaited = replace(paying, charge=ChargeOutcome.AWAITED)
+    awaited = _charge(paying, ChargeOutcome.AWAITED)
     kept = account(awaited, rules, settled_ms=now_ms)
     assert kept is not None
-    assert paying.subject is not None
-    assert paying.due is not None
-    return awaited, (Begin(kept), TakeCharge(ChargeAsk(paying.passage_id, paying.subject, paying.due)))
+    assert paying.member.subject is not None
+    assert paying.money.due is not None
+    return awaited, (
+        Begin(kept),
+        TakeCharge(ChargeAsk(paying.passage_id, paying.member.subject, paying.money.due)),
+    )
 
 
 def answered(passage: Passage, said: ChargeAnswered, now_ms: int, rules: Rules) -> Step:
     """What central made of it."""
     match said.answer:
         case ChargeAnswer.CHARGED:
-            return _taken(replace(passage, charge=ChargeOutcome.CAPTURED), now_ms, rules)
+            return _taken(_charge(passage, ChargeOutcome.CAPTURED), now_ms, rules)
         case ChargeAnswer.SILENT:
             return _offline(passage, now_ms, rules)
         case ChargeAnswer.DECLINED:
@@ -86,17 +90,18 @@ def answered(passage: Passage, said: ChargeAnswered, now_ms: int, rules: Rules) 
 
 def uncharged(passage: Passage, why: NotCharged, now_ms: int, rules: Rules) -> Step:
     """The passage ends before central was asked for money."""
-    return settle(replace(passage, charge_reason=why.value), now_ms, rules)
+    return settle(_charge(passage, passage.money.charge, why.value), now_ms, rules)
 
 
 def kept(passage: Passage, told: Kept, now_ms: int, rules: Rules) -> Step:
     """The payment is durable: the member has paid, and this is their receipt."""
     assert rules.pay is not None
-    assert passage.due is not None
+    assert passage.money.due is not None
     over, _ = settle(passage, now_ms, rules)
-    receipt = make_receipt(passage.due, told.record)
+    receipt = make_receipt(passage.money.due, told.record)
     # The next person waits for the till, not for this receipt: a new checkout ends it.
-    return replace(over, receipt=receipt, deadline_ms=now_ms + rules.pay.receipt_ms), ()
+    paid = replace(over.money, receipt=receipt)
+    return replace(over, money=paid, deadline_ms=now_ms + rules.pay.receipt_ms), ()
 
 
 def _offline(passage: Passage, now_ms: int, rules: Rules) -> Step:
@@ -105,9 +110,9 @@ def _offline(passage: Passage, now_ms: int, rules: Rules) -> Step:
     again = decided(alone, passage.identification or Identification.NO_MATCH, now_ms)
     if not isinstance(again.verdict, Grant):
         return _not_charged(again, "", now_ms, rules)
-    awaited = account(replace(again, charge=ChargeOutcome.AWAITED), rules, settled_ms=now_ms)
+    awaited = account(_charge(again, ChargeOutcome.AWAITED), rules, settled_ms=now_ms)
     assert awaited is not None
-    after, effects = _taken(replace(again, charge=ChargeOutcome.OFFLINE), now_ms, rules)
+    after, effects = _taken(_charge(again, ChargeOutcome.OFFLINE), now_ms, rules)
     # Begun even so: a checkout that the till has just taken back is found out there.
     return after, (Begin(awaited), *effects)
 
@@ -119,5 +124,8 @@ def _taken(passage: Passage, now_ms: int, rules: Rules) -> Step:
 
 
 def _not_charged(passage: Passage, reason: str, now_ms: int, rules: Rules) -> Step:
-    ended = replace(passage, charge=ChargeOutcome.NOT_CHARGED, charge_reason=reason)
-    return settle(ended, now_ms, rules)
+    return settle(_charge(passage, ChargeOutcome.NOT_CHARGED, reason), now_ms, rules)
+
+
+def _charge(passage: Passage, outcome: ChargeOutcome, reason: str = "") -> Passage:
+    return replace(passage, money=replace(passage.money, charge=outcome, charge_reason=reason))

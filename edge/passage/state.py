@@ -96,6 +96,52 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SeenFace:
+    """What was seen of a face, and what it was compared with."""
+
+    seeking: bool = False
+    """The passage began with a face and no claim."""
+    sought: Probe | None = None
+    """What is being searched for now."""
+    window: Window = EMPTY
+    windows_compared: int = 0
+    comparison: Comparison | None = None
+    live: float | None = None
+    matched: Probe | None = None
+    """Of the face that matched, for as long as gestures of it may be asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundMember:
+    """Who was claimed, or found by a search, and what is remembered of them here."""
+
+    subject: SubjectId | None = None
+    template: Template | None = None
+    enrol_again: bool = False
+    agree_by: AgreeBy = AgreeBy.BUTTON
+    membership: Membership = Membership.ACTIVE
+    used_before: bool = False
+    tries_exhausted: bool = False
+    passback: Passback = Passback.CLEAR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Money:
+    """What is to be paid, and what became of it; nothing of this at a gate."""
+
+    due: Due | None = None
+    offline_spent_minor: int = 0
+    agreement: Agreement | None = None
+    agreed_by: AgreeBy | None = None
+    charge: ChargeOutcome = ChargeOutcome.NOT_CHARGED
+    charge_reason: str = ""
+    receipt: Receipt | None = None
+
+
+NO_FACE, NO_MEMBER, NO_MONEY = SeenFace(), FoundMember(), Money()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Passage:
     """The state of one attempt; instants are monotonic milliseconds."""
 
@@ -104,31 +150,18 @@ class Passage:
     phase: Phase = Phase.WAITING
     surroundings: Surroundings = UNDISTURBED
     approach: Approach = NOBODY
-    seeking: bool = False
-    """It began with a face and no claim."""
-    sought: Probe | None = None
-    """What is being searched for now."""
     claim: Claim | None = None
     claim_seen_ms: int = 0
     started_ms: int = 0
     deadline_ms: int = 0
-    subject: SubjectId | None = None
-    template: Template | None = None
-    enrol_again: bool = False
-    membership: Membership = Membership.ACTIVE
+    member: FoundMember = NO_MEMBER
     view: StandingView | None = None
     without_face: bool = False
     other_way_next: bool = False
-    window: Window = EMPTY
-    windows_compared: int = 0
-    comparison: Comparison | None = None
+    face: SeenFace = NO_FACE
     identification: Identification | None = None
-    used_before: bool = False
-    tries_exhausted: bool = False
-    passback: Passback = Passback.CLEAR
     challenge: Challenge | None = None
     liveness: Liveness = Liveness.NOT_ASKED
-    live: float | None = None
     obstacle: Obstacle | None = None
     evidence_ms: int = 0
     checking_pin: bool = False
@@ -141,17 +174,7 @@ class Passage:
     """Who has the gate released for whoever stands there."""
     direction: Literal["entry", "exit"] | None = None
     """Which way, where it is not as configured."""
-    due: Due | None = None
-    """What is to be paid; None where nothing is."""
-    offline_spent_minor: int = 0
-    matched: Probe | None = None
-    """Of the face that matched, for as long as gestures of it may be asked for."""
-    agree_by: AgreeBy = AgreeBy.BUTTON
-    agreement: Agreement | None = None
-    agreed_by: AgreeBy | None = None
-    charge: ChargeOutcome = ChargeOutcome.NOT_CHARGED
-    charge_reason: str = ""
-    receipt: Receipt | None = None
+    money: Money = NO_MONEY
     circumstances: Circumstances | None = None
     verdict: Verdict | None = None
     decided_ms: int = 0
@@ -198,7 +221,7 @@ def wants_zone(passage: Passage) -> bool:
 
 def is_seeking(passage: Passage) -> bool:
     """Whether a face is being searched for, and nobody found or claimed yet."""
-    return passage.seeking and passage.phase is Phase.IDENTIFYING and passage.identification is None
+    return passage.face.seeking and passage.phase is Phase.IDENTIFYING and passage.identification is None
 
 
 def wants_face(passage: Passage) -> bool:
@@ -210,14 +233,14 @@ def wants_face(passage: Passage) -> bool:
         passage.phase is Phase.IDENTIFYING
         and not passage.without_face
         and passage.identification is None
-        and passage.sought is None
+        and passage.face.sought is None
         and not passage.surroundings.emergency
     )
 
 
 def wants_gestures(passage: Passage) -> bool:
     """Whether gestures are watched for: faces are located, and embedded only where `needs_probe` says so."""
-    agreeing = passage.agreement is not None and passage.agreement.watches
+    agreeing = passage.money.agreement is not None and passage.money.agreement.watches
     watched = passage.phase is Phase.CHALLENGING or (passage.phase is Phase.AGREEING and agreeing)
     return watched and not passage.surroundings.emergency
 
@@ -226,8 +249,8 @@ def needs_probe(passage: Passage, track: TrackId, points: Points, captured_ms: i
     """Whether this frame can only be judged knowing whose face it is."""
     if passage.phase is Phase.CHALLENGING and passage.challenge is not None:
         return challenge_needs_probe(passage.challenge, track, points)
-    if passage.phase is Phase.AGREEING and passage.agreement is not None:
-        return agreement_needs_probe(passage.agreement, track, points, captured_ms)
+    if passage.phase is Phase.AGREEING and passage.money.agreement is not None:
+        return agreement_needs_probe(passage.money.agreement, track, points, captured_ms)
     return False
 
 
@@ -244,8 +267,8 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
     if passage.verdict is None or passage.circumstances is None:
         return None
     identified = passage.identification in IDENTIFIED
-    compared = passage.comparison
-    unnamed = passage.seeking and isinstance(compared, NoMatch)
+    compared = passage.face.comparison
+    unnamed = passage.face.seeking and isinstance(compared, NoMatch)
     return Account(
         passage_id=passage.passage_id,
         started_ms=passage.started_ms,
@@ -255,12 +278,12 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
         circumstances=passage.circumstances,
         gate_outcome=passage.gate_outcome,
         identified_by=_identified_by(passage) if identified or passage.staff else None,
-        subject=passage.subject if identified else None,
+        subject=passage.member.subject if identified else None,
         comparison=None if unnamed else compared,
         point=_point(passage, rules),
         agreeing_frames=rules.confirm.frames,
         view=passage.view or ABSENT,
-        live=passage.live,
+        live=passage.face.live,
         live_min=rules.live_min,
         staff=passage.staff,
         charge=_charge(passage),
@@ -268,21 +291,21 @@ def account(passage: Passage, rules: Rules, settled_ms: int) -> Account | None:
 
 
 def _charge(passage: Passage) -> ChargeAccount | None:
-    if passage.due is None:
+    if passage.money.due is None:
         return None
     return ChargeAccount(
-        passage.due,
-        passage.charge,
-        passage.agreed_by,
-        passage.charge_reason,
-        passage.offline_spent_minor,
+        passage.money.due,
+        passage.money.charge,
+        passage.money.agreed_by,
+        passage.money.charge_reason,
+        passage.money.offline_spent_minor,
     )
 
 
 def _point(passage: Passage, rules: Rules) -> OperatingPoint | None:
-    if passage.seeking:
+    if passage.face.seeking:
         return rules.strictest
-    return None if passage.template is None else rules.point(passage.template)
+    return None if passage.member.template is None else rules.point(passage.member.template)
 
 
 def _identified_by(passage: Passage) -> IdentifiedBy:

@@ -38,7 +38,7 @@ def another_factor(passage: Passage, now_ms: int, rules: Rules) -> Step:
 def without_pin(passage: Passage, why: SecondFactor, now_ms: int, rules: Rules) -> Step:
     """No PIN is to be had: gestures, unless they have been asked for; else the decision without either."""
     lacking = replace(passage, second_factor=why, checking_pin=False, evidence_ms=now_ms)
-    seen = passage.matched is not None and not passage.gestured and not passage.tries_exhausted
+    seen = passage.face.matched is not None and not passage.gestured and not passage.member.tries_exhausted
     if seen and asked_by_tier_alone(passage.verdict):
         deadline_ms = now_ms + rules.confirm.challenge_ms
         return replace(lacking, phase=Phase.CHALLENGING, gestured=True, deadline_ms=deadline_ms), ()
@@ -49,14 +49,14 @@ def challenge_of(passage: Passage, seen: Sighting, now_ms: int, rules: Rules) ->
     """The challenge under way; as a second factor it begins with the first sight of the face."""
     if passage.challenge is not None:
         return passage.challenge
-    assert passage.matched is not None
+    assert passage.face.matched is not None
     prompts = draw(passage.nonce, max(GESTURES_LEAST, rules.confirm.prompts))
-    return begin(prompts, seen.track, passage.matched, now_ms)
+    return begin(prompts, seen.track, passage.face.matched, now_ms)
 
 
 def gestured(passage: Passage, outcome: Outcome, now_ms: int, rules: Rules) -> Step:
     """The gestures are over. Not done, they say nothing of who stands there: the PIN is asked for again."""
-    assert passage.subject is not None
+    assert passage.member.subject is not None
     over = replace(passage, challenge=None, obstacle=None)
     match outcome:
         case Outcome.BONA_FIDE:
@@ -68,7 +68,7 @@ def gestured(passage: Passage, outcome: Outcome, now_ms: int, rules: Rules) -> S
                 view=None,
                 deadline_ms=now_ms + rules.confirm.acquire_ms,
             )
-            return given, (FetchStanding(passage.passage_id, passage.subject, proven=True),)
+            return given, (FetchStanding(passage.passage_id, passage.member.subject, proven=True),)
         case Outcome.ATTACK:
             found = passage.identification or Identification.NO_MATCH
             return decide_passage(replace(over, liveness=Liveness.ATTACK), found, now_ms, rules)

@@ -345,7 +345,7 @@ class Kiosk:
         return effects
 
     def _note_challenge(self, before: Passage, after: Passage, now_ms: int) -> None:
-        subject = after.subject
+        subject = after.member.subject
         if subject is None:
             return
         if after.phase is Phase.CHALLENGING and before.phase is not Phase.CHALLENGING:

@@ -199,7 +199,7 @@ class People:
         else:
             turn.refused = True
         if display.prompt is not Prompt.ENTER_PIN or not self._by_pin:
-            turn.claimed_ms, turn.windows = passage.started_ms, passage.windows_compared
+            turn.claimed_ms, turn.windows = passage.started_ms, passage.face.windows_compared
             turn.lane_shown, self._answered_in = display.lane, passage.passage_id
             self._answered.set()
 

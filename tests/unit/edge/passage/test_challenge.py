@@ -205,7 +205,7 @@ def test_template_and_matched_probe_go_with_the_passage() -> None:
         challenged().tell(NotMe()),
         done(challenged()).tell(PASSED),
     ):
-        assert (attempt.passage.template, attempt.passage.challenge) == (None, None)
+        assert (attempt.passage.member.template, attempt.passage.challenge) == (None, None)
 
 
 def test_on_claim_reuse_challenges_whoever_was_here_before_and_nobody_else() -> None:

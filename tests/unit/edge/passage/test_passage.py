@@ -118,7 +118,7 @@ def test_frames_of_another_track_do_not_count() -> None:
 def test_a_face_swapped_inside_one_track_does_not_agree_with_itself() -> None:
     attempt = claimed().tell(face(OWN), face(OWN), face(OTHER))
     assert attempt.passage.verdict is None
-    assert attempt.passage.windows_compared == 0
+    assert attempt.passage.face.windows_compared == 0
 
 
 def test_a_stranger_with_a_members_code_is_referred_after_the_attempts_and_not_named() -> None:
@@ -305,13 +305,13 @@ def test_no_face_is_wanted_before_a_claim() -> None:
 
 def test_faces_that_were_not_wanted_change_nothing() -> None:
     attempt = Attempt().tell(face(), face(), face())
-    assert attempt.passage.window.probes == ()
+    assert attempt.passage.face.window.probes == ()
 
 
 def test_the_template_goes_with_the_passage() -> None:
     attempt = claimed().tell(face(), face(), face())
-    assert attempt.passage.template is not None
-    assert attempt.tell(PASSED).passage.template is None
+    assert attempt.passage.member.template is not None
+    assert attempt.tell(PASSED).passage.member.template is None
 
 
 def test_a_code_held_up_all_the_while_is_one_claim() -> None:

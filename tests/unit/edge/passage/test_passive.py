@@ -97,7 +97,7 @@ def test_only_the_frames_that_agree_are_scored() -> None:
     attempt.tell(ClaimSeen(CLAIM), KNOWN, looked_up(FRESH))
     attempt.tell(*before, *(replace(face(), live=0.6) for _ in range(3)))
     assert isinstance(attempt.passage.verdict, Grant)
-    assert attempt.passage.live == pytest.approx(0.6)
+    assert attempt.passage.face.live == pytest.approx(0.6)
 
 
 def test_another_track_takes_its_own_scores_with_it() -> None:

@@ -209,17 +209,17 @@ def test_who_chose_to_nod_agrees_by_two_nods_and_by_the_button_too() -> None:
     attempt = agreeing(by=AgreeBy.NOD)
     assert display(attempt.passage).agree_by is AgreeBy.NOD
     assert wants_gestures(attempt.passage)
-    assert nod(attempt).passage.agreed_by is None
-    assert nod(attempt).passage.agreed_by is AgreeBy.NOD
+    assert nod(attempt).passage.money.agreed_by is None
+    assert nod(attempt).passage.money.agreed_by is AgreeBy.NOD
     assert attempt.did(TakeCharge)
-    assert agreeing(by=AgreeBy.NOD).tell(Agreed()).passage.agreed_by is AgreeBy.BUTTON
+    assert agreeing(by=AgreeBy.NOD).tell(Agreed()).passage.money.agreed_by is AgreeBy.BUTTON
 
 
 def test_somebody_elses_nods_are_nobodys_agreement() -> None:
     attempt = agreeing(by=AgreeBy.NOD)
     for _ in range(4):
         nod(attempt, OTHER)
-    assert attempt.passage.agreed_by is None
+    assert attempt.passage.money.agreed_by is None
     assert not attempt.did(TakeCharge)
 
 

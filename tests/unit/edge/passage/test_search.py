@@ -226,7 +226,7 @@ def test_a_code_held_up_during_a_search_goes_before_it_and_has_every_attempt() -
     visit.tell(ClaimSeen(CLAIM))
     assert (visit.did(ResolveClaim), is_seeking(visit.passage)) == ([ResolveClaim(PASSAGE, CLAIM)], False)
     visit.found(NAMED)  # the answer to the search comes too late
-    assert (visit.passage.subject, visit.passage.windows_compared) == (None, 0)
+    assert (visit.passage.member.subject, visit.passage.face.windows_compared) == (None, 0)
     visit.tell(KNOWN, looked_up(FRESH)).looks(track=YOU)
     assert visit.passage.phase is Phase.RELEASING
     assert visit.tell(PASSED).record.comparison.margin is None
@@ -242,7 +242,11 @@ def test_another_way_out_of_a_search_asks_for_the_code() -> None:
 
 def test_a_face_that_takes_the_place_of_the_one_that_began_waits_its_own_time() -> None:
     visit = begun().tell(face(OWN), face(OWN)).tell(ZoneSeen(0, YOU))
-    assert (visit.passage.phase, visit.did(Search), visit.passage.window.probes) == (Phase.WAITING, [], ())
+    assert (visit.passage.phase, visit.did(Search), visit.passage.face.window.probes) == (
+        Phase.WAITING,
+        [],
+        (),
+    )
     assert visit.stands(START_MS - 100, YOU).passage.phase is Phase.WAITING
     assert visit.stands(100, YOU).passage.phase is Phase.IDENTIFYING
 
@@ -261,9 +265,9 @@ def test_a_face_that_changes_once_something_was_compared_ends_the_passage() -> N
 @pytest.mark.parametrize("touch", [NotMe(), HelpAsked()])
 def test_a_search_that_is_called_off_leaves_no_record(touch: NotMe | HelpAsked) -> None:
     visit = begun().looks().tell(touch)
-    assert (visit.passage.phase, visit.did(Settle), visit.passage.sought) == (Phase.SETTLED, [], None)
+    assert (visit.passage.phase, visit.did(Settle), visit.passage.face.sought) == (Phase.SETTLED, [], None)
     visit.found(NAMED)
-    assert visit.passage.subject is None
+    assert visit.passage.member.subject is None
 
 
 def test_who_began_and_went_away_leaves_no_name() -> None:
@@ -348,7 +352,7 @@ def test_whatever_happens_nobody_is_looked_at_who_did_not_begin_and_attempts_are
             assert is_seeking(before)
             assert event.track == before.approach.track
         assert compared <= ALWAYS.confirm.attempts
-        if isinstance(after.verdict, Refer) and after.seeking and after.subject is None:
+        if isinstance(after.verdict, Refer) and after.face.seeking and after.member.subject is None:
             assert after.view is None
         if is_over(after, visit.now_ms):
             visit.passage = new_passage(PassageId("4" * 32), b"87654321", after)
@@ -363,6 +367,6 @@ def test_a_standing_that_a_passage_without_a_name_did_not_ask_for_is_in_no_recor
     assert visit.passage.view is None
     while visit.passage.phase is Phase.IDENTIFYING:
         visit.looks().found(NOBODY)
-    assert (visit.passage.subject, visit.passage.view) == (None, None)
+    assert (visit.passage.member.subject, visit.passage.view) == (None, None)
     assert visit.record.standing is None
     assert visit.did(Settle)[-1].account.view is ABSENT

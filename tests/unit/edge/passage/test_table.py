@@ -151,7 +151,7 @@ class Walker(Gesturing):
 
     def foreign(self) -> list[Answer]:
         """Answers that nothing in this passage asked for."""
-        named = self.passage.subject or SUBJECT
+        named = self.passage.member.subject or SUBJECT
         return [
             *self.answers(OTHER_PASSAGE, named),
             StandingSeen(PASSAGE, STRANGER, False, FRESH),
@@ -219,7 +219,7 @@ class Walker(Gesturing):
         """One of each observation."""
         track, pick = self.dice.choice([ME, ME, ME, YOU]), self.dice.choice
         return [
-            *self.answers(PASSAGE, self.passage.subject or SUBJECT),
+            *self.answers(PASSAGE, self.passage.member.subject or SUBJECT),
             self.around(),
             ClaimSeen(pick([CLAIM, CARD])),
             ZoneSeen(self.now_ms, pick([track, None]), empty=self.dice.random() < 0.1),
