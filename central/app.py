@@ -15,7 +15,6 @@ from central.adapters.broker.embedded import EmbeddedBroker
 from central.adapters.broker.files import Listener, write_broker
 from central.adapters.db.store import Store
 from central.adapters.http.api import make_api
-from central.adapters.http.server import HttpServer
 from central.adapters.keyfiles import (
     ReviewerKey,
     create_reviewer,
@@ -30,7 +29,7 @@ from central.adapters.mqtt.link import MqttLink
 from central.adapters.mqtt.router import LISTENS_TO, RequestRouter
 from central.adapters.payments import PROVIDERS
 from central.config import LoadedConfig, days_in, load_config
-from central.errors import SecretsError
+from central.errors import ConfigError, SecretsError
 from central.rules.fares import Tariff
 from central.rules.posting import Rules
 from central.rules.restriction import Terms, issue
@@ -53,13 +52,14 @@ from central.service.standings import Standings
 from central.service.use_cases import UseCases, state_fields
 from central.service.visits import Visits
 from central.service.withdrawals import Withdrawals
-from central.setup import init_central
+from central.setup import CONFIG_FILE, init_central
 from wire import topics
 from wire.environment import Environment, utc_ms
-from wire.errors import TlsFileError
+from wire.errors import ListenError, TlsFileError
 from wire.ids import Purpose, ReviewerId
 from wire.signing import Signer
 from wire.tls import TlsFiles
+from wire.transport.http import HttpServer, Limits
 from wire.transport.tls import look_at_files, open_context
 from wire.values import Restriction
 
@@ -69,6 +69,8 @@ CONNECT_S = 10.0
 """How long start-up waits for the embedded broker, which is up already."""
 EXTERNAL_BROKER_WAIT_S = 2.0
 """How long start-up waits for a broker that is not ours before serving without it."""
+HTTP_LIMITS = Limits(connections=200, per_address=64)
+"""A page opens six connections; many phones may share one address."""
 TLS_REMEDY = "`stile central broker-config` makes it"
 
 
@@ -152,6 +154,16 @@ def tls_files(config: LoadedConfig) -> TlsFiles | None:
     )
 
 
+def _http_server(config: LoadedConfig) -> HttpServer:
+    """A server that has its address; raises ConfigError where it cannot be had."""
+    http = config.settings.http
+    try:
+        return HttpServer(http.host, http.port, HTTP_LIMITS)
+    except ListenError as error:
+        where = str(config.folder / CONFIG_FILE)
+        raise ConfigError(where, "http.host, http.port", error.address, error.why) from error
+
+
 def _check(files: TlsFiles) -> None:
     """Raise SecretsError for a file that cannot be used, naming it and what to do."""
     try:
@@ -177,7 +189,7 @@ async def open_central(
     """Run central while the context lasts: broker (if embedded), MQTT, HTTP.
 
     It is connected once entered, unless the broker is elsewhere and does not answer: then it goes on trying.
-    Raises SecretsError, StorageError, OSError when a port is taken.
+    Raises SecretsError, StorageError, ConfigError for an address of HTTP, OSError for the broker's port.
     """
     settings = config.settings
     async with contextlib.AsyncExitStack() as stack:
@@ -200,7 +212,7 @@ async def open_central(
         router = RequestRouter(use_cases, admission)
         token = load_token(config.keys_path)
         api = make_api(use_cases, router, token, broker, settings.http)
-        http = HttpServer(api, settings.http.host, settings.http.port)
+        http = _http_server(config)
         stack.push_async_callback(http.close)
         filters = [topics.every(kind, settings.site) for kind in LISTENS_TO]
         link = MqttLink(
@@ -236,7 +248,7 @@ async def open_central(
             None if tls is None else lambda: open_context(tls, utc_ms(), TLS_REMEDY),
             settings.mqtt.server_name,
         )
-        http.open()
+        await http.open(api, "http")
         try:
             async with asyncio.timeout(CONNECT_S if embedded is not None else EXTERNAL_BROKER_WAIT_S):
                 await link.connected.wait()

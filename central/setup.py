@@ -9,7 +9,7 @@ from central.config import load_config
 from wire.environment import Environment
 from wire.ids import parse_operator_id, parse_purpose, parse_site_id
 
-_CONFIG_FILE = "central.toml"
+CONFIG_FILE = "central.toml"
 _HERE = Path(__file__).parent
 _EXAMPLE_CONFIG, _EXAMPLE_SCORECARD = _HERE / "central.example.toml", _HERE / "scorecard.example.toml"
 
@@ -33,7 +33,7 @@ def init_central(
     folder.mkdir(parents=True, exist_ok=True)
     create_keys(folder / "keys", named, environment.utc_ms(), environment.random_bytes)
     written = {
-        _EXAMPLE_CONFIG: folder / _CONFIG_FILE,
+        _EXAMPLE_CONFIG: folder / CONFIG_FILE,
         _EXAMPLE_SCORECARD: folder / f"{purpose}.scorecard.toml",
     }
     for example, path in written.items():
@@ -48,5 +48,5 @@ def init_central(
         ):
             text = text.replace(before, after)
         path.write_text(text, encoding="utf-8")
-    load_config(folder / _CONFIG_FILE)
-    return folder / _CONFIG_FILE
+    load_config(folder / CONFIG_FILE)
+    return folder / CONFIG_FILE

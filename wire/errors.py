@@ -75,8 +75,7 @@ class TlsFileError(TransportError):
 class ListenError(TransportError):
     """An address that a server cannot have."""
 
-    def __init__(self, host: str, port: int, why: str) -> None:
-        super().__init__(f"{host}:{port} cannot be listened at: {why}")
-        self.host = host
-        self.port = port
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"{address} cannot be listened at: {why}")
+        self.address = address
         self.why = why

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import html
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from wire.transport.guard import Guard, Names
+from wire.transport.http import HttpServer, Limits
 
 LOOPBACK = "127.0.0.1"
-REQUESTS_MAX = 16
-"""Connections at once before answers are 503; one person opens one page."""
+CONNECTIONS_MAX = 16
+"""At once before the next is refused; one person opens one page."""
+PER_ADDRESS_MAX = 12
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
 
 _STYLE = """\
@@ -83,47 +77,25 @@ def page(links: tuple[Link, ...], about: str) -> str:
 """
 
 
-def landing_app(links: tuple[Link, ...], about: str) -> Starlette:
+def landing_app(links: tuple[Link, ...], about: str, port: int) -> ASGIApp:
     """The page and its style sheet, for requests to this machine's own address."""
 
     def give(content: str, kind: str) -> Callable[[Request], Response]:
-        return lambda _: Response(content, media_type=kind, headers=HEADERS)
+        return lambda _: Response(content, media_type=kind)
 
     routes = [
         Route("/", give(page(links, about), "text/html"), methods=["GET"]),
         Route("/landing.css", give(_STYLE, "text/css"), methods=["GET"]),
     ]
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
-    return Starlette(routes=routes, middleware=[hosts])
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the program around it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
+    return Guard(Starlette(routes=routes), Names(port=port), HEADERS)
 
 
 @contextlib.asynccontextmanager
 async def serve_landing(links: tuple[Link, ...], about: str) -> AsyncIterator[str]:
     """The page's address on a free port of 127.0.0.1, while the context lasts."""
-    listener = socket.create_server((LOOPBACK, 0))
-    config = uvicorn.Config(
-        landing_app(links, about),
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=REQUESTS_MAX,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="landing page")
+    server = HttpServer(LOOPBACK, 0, Limits(CONNECTIONS_MAX, PER_ADDRESS_MAX))
     try:
-        yield f"http://{LOOPBACK}:{listener.getsockname()[1]}/"
+        await server.open(landing_app(links, about, server.port), "landing page")
+        yield f"{server.url}/"
     finally:
-        server.should_exit = True
-        await serving
+        await server.close()

@@ -11,8 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from central.adapters.http.api import make_api
-from central.adapters.http.guard import BODY_MAX_BYTES
+from central.adapters.http.api import BODY_MAX_BYTES, make_api
 from central.app import load_config
 from edge.adapters.screen import WebScreen
 from tests.doubles.central_rig import Rig

@@ -32,7 +32,7 @@ def client_of(till: Till, token: str = TOKEN) -> httpx.AsyncClient:
 
 
 def test_every_route_of_the_till_is_in_the_table_and_every_line_is_a_route(till: Till) -> None:
-    assert routes_of(till_app(till.counter, TOKEN, frozenset())) == set(TILLS)
+    assert routes_of(till_app(till.counter, TOKEN)) == set(TILLS)
 
 
 async def test_each_route_of_the_till_answers_to_whom_the_table_says(till: Till) -> None:

@@ -9,16 +9,10 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import msgspec
 from fastapi import Depends, Request, Response
-from fastapi.responses import JSONResponse
 
 _ONE_AT_A_TIME = threading.Lock()
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def problem(status: int, code: str, detail: str) -> JSONResponse:
-    """An error: a code for programs, a sentence for people."""
-    return JSONResponse({"error": code, "detail": detail[:500]}, status_code=status)
 
 
 def as_json(value: object, status: int = 200) -> Response:

@@ -11,9 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from central.adapters.http import bodies as b
-from central.adapters.http.answers import RawBody, as_json, changes, problem
+from central.adapters.http.answers import RawBody, as_json, changes
 from central.adapters.http.document import REFUSALS, TOKEN, document, reads
-from central.adapters.http.guard import Guard, Rules
 from central.adapters.http.member_pages.routes import make_pages
 from central.adapters.http.money import money
 from central.adapters.http.orders import orders
@@ -30,11 +29,21 @@ from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
 from wire.ids import KioskId, PassageId, Purpose, RestrictionId, SubjectId
 from wire.pairing import PairRequest
+from wire.transport.guard import Access, ApiGuard, Guard, Names, problem
 from wire.values import Restriction, SealedTemplate
 
 SubjectPath = Annotated[SubjectId, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 TokenPath = Annotated[str, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 SlugPath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
+
+BODY_MAX_BYTES = 8 * 1024
+"""The largest body, a sealed template in base64, is 5.5 KB."""
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    # Not `no-referrer`: forms would then be sent with `Origin: null`, and their origin is looked at.
+    "Referrer-Policy": "same-origin",
+}
 
 _NO_ROUTE = {404: "no_route", 405: "wrong_method"}
 _STATUS: dict[type[Exception], tuple[int, str]] = {
@@ -96,7 +105,9 @@ def make_api(
     def is_open(path: str) -> bool:
         return path in open_paths or not needs_token(path)
 
-    app.add_middleware(Guard, rules=Rules(token, is_open, frozenset(http.names)), refuse=refuse)
+    access = Access(token, "keys/api.token", is_open, BODY_MAX_BYTES)
+    app.add_middleware(ApiGuard, access=access, refuse=refuse)
+    app.add_middleware(Guard, names=Names(http.names), headers=HEADERS, refuse=refuse)
     return app
 
 

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
 from central.adapters.http import bodies as b
-from central.adapters.http.answers import changes, problem
+from central.adapters.http.answers import changes
 from central.rules.ledger import Day
 from central.service.use_cases import UseCases
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.ids import RecordId, SubjectId
 from wire.requests import RefundReason
+from wire.transport.guard import problem
 
 SubjectPath = Annotated[SubjectId, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 AmountMinor = Annotated[int, Field(ge=1, le=AMOUNT_MAX_MINOR, strict=True)]

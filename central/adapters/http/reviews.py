@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import PlainTextResponse
 
 from central.adapters.http import bodies as b
-from central.adapters.http.answers import RawBody, as_json, changes, problem
+from central.adapters.http.answers import RawBody, as_json, changes
 from central.adapters.http.document import reads
 from central.errors import UnknownError
 from central.rules.review import Case, Ruling
@@ -17,6 +17,7 @@ from central.rules.scorecard import Scorecard, sentences
 from central.service.reviews import History
 from central.service.use_cases import UseCases
 from wire.ids import ContestCode, Purpose
+from wire.transport.guard import problem
 
 PurposePath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
 CodePath = Annotated[ContestCode, Path(pattern=b.CONTEST_REGEX, max_length=9)]

@@ -14,20 +14,24 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge.adapters.screen.board import Board
 from edge.adapters.screen.fonts import font_files
-from edge.adapters.screen.guard import Guard
 from edge.adapters.screen.lens import Lens, film
 from edge.adapters.screen.preview import Preview
 from edge.adapters.screen.texts import Texts
+from wire.transport.guard import PAGE_HEADERS, Guard, Names, on_this_machine
 
 STATIC = Path(__file__).parent / "static"
 HEARTBEAT_S = 2.0
 """The state is sent again after so much silence; the page calls 3 missed ones a lost kiosk (screen.js)."""
 FAR = "The live picture is for pages on this machine only."
+CAMERA_HEADERS = PAGE_HEADERS | {
+    "Permissions-Policy": PAGE_HEADERS["Permissions-Policy"].replace("camera=()", "camera=(self)")
+}
+"""Where the page is the kiosk's camera; everywhere else the browser does not even ask."""
 
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -78,15 +82,15 @@ def load_page(texts: Texts, *, lens: bool = False) -> Page:
 def screen_app(
     board: Board,
     page: Page,
-    allowed: frozenset[str],
+    names: Names,
     lens: Lens | None = None,
     *,
     preview: Preview,
-    near: frozenset[str],
+    near: bool,
 ) -> ASGIApp:
-    """The app for one server; `allowed` are the values of Host it answers to, `lens` a page's camera.
+    """The app for one server under its names; `lens` is a page's camera.
 
-    `near` are those under which a page on this machine reaches it: only such a page gets the preview.
+    `near`: only this machine reaches it. Then a page that calls it this machine gets the preview, else none.
     """
 
     async def give(request: Request) -> Response:
@@ -97,7 +101,7 @@ def screen_app(
         await _converse(socket, board)
 
     async def look(socket: WebSocket) -> None:
-        if socket.headers["host"].lower() in near:
+        if near and on_this_machine(socket.headers["host"]):
             await preview.serve(socket)
         else:
             await socket.send_denial_response(PlainTextResponse(FAR, 403))
@@ -110,7 +114,12 @@ def screen_app(
     if lens is not None:
         routes.append(WebSocketRoute("/camera", partial(film, lens=lens)))
     filming = lens is not None and lens.wanted.frames
-    return Guard(Starlette(routes=routes), allowed, camera=filming)
+    return Guard(Starlette(routes=routes), names, CAMERA_HEADERS if filming else PAGE_HEADERS, _plainly)
+
+
+def _plainly(_scope: Scope, status: int, _code: str, why: str) -> Response:
+    """A refusal for people."""
+    return PlainTextResponse(why, status)
 
 
 async def _converse(socket: WebSocket, board: Board) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
-import logging
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +12,17 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi import Path as PathField
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from edge.adapters.central.payments import CentralPayments
 from edge.adapters.screen.fonts import font_files
-from edge.adapters.screen.guard import Guard
 from edge.adapters.storage.checkouts import Checkouts
 from edge.adapters.till import bodies as b
 from edge.enact.charge import Due, PayConfig, expired
 from edge.errors import CheckoutError, StoreError
 from wire.ids import RecordId
-
-log = logging.getLogger(__name__)
+from wire.transport.guard import PAGE_HEADERS, Access, ApiGuard, Guard, Names, problem
 
 STATIC = Path(__file__).parent / "static"
 BODY_MAX_BYTES = 4_096
@@ -67,10 +61,11 @@ class Counter:
     now_ms: Callable[[], int]
 
 
-def problem(status: int, code: str, detail: str) -> JSONResponse:
-    """An error: a code for programs, a sentence for people."""
-    headers = {"Retry-After": str(RETRY_S)} if status == 503 else None
-    return JSONResponse({"error": code, "detail": detail[:500]}, status_code=status, headers=headers)
+def _problem(status: int, code: str, detail: str) -> Response:
+    answer = problem(status, code, detail)
+    if status == 503:
+        answer.headers["Retry-After"] = str(RETRY_S)
+    return answer
 
 
 class _Api(FastAPI):
@@ -92,12 +87,8 @@ def _in_ecmascript(part: Any) -> None:
             _in_ecmascript(each)
 
 
-def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> FastAPI:
-    """The application for one server: it answers to `allowed` as Host, and to any address.
-
-    Tills may reach it from elsewhere, by whichever address the kiosk has; what keeps a page of somebody
-    else's out is that a name of theirs is none, and the token.
-    """
+def till_app(counter: Counter, token: str) -> FastAPI:
+    """The application; tills may reach it from elsewhere, by whichever address the kiosk has."""
     app = _Api(
         title="Stile till",
         version="1",
@@ -106,36 +97,22 @@ def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> FastAPI:
         responses=_ERRORS,
         redirect_slashes=False,
     )
-    expected = f"Bearer {token}".encode()
     files = _page_files()
     # Paths that need no token: nothing of anybody is in them.
     open_paths = {*files, "/openapi.json"}
 
     @app.middleware("http")
-    async def bounded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Refuse bodies past the bound before reading them, and requests without the token."""
-        length = request.headers.get("content-length", "0")
-        whole = length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= BODY_MAX_BYTES
-        if request.headers.get("transfer-encoding") or not whole:
-            refusal = problem(413, "too_large", f"a body has a length, of at most {BODY_MAX_BYTES} bytes")
-            refusal.headers["connection"] = "close"  # or the rest of it would be read, however long
-            return refusal
-        given = request.headers.get("authorization", "").encode()
-        if request.url.path not in open_paths and not hmac.compare_digest(given, expected):
-            return problem(401, "no_token", "send the token of till.token_file as a bearer token")
+    async def parsed(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Refuse what no parser may be given."""
         try:
             json.loads(await request.body() or b"{}")
         except (ValueError, RecursionError):
-            return problem(422, "malformed", "the body is not JSON, or too deep")
-        try:
-            return await call_next(request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody is shown a stack trace
-            # Where, and not what it says: that may quote what somebody sent.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("a request failed with %s\n%s", type(error).__name__, where)
-            return problem(500, "failed", "something went wrong at this kiosk; try again later")
+            return _problem(422, "malformed", "the body is not JSON, or too deep")
+        return await call_next(request)
 
-    app.add_middleware(Guard, allowed=allowed, addresses=True, refuse=problem)
+    access = Access(token, "till.token_file", open_paths.__contains__, BODY_MAX_BYTES)
+    app.add_middleware(ApiGuard, access=access)
+    app.add_middleware(Guard, names=Names(), headers=PAGE_HEADERS)
     _add_errors(app)
     _add_routes(app, counter)
     _add_page(app, files)
@@ -145,21 +122,21 @@ def till_app(counter: Counter, token: str, allowed: frozenset[str]) -> FastAPI:
 def _add_errors(app: FastAPI) -> None:
     async def checkout_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, CheckoutError)
-        return problem(_STATUS.get(error.code, 409), error.code, str(error))
+        return _problem(_STATUS.get(error.code, 409), error.code, str(error))
 
     async def store_error(_request: Request, error: Exception) -> Response:
-        return problem(503, "not_kept", f"the kiosk's disk did not take it: {error}")
+        return _problem(503, "not_kept", f"the kiosk's disk did not take it: {error}")
 
     async def invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        return problem(422, "malformed", f"{place}: {first['msg']}")
+        return _problem(422, "malformed", f"{place}: {first['msg']}")
 
     async def no_route(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = {404: "no_route", 405: "wrong_method"}.get(error.status_code, "malformed")
-        answer = problem(error.status_code, code, str(error.detail))
+        answer = _problem(error.status_code, code, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
 

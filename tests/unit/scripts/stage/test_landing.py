@@ -25,7 +25,7 @@ async def test_the_page_and_its_style_are_all_there_is_and_no_script_may_run() -
 @pytest.mark.parametrize("host", ["elsewhere.example", "127.0.0.1.elsewhere.example"])
 async def test_a_request_under_another_name_is_refused(host: str) -> None:
     async with serve_landing(LINKS, "About") as url, httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.get(url, headers={"Host": host})).status_code == 400
+        assert (await client.get(url, headers={"Host": host})).status_code == 421
 
 
 def test_every_text_is_escaped() -> None:

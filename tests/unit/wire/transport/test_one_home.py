@@ -24,7 +24,11 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("library", "home"),
-    [("paho.mqtt.client", "wire/transport/mqtt.py")],
+    [
+        ("paho.mqtt.client", "wire/transport/mqtt.py"),
+        ("uvicorn", "wire/transport/http.py"),
+        ("uvicorn.protocols.http.h11_impl.H11Protocol", "wire/transport/http.py"),
+    ],
 )
 def test_a_library_that_opens_sockets_is_imported_by_one_file(library: str, home: str) -> None:
     files = [path for house in HOUSES for path in (ROOT / house).rglob("*.py")]

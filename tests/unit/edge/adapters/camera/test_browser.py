@@ -21,10 +21,10 @@ from websockets.exceptions import InvalidStatus
 from edge.adapters.camera.browser import STALLED_AFTER_MS, BrowserCamera, jpeg_size
 from edge.adapters.camera.shared import SharedCamera
 from edge.adapters.screen import WebScreen
-from edge.adapters.screen.guard import SECURITY_HEADERS
 from edge.adapters.screen.lens import JPEG_MAX_BYTES, Lens, rest_s
 from edge.capture.health import BLACK_AFTER_MS, FROZEN_AFTER_MS
 from edge.capture.sample import Frame
+from wire.transport.guard import HEADERS, PAGE_HEADERS
 
 SOON_S = 10.0
 WIDTH_PX, HEIGHT_PX, FPS = 64, 48, 60
@@ -299,7 +299,7 @@ async def test_the_browser_may_be_asked_for_its_camera_only_where_the_page_is_th
 ) -> None:
     page = await served.get("/")
     assert "camera=(self)" in page.headers["Permissions-Policy"]
-    assert {name for name, value in SECURITY_HEADERS.items() if page.headers[name] != value} == {
+    assert {name for name, value in (HEADERS | PAGE_HEADERS).items() if page.headers[name] != value} == {
         "Permissions-Policy"
     }
     assert "/camera.js" in page.text

@@ -21,7 +21,6 @@ from websockets.asyncio.client import ClientConnection
 from edge.adapters.screen import WebScreen
 from edge.adapters.screen.app import HEARTBEAT_S, STATIC
 from edge.adapters.screen.board import ALWAYS_ASKED_FOR, ASKED_FOR, TOUCHES_MAX, WATCHERS_MAX
-from edge.adapters.screen.guard import SECURITY_HEADERS, authorities
 from edge.adapters.screen.protocol import (
     CLAIM_MAX_CHARS,
     PIN_MIN_DIGITS,
@@ -53,6 +52,7 @@ from edge.enact.display import (
 )
 from edge.errors import ConfigError
 from wire.requests import PIN_MAX_DIGITS
+from wire.transport.guard import HEADERS, PAGE_HEADERS
 from wire.values import AgreeBy
 
 PIN = "730194"
@@ -137,9 +137,9 @@ async def said(page: ClientConnection, message: object) -> dict[str, Any]:
 async def test_the_page_and_its_files_come_from_the_kiosk_alone(served: Served) -> None:
     page = await served.get("/")
     assert page.status_code == 200
-    for name, value in SECURITY_HEADERS.items():
+    for name, value in (HEADERS | PAGE_HEADERS).items():
         assert page.headers[name] == value
-    assert "'unsafe" not in SECURITY_HEADERS["Content-Security-Policy"]
+    assert "'unsafe" not in PAGE_HEADERS["Content-Security-Policy"]
     named = {f"/{file.name}" for file in STATIC.iterdir() if file.is_file()} - {"/index.html", "/camera.js"}
     for path in (*sorted(named), "/messages.json"):
         asset = await served.get(path)
@@ -171,15 +171,9 @@ async def test_a_foreign_host_is_misdirected(served: Served, host: str) -> None:
     assert "Stile" not in answer.text
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST"])
-async def test_every_loopback_name_is_answered(served: Served, name: str) -> None:
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]", "192.0.2.7"])
+async def test_every_address_and_this_machine_is_answered(served: Served, name: str) -> None:
     assert (await served.get("/", Host=f"{name}:{served.port}")).status_code == 200
-
-
-def test_a_host_without_port_means_port_80_only() -> None:
-    assert "localhost" in authorities((), 80)
-    assert "localhost" not in authorities((), 8080)
-    assert "kiosk-7.local:8080" in authorities(("Kiosk-7.local",), 8080)
 
 
 @pytest.mark.parametrize(
