@@ -22,7 +22,7 @@ from edge.capture.sample import Frame, Image
 from edge.config import KioskConfig
 from edge.errors import FixtureError
 from scripts.bench.kiosk_child import ACQUIRE
-from scripts.bench.laps import peak_mb
+from scripts.bench.laps import peak_mb, too_busy
 from scripts.people.clip import NOISE_SD, Studio
 
 STARTS = 3
@@ -116,7 +116,7 @@ async def _heard(child: Process) -> dict[str, int]:
     except TimeoutError:
         line = b""
     if not line:
-        raise FixtureError(f"the kiosk was not ready within {READY_WITHIN_S:.0f} s; run stile doctor")
+        raise FixtureError(f"the kiosk was not ready within {READY_WITHIN_S:.0f} s: {too_busy()}")
     told: dict[str, int] = json.loads(line)
     return told
 

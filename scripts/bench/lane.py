@@ -29,7 +29,7 @@ from edge.errors import FixtureError, StileError
 from edge.passage.state import Phase
 from edge.shell.kiosk import PassReport
 from models.errors import ModelsError
-from scripts.bench.laps import Spread
+from scripts.bench.laps import Spread, too_busy
 from scripts.output import EXIT_UNUSABLE, fail, tell_json
 from scripts.people.cast import MEMBERS
 from scripts.people.clip import STEP_UP_S, Scene, Studio
@@ -159,7 +159,9 @@ class People:
         except TimeoutError as error:
             if self._stage.kiosk.serving.done():
                 self._stage.kiosk.serving.result()
-            raise FixtureError(f"person {len(turns) + 1} had no answer within {TURN_MAX_S:.0f} s") from error
+            raise FixtureError(
+                f"person {len(turns) + 1} had no answer within {TURN_MAX_S:.0f} s: {too_busy()}"
+            ) from error
         finally:
             self._stage.screen.on_show = lambda _: None
             for task in self._doing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,14 @@ class Spread:
             "min_ms": self.min_ms,
             "repeats": self.repeats,
         }
+
+
+def too_busy() -> str:
+    """What is said instead of a measurement that this machine, as busy as it is, does not give."""
+    return (
+        f"this machine is too busy to measure (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores); "
+        "try again when it is not, and where it never is, see stile doctor"
+    )
 
 
 def peak_mb(process: int | str = "self") -> float:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -23,7 +25,11 @@ from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, log_warnings, tell_
 if TYPE_CHECKING:
     from edge.shell.kiosk import PassReport
     from scripts.people.cast import Part
+    from scripts.stage.stage import Stage
 
+WIDE = 110
+"""Columns of a terminal that shows also how each was identified; on 80 every reason is still whole."""
+Ended = TypeVar("Ended")
 ROUND = 6
 """Passes of the whole script; the empty scene between them is not one."""
 
@@ -35,6 +41,8 @@ class Played:
     part: Part
     report: PassReport | None
     same_photo: bool
+    trouble: str | None = None
+    """What kept the passage from settling; None when it settled, or none was begun."""
 
     @property
     def ending(self) -> str | None:
@@ -53,7 +61,27 @@ class Played:
     @property
     def as_scripted(self) -> bool:
         """Whether it ended as the script says, at the gate too."""
+        if self.trouble is not None:
+            return False
         return self.ending == self.part.verdict and self.passed == (self.ending in {"grant", "step_up"})
+
+    @property
+    def is_pass(self) -> bool:
+        """Whether there was a passage, or should have been."""
+        return self.report is not None or self.part.verdict is not None
+
+    @property
+    def deviation(self) -> str | None:
+        """What ended otherwise than the script says, and why; None when nothing did."""
+        if self.as_scripted:
+            return None
+        wanted = self.part.verdict or "no passage"
+        if self.report is None:
+            return f"{self.part.role}: should have been {wanted}; {self.trouble or 'there was no passage'}"
+        record = self.report.record
+        why = ", ".join(record.reasons)
+        gate = record.gate_outcome.value
+        return f"{self.part.role}: should have been {wanted}, was {self.ending} ({why}); the gate: {gate}"
 
     @property
     def release_ms(self) -> int | None:
@@ -66,7 +94,12 @@ class Played:
     def line(self, number: int) -> dict[str, object]:
         """What `--json` prints of it."""
         if self.report is None:
-            return {"passage": None, "role": self.part.role, "as_scripted": self.as_scripted}
+            return {
+                "passage": None,
+                "role": self.part.role,
+                "as_scripted": self.as_scripted,
+                "deviation": self.deviation,
+            }
         record = self.report.record
         compared = record.comparison
         return {
@@ -87,6 +120,7 @@ class Played:
             "gate": record.gate_outcome,
             "release_ms": self.release_ms,
             "as_scripted": self.as_scripted,
+            "deviation": self.deviation,
         }
 
 
@@ -108,16 +142,17 @@ def main(
     patience: Annotated[
         int,
         typer.Option(
-            min=1, max=20, help="For slow machines: everybody moves, and waits, so many times as long."
+            min=1, max=20, help="For emulated machines: everybody moves, and waits, so many times as long."
         ),
     ] = 1,
 ) -> None:
     """Broker, central, gate and turnstile on this machine, and people who walk up; no hardware needed.
 
     Exits 0 only if every pass ended as the script says. With --camera you enrol, pass and pay yourself.
+    On a terminal the kiosk's screen stays after the last pass, until Ctrl-C.
     """
     from central.errors import CentralError
-    from edge.errors import StileError
+    from edge.errors import CameraError, StileError
     from models.errors import ModelsError
 
     log_warnings()
@@ -125,19 +160,37 @@ def main(
     try:
         with tempfile.TemporaryDirectory(prefix="stile-demo-") as folder:
             if camera is not None:
-                asyncio.run(_live(Path(folder), camera, console, browse=not headless, as_json=as_json))
+                asyncio.run(
+                    _ended_by_sigterm(
+                        _live(Path(folder), camera, console, browse=not headless, as_json=as_json)
+                    )
+                )
                 return
             as_scripted = asyncio.run(
-                _run(Path(folder), seed, passes, patience, console, live=not headless, as_json=as_json)
+                _ended_by_sigterm(
+                    _run(Path(folder), seed, passes, patience, console, live=not headless, as_json=as_json)
+                )
             )
+    except CameraError as error:
+        if camera == "browser":
+            fail(error, EXIT_UNUSABLE)
+        fail(CameraError(f"{error}; or use that of your browser: stile demo --camera browser"), EXIT_UNUSABLE)
     except (StileError, CentralError, ModelsError) as error:
         fail(error, EXIT_UNUSABLE)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         if camera is not None:  # how it ends
             return
         raise typer.Exit(EXIT_FAILED) from None
     if not as_scripted:
         raise typer.Exit(EXIT_FAILED)
+
+
+async def _ended_by_sigterm(running: Coroutine[Any, Any, Ended]) -> Ended:
+    """What it comes to; SIGTERM ends it as Ctrl-C does, and what was started with it."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await running
 
 
 async def _live(folder: Path, camera: str, console: Console, *, browse: bool, as_json: bool) -> None:
@@ -160,7 +213,7 @@ async def _live(folder: Path, camera: str, console: Console, *, browse: bool, as
                 ", ".join(str(said) for said in (record.verdict, *record.reasons, record.gate_outcome))
             )
 
-    console.print("starting broker, central, gate and three kiosks …")
+    _say(console, "starting broker, central, gate and three kiosks …")
     async with open_live(folder, camera, tell) as live:
         console.print(f"enrol:   {live.enroller.screen_url}")
         console.print(f"pass:    {live.turnstile.screen_url}")
@@ -177,35 +230,68 @@ async def _run(
     folder: Path, seed: int, passes: int, patience: int, console: Console, *, live: bool, as_json: bool
 ) -> bool:
     from scripts.people.cast import SCRIPT, Cast
-    from scripts.stage.stage import open_stage, patient
+    from scripts.stage.stage import Staging, open_stage, patient, unhurried
 
     cast = Cast()
     played: list[Played] = []
-    console.print("starting broker, central, gate and kiosk …")
-    async with open_stage(folder, seed, replace(patient(patience), gate=None)) as stage:
+    staging = unhurried(Staging()) if patience == 1 else patient(patience)
+    _say(console, "starting broker, central, gate and kiosk …")
+    async with open_stage(folder, seed, replace(staging, gate=None)) as stage:
         because = f": {stage.gate_why}" if stage.gate_why else ""
-        console.print(f"the gate: {stage.gate_runs}{because}")
-        console.print(f"the kiosk's screen: {stage.kiosk.screen_url}")
+        _say(console, f"the gate: {stage.gate_runs}{because}")
+        _say(console, f"the kiosk's screen: {stage.kiosk.screen_url}")
         if live:
             _open_browser(stage.kiosk.screen_url)
         with _table(console, played, live=live) as redraw:
             numbers = count(1)
             for part in cycle(SCRIPT):
-                report = await stage.play(part)
-                played.append(Played(part, report, cast.same_photo(part)))
+                report, trouble = await _play(stage, part)
+                played.append(Played(part, report, cast.same_photo(part), trouble))
                 if as_json:
-                    number = next(numbers) if report is not None else 0
-                    tell_json(played[-1].line(number))
+                    tell_json(played[-1].line(next(numbers) if played[-1].is_pass else 0))
                 redraw()
-                if sum(each.report is not None for each in played) >= passes or not played[-1].as_scripted:
+                if sum(each.is_pass for each in played) >= passes:
                     break
         records = await stage.receipted()
-    summary = {**_summary(played, records), "gate": stage.gate_runs.name.lower()}
-    if as_json:
-        tell_json({"summary": summary})
-    else:
-        console.print(_summary_line(summary))
+        summary = {**_summary(played, records), "gate": stage.gate_runs.name.lower()}
+        for each in played:
+            if each.deviation is not None:
+                _say(console, each.deviation)
+        if as_json:
+            tell_json({"summary": summary})
+        else:
+            _say(console, _summary_line(summary))
+        if live and console.is_terminal:
+            _say(console, f"the kiosk's screen stays at {stage.kiosk.screen_url}; Ctrl-C ends it")
+            await _until_ended(stage)
     return all(each.as_scripted for each in played) and records == summary["passes"]
+
+
+async def _play(stage: Stage, part: Part) -> tuple[PassReport | None, str | None]:
+    """The report of a part, or what kept it from one; raises what ended the kiosk itself."""
+    from edge.errors import FixtureError
+
+    try:
+        return await stage.play(part), None
+    except FixtureError as error:
+        if stage.kiosk.serving.done():
+            raise
+        return None, str(error)
+
+
+async def _until_ended(stage: Stage) -> None:
+    """Until Ctrl-C or SIGTERM, which here is how it ends well; raises what ended the kiosk before."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    try:
+        await asyncio.shield(stage.kiosk.serving)
+    except asyncio.CancelledError:
+        task.uncancel()
+
+
+def _say(console: Console, line: str) -> None:
+    """One line, however wide the terminal is."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _open_browser(url: str) -> None:
@@ -251,24 +337,33 @@ def _table(console: Console, played: list[Played], *, live: bool) -> Iterator[Ca
     if not live:
         yield lambda: None
         return
-    with Live(_rows(played), console=console, refresh_per_second=4) as view:
-        yield lambda: view.update(_rows(played))
+    with Live(_rows(played, console.width), console=console, refresh_per_second=4) as view:
+        yield lambda: view.update(_rows(played, console.width))
 
 
-def _rows(played: list[Played]) -> Table:
-    table = Table(title="Stile", title_justify="left")
-    for heading in ("who", "identified by", "similarity", "verdict", "because", "gate", "ms", ""):
-        table.add_column(heading)
+def _rows(played: list[Played], width: int) -> Table:
+    """The table; every word in it is whole on a terminal of 80 columns."""
+    table = Table(title="Stile", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    wide = width >= WIDE
+    table.add_column("who", overflow="fold", ratio=1)
+    if wide:
+        table.add_column("identified by")
+        table.add_column("similarity")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("because", no_wrap=True)
+    table.add_column("gate", no_wrap=True)
+    table.add_column("ms", no_wrap=True)
+    table.add_column("as scripted")
     for each in played:
         said = each.line(0)
+        how = (str(said.get("identified_by") or "-"), str(said.get("similarity") or "-"))
         table.add_row(
             each.part.role + (" (same photo)" if each.same_photo else ""),
-            str(said.get("identified_by") or "-"),
-            str(said.get("similarity") or "-"),
+            *(how if wide else ()),
             str(each.ending or "no passage"),
-            ", ".join(each.report.record.reasons) if each.report else "-",
+            "\n".join(each.report.record.reasons) if each.report else "-",
             str(said.get("gate") or "-"),
             str(each.release_ms or "-"),
-            "as scripted" if each.as_scripted else "NOT as scripted",
+            "yes" if each.as_scripted else "NO",
         )
     return table

@@ -20,8 +20,6 @@ from scripts.cli.gate.stand import Runs
 
 STILE = Path(sys.executable).with_name("stile")
 RUN_S = 250
-PATIENCE = ("--patience", "2")
-"""A machine that runs other tests beside is half as quick."""
 SUMMARY_KEYS = {
     "passes", "granted", "stepped_up", "referred", "denied", "gate_passed", "p50_ms", "p95_ms",
 }  # fmt: skip
@@ -97,14 +95,16 @@ def shown() -> Iterator[Shown]:
     terminal = Terminal()
     plain = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
     tall = plain | {"TERM": "xterm-256color", "COLUMNS": "180", "LINES": "50"}
-    live = start("--passes", "1", *PATIENCE, stdout=terminal.slave, stderr=terminal.slave, env=tall)
+    live = start("--passes", "1", stdout=terminal.slave, stderr=terminal.slave, env=tall)
     headless = start(
-        "--headless", "--json", "--passes", "5", *PATIENCE,
+        "--headless", "--json", "--passes", "5",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain,
     )  # fmt: skip
     os.close(terminal.slave)
     try:
         stdout, stderr = headless.communicate(timeout=RUN_S)
+        terminal.wait_for("Ctrl-C ends it")
+        live.send_signal(signal.SIGINT)
         live.wait(RUN_S)
         terminal.close()
         yield Shown(headless.returncode, stdout.splitlines(), stderr, live.returncode, terminal.text)
@@ -215,10 +215,15 @@ def test_a_bad_option_exits_with_2_and_a_sentence(options: list[str], sentence: 
     assert "Traceback" not in stderr
 
 
-def test_an_interrupted_demo_ends_and_takes_its_broker_with_it():
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_demo_that_is_ended_takes_its_broker_and_its_files_with_it(told: signal.Signals, tmp_path: Path):
     terminal = Terminal()
     demo = start(
-        "--passes", "5", stdout=terminal.slave, stderr=terminal.slave, env=os.environ | {"DISPLAY": ""}
+        "--passes",
+        "5",
+        stdout=terminal.slave,
+        stderr=terminal.slave,
+        env=os.environ | {"DISPLAY": "", "TMPDIR": str(tmp_path)},
     )
     os.close(terminal.slave)
     try:
@@ -228,7 +233,8 @@ def test_an_interrupted_demo_ends_and_takes_its_broker_with_it():
         )
         children = [int(pid) for pid in listed.stdout.split()]
         assert children
-        demo.send_signal(signal.SIGINT)
+        assert list(tmp_path.glob("stile-demo-*"))
+        demo.send_signal(told)
         assert demo.wait(RUN_S) == 1
     finally:
         demo.kill()
@@ -236,6 +242,7 @@ def test_an_interrupted_demo_ends_and_takes_its_broker_with_it():
     terminal.close()
     assert "Traceback" not in terminal.text
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    assert list(tmp_path.glob("stile-demo-*")) == []
 
 
 def test_a_camera_that_is_not_there_ends_the_demo_with_2_and_a_sentence():
@@ -245,6 +252,7 @@ def test_a_camera_that_is_not_there_ends_the_demo_with_2_and_a_sentence():
     stdout, stderr = ended.communicate(timeout=RUN_S)
     assert (ended.returncode, stdout) == (2, "")
     assert "cannot be opened" in stderr
+    assert "stile demo --camera browser" in stderr
     assert "Traceback" not in stderr
 
 

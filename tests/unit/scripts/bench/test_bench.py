@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -188,3 +191,28 @@ def test_each_build_of_the_peer_runs_in_a_process_of_its_own(tmp_path: Path) -> 
             described = peer.ask("encode", frame.image, [(120, 400, 320, 240)])
         values.append(round(described.descriptors[0][0], 2))
     assert values == [0.1, 0.5]
+
+
+class Busy:
+    """A stage on which nobody gets through."""
+
+    async def perform(self, part: Any, scene: Any) -> None:
+        return None
+
+    def standing(self, part: Any) -> None:
+        return None
+
+
+async def test_a_bench_in_which_nobody_passes_says_that_the_machine_is_too_busy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextlib.asynccontextmanager
+    async def open_stage(*_: Any) -> AsyncIterator[Busy]:
+        yield Busy()
+
+    monkeypatch.setattr(bench, "open_stage", open_stage)
+    monkeypatch.setattr(bench, "PASSES_BUDGET_S", 0.01)
+    with pytest.raises(
+        FixtureError, match=r"none of \d+ members passed .*: this machine is too busy to measure"
+    ):
+        await bench.measure_stage(tmp_path)
