@@ -14,6 +14,7 @@ from tests.doubles.hostile_http import HOSTILE, JSON, is_told
 from tests.doubles.route_table import TILLS, Caller, routes_of, targets
 from tests.doubles.schema_fuzz import try_out
 from tests.doubles.till_api import ASKED, TOKEN, Till, open_till_at
+from wire.transport.guard import Names
 
 SECONDS, EXAMPLES = 3.0, 10
 OF_CENTRAL = "c" * len(TOKEN)
@@ -32,7 +33,7 @@ def client_of(till: Till, token: str = TOKEN) -> httpx.AsyncClient:
 
 
 def test_every_route_of_the_till_is_in_the_table_and_every_line_is_a_route(till: Till) -> None:
-    assert routes_of(till_app(till.counter, TOKEN)) == set(TILLS)
+    assert routes_of(till_app(till.counter, TOKEN, Names())) == set(TILLS)
 
 
 async def test_each_route_of_the_till_answers_to_whom_the_table_says(till: Till) -> None:

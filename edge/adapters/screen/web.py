@@ -84,7 +84,7 @@ class WebScreen:
         app = screen_app(
             self._board,
             self._page,
-            Names(self._hosts, server.port),
+            Names((*self._hosts, host), server.port),
             self._lens,
             preview=self.preview,
             near=_is_loopback(host),

@@ -87,8 +87,8 @@ def _in_ecmascript(part: Any) -> None:
             _in_ecmascript(each)
 
 
-def till_app(counter: Counter, token: str) -> FastAPI:
-    """The application; tills may reach it from elsewhere, by whichever address the kiosk has."""
+def till_app(counter: Counter, token: str, names: Names) -> FastAPI:
+    """The application under its names; tills may reach it by whichever address the kiosk has."""
     app = _Api(
         title="Stile till",
         version="1",
@@ -112,7 +112,7 @@ def till_app(counter: Counter, token: str) -> FastAPI:
 
     access = Access(token, "till.token_file", open_paths.__contains__, BODY_MAX_BYTES)
     app.add_middleware(ApiGuard, access=access)
-    app.add_middleware(Guard, names=Names(), headers=PAGE_HEADERS)
+    app.add_middleware(Guard, names=names, headers=PAGE_HEADERS)
     _add_errors(app)
     _add_routes(app, counter)
     _add_page(app, files)

@@ -12,6 +12,7 @@ from edge.adapters.storage.keyfile import read_secret, write_secret
 from edge.adapters.till.app import Counter, till_app
 from edge.errors import ConfigError, StoreError
 from wire.errors import ListenError
+from wire.transport.guard import Names
 from wire.transport.http import HttpServer, Limits
 
 CONNECTIONS_MAX = 16
@@ -46,7 +47,7 @@ async def serve_till(counter: Counter, token: str, host: str, port: int) -> Asyn
     except ListenError as error:
         raise ConfigError("till.host", error.address, error.why) from error
     try:
-        await server.open(till_app(counter, token), "till")
+        await server.open(till_app(counter, token, Names((host,))), "till")
         yield server.url
     finally:
         await server.close()
