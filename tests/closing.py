@@ -100,8 +100,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Closing(config), "closing")
 
 
-def close(files: list[Path], failed: list[str], skipped: list[str]) -> list[str]:
-    """The closing lines of these runs, and of the steps that failed or were left out beside them."""
+def close(files: list[Path], failed: list[str], lacking: str | None = None) -> list[str]:
+    """The closing lines of these runs, of the steps that failed beside them, and of what would skip less."""
     told = [json.loads(path.read_text()) for path in files if path.exists()]
     cpu: Counter[str] = Counter()
     for run in told:
@@ -116,7 +116,8 @@ def close(files: list[Path], failed: list[str], skipped: list[str]) -> list[str]
     lines.append(f"failed: {len(failed)}" if failed else "failed: none")
     lines += [f"  {name}" for name in failed]
     reasons = Counter(reason for run in told for reason in run["skipped"].values())
-    why = [f"{number}: {reason}" for reason, number in reasons.most_common()] + skipped
+    why = [f"{number}: {reason}" for reason, number in reasons.most_common()]
+    why += [f"for fewer: {lacking}"] if lacking else []
     lines.append(f"skipped: {reasons.total()}" + (f" ({'; '.join(why)})" if why else ""))
     return lines
 
@@ -133,9 +134,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--failed", action="append", default=[], help="a step that failed")
-    parser.add_argument("--skipped", action="append", default=[], help="what else was left out, and why")
+    parser.add_argument("--lacking", help="the command that installs what tests were skipped for")
     asked = parser.parse_args()
-    sys.stdout.write("\n".join(close(asked.files, asked.failed, asked.skipped)) + "\n")
+    sys.stdout.write("\n".join(close(asked.files, asked.failed, asked.lacking)) + "\n")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def test_the_bench_looks_at_a_screen_and_documents_what_it_says(
     assert report["pictures_per_s"] > 0
 
 
+@pytest.mark.usefixtures("chromium")  # what drives a browser needs libraries that Debian's brings
 def test_a_browser_that_cannot_start_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_screen, "BROWSERS", ("false",))
     monkeypatch.setattr(bench_screen, "STANDS_S", 0.1)

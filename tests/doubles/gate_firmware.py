@@ -1,6 +1,7 @@
 """Builds of the gate's firmware, once a session and only where their compilers are there."""
 
 import functools
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def _or_skip(found):
     if isinstance(found, BuildError):
         pytest.skip(str(found))
     return found
+
+
+def has_file(compiler, library):
+    """Whether a compiler finds a library of its own; Debian packs some apart."""
+    found = subprocess.run(
+        [compiler, f"-print-file-name={library}"], check=True, capture_output=True, text=True
+    )
+    return found.stdout.strip() != library
 
 
 def host_build(sanitized=True):

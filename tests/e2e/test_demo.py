@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from firmware_bridge.conformance.served import can_serve_firmware
@@ -228,10 +229,7 @@ def test_a_demo_that_is_ended_takes_its_broker_and_its_files_with_it(told: signa
     os.close(terminal.slave)
     try:
         terminal.wait_for("the kiosk's screen")
-        listed = subprocess.run(
-            ["ps", "--ppid", str(demo.pid), "-o", "pid="], capture_output=True, text=True, check=True
-        )
-        children = [int(pid) for pid in listed.stdout.split()]
+        children = [child.pid for child in psutil.Process(demo.pid).children()]
         assert children
         assert list(tmp_path.glob("stile-demo-*"))
         demo.send_signal(told)

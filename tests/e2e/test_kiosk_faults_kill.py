@@ -43,12 +43,9 @@ class GateBook:
         transport = gate.controller.transport
         report = transport.report
 
-        def noted(make, now_ms):
-            def kept(sequence: int) -> Event:
-                self._note(event := make(sequence))
-                return event
-
-            report(kept, now_ms)
+        def noted(event: Event, now_ms: int) -> None:
+            self._note(event)
+            report(event, now_ms)
 
         transport.report = noted
 

@@ -80,7 +80,7 @@ def test_every_key_of_the_table_can_be_desired_and_none_decides_who_passes():
     config, remarks = with_desired(OWN, message)
     assert remarks == {"camera.fps": SettingRemark.BAD_VALUE, "pack.threads": SettingRemark.BAD_VALUE}
     assert (config.screen.language, config.release.linger_ms, config.records.max_mb) == ("de", 200, 200)
-    untouched = ("match", "search", "confirm", "gate", "zone", "quality", "tracking", "broker", "kiosk")
+    untouched = ("match", "search", "confirm", "gate", "zone", "tracking", "broker", "kiosk")
     assert all(getattr(config, section) == getattr(OWN, section) for section in untouched)
     assert (config.standing.fresh_s, config.standing.grace_s) == (OWN.standing.fresh_s, OWN.standing.grace_s)
     assert set(LIVE).isdisjoint(AT_START)

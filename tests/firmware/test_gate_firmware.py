@@ -30,7 +30,7 @@ from firmware_bridge.conformance.targets import SteppedTarget
 from firmware_bridge.drivers.own import open_own_gate
 from firmware_bridge.gate import Direction, GateRelease, Mode
 from firmware_bridge.messages import Inputs, Nonce, Outputs, PassageId
-from tests.doubles.gate_firmware import KEYS, avr_build, host_build, simavr_runner
+from tests.doubles.gate_firmware import KEYS, avr_build, has_file, host_build, simavr_runner
 
 PATIENCE_S = 15.0
 BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED
@@ -76,9 +76,10 @@ def test_the_avr_build_fits_with_room_for_its_stack_and_uses_no_heap(tmp_path):
 
 def test_the_portable_sources_compile_for_a_cortex_m0():
     compiler = shutil.which("arm-none-eabi-gcc")
-    if compiler is None:
+    if compiler is None or not has_file(compiler, "libc.a"):
         pytest.skip(
-            "arm-none-eabi-gcc is missing: sudo apt install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+            "the ARM compiler or its C library is missing: "
+            "sudo apt install gcc-arm-none-eabi libnewlib-arm-none-eabi"
         )
     for source in portable_sources():
         subprocess.run(

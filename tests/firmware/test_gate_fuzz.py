@@ -1,6 +1,7 @@
 """libFuzzer against the firmware, and the firmware against Python: both must say the same of every input."""
 
 import json
+import platform
 import secrets
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from firmware_bridge.conformance.build import SANITIZERS, host_compiler, portable_sources
 from firmware_bridge.conformance.header import FIRMWARE
 from tests.doubles.fuzz_peer import TOLD
-from tests.doubles.gate_firmware import host_build
+from tests.doubles.gate_firmware import has_file, host_build
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parent / "vectors" / "gate_frames.json").read_text())
@@ -114,8 +115,8 @@ def check_agreement(name, corpus, folder, **options):
 
 def fuzzer(name, folder):
     clang = shutil.which("clang")
-    if clang is None:
-        pytest.skip("clang is missing: sudo apt install clang")
+    if clang is None or not has_file(clang, f"libclang_rt.fuzzer-{platform.machine()}.a"):
+        pytest.skip("clang or its fuzzer is missing: sudo apt install clang libclang-rt-dev")
     return compiled(clang, name, folder, "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
 
 
