@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from central.adapters.http.api import make_api
-from central.adapters.http.document import described
+from central.adapters.http.api import described, operations_of
 from tests.doubles.central_rig import Rig
 from tests.doubles.route_table import CENTRAL
 from tests.doubles.schema_fuzz import try_out
@@ -17,7 +16,7 @@ SHORT_S, LONG_S = 8.0, 120.0
 
 async def check(rig: Rig, examples: int, seconds: float) -> None:
     central = rig.central
-    document = described(make_api(central.use_cases, central.router, "t", central.broker))
+    document = described(operations_of(central.use_cases, central.router, central.broker))
     tried = await asyncio.to_thread(try_out, document, central.http_url, central.api_token, examples, seconds)
     documented = {
         f"{method} {path}" for method, path in CENTRAL if path.startswith("/v1/") and "openapi" not in path

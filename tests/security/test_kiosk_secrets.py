@@ -21,7 +21,7 @@ PIN, BAD_PIN, CLAIM, WRONG_TOKEN = (
     "MARKED-CLAIM-0123",
     "marked-wrong-token-0123456789",
 )
-OURS = ("edge", "wire", "uvicorn", "uvicorn.error", "starlette", "fastapi", "asyncio")
+OURS = ("edge", "wire", "uvicorn", "uvicorn.error", "starlette", "asyncio")
 """Whose lines are looked at: the client of the test logs what it sends itself."""
 
 

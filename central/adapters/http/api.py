@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
-from fastapi import APIRouter, FastAPI, Path, Request, Response, Security
-from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Scope
 
 from central.adapters.http import bodies as b
-from central.adapters.http.answers import RawBody, as_json, changes
-from central.adapters.http.document import REFUSALS, TOKEN, document, reads
+from central.adapters.http.answers import changes
 from central.adapters.http.member_pages.routes import make_pages
 from central.adapters.http.money import money
 from central.adapters.http.orders import orders
@@ -25,16 +26,14 @@ from central.rules.scorecard import Event
 from central.service.kiosks import BrokerAddress
 from central.service.use_cases import UseCases, state_fields
 from central.service.withdrawals import Reach
+from wire import fields as f
 from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
 from wire.ids import KioskId, PassageId, Purpose, RestrictionId, SubjectId
 from wire.pairing import PairRequest
 from wire.transport.guard import Access, ApiGuard, Guard, Names, problem
+from wire.transport.routes import Operation, Routes, as_json, document, mount, route
 from wire.values import Restriction, SealedTemplate
-
-SubjectPath = Annotated[SubjectId, Path(pattern=b.TOKEN_REGEX, max_length=32)]
-TokenPath = Annotated[str, Path(pattern=b.TOKEN_REGEX, max_length=32)]
-SlugPath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
 
 BODY_MAX_BYTES = 8 * 1024
 """The largest body, a sealed template in base64, is 5.5 KB."""
@@ -45,6 +44,17 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 
+_REFUSALS = {
+    400: "not read",
+    401: "without the token",
+    403: "not let in, or sent from a foreign page",
+    404: "nothing of that name",
+    409: "not in the state the change needs",
+    413: "a body past the bound, or without a length",
+    421: "called by another server's name",
+    422: "malformed, or against a rule",
+    500: "a fault of this server; its log says where",
+}
 _NO_ROUTE = {404: "no_route", 405: "wrong_method"}
 _STATUS: dict[type[Exception], tuple[int, str]] = {
     UnknownError: (404, "unknown"),
@@ -60,10 +70,11 @@ def make_api(
     token: str,
     broker: BrokerAddress,
     http: HttpConfig | None = None,
-) -> FastAPI:
+) -> Starlette:
     """The ASGI application: the API below `/v1`, and members' pages unless `http` says no."""
     http = http or HttpConfig()
-    app = FastAPI(title="Stile central", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    app = Starlette()
+    app.router.redirect_slashes = False
     pages = make_pages(use_cases) if http.pages else None
     open_paths = frozenset() if pages is None else pages.paths
 
@@ -83,24 +94,19 @@ def make_api(
         answer.headers.update(error.headers or {})
         return answer
 
-    async def invalid(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        return problem(422, "malformed", f"{place}: {first['msg']}")
-
     for kind in _STATUS:
         app.add_exception_handler(kind, expected_error)
     app.add_exception_handler(HTTPException, no_route)
-    app.add_exception_handler(RequestValidationError, invalid)
-    for router in (_pairing(use_cases, broker), public(use_cases)):
-        app.include_router(router, prefix="/v1", responses=REFUSALS)
-    for router in behind_token(use_cases, requests):
-        app.include_router(router, prefix="/v1", responses=REFUSALS, dependencies=[Security(TOKEN)])
-    app.include_router(document(app), prefix="/v1")
+    operations = operations_of(use_cases, requests, broker)
+    mount(app, operations)
+    told = as_json(described(operations))
 
+    async def openapi(_request: Request) -> Response:
+        return told
+
+    app.router.routes.append(route("/v1/openapi.json", "GET", openapi))
     if pages is not None:
-        app.include_router(pages.router)
+        app.router.routes += pages.routes
 
     def is_open(path: str) -> bool:
         return path in open_paths or not needs_token(path)
@@ -111,12 +117,23 @@ def make_api(
     return app
 
 
-def routers(use_cases: UseCases, requests: RequestRouter, broker: BrokerAddress) -> tuple[APIRouter, ...]:
-    """Every route of the API, below `/v1`."""
-    return (_pairing(use_cases, broker), public(use_cases), *behind_token(use_cases, requests))
+def operations_of(use_cases: UseCases, requests: RequestRouter, broker: BrokerAddress) -> list[Operation]:
+    """Every operation of the API, below `/v1`."""
+    public_ones = (_pairing(use_cases, broker), public(use_cases))
+    return [
+        each
+        for tables, needs in ((public_ones, False), (behind_token(use_cases, requests), True))
+        for table in tables
+        for each in table.under("/v1", needs_token=needs)
+    ]
 
 
-def behind_token(use_cases: UseCases, requests: RequestRouter) -> tuple[APIRouter, ...]:
+def described(operations: Iterable[Operation]) -> dict[str, Any]:
+    """The OpenAPI document of the API."""
+    return document("Stile central", operations, _REFUSALS)
+
+
+def behind_token(use_cases: UseCases, requests: RequestRouter) -> tuple[Routes, ...]:
     """Those that only who has the token may use."""
     return (
         _members(use_cases),
@@ -128,28 +145,24 @@ def behind_token(use_cases: UseCases, requests: RequestRouter) -> tuple[APIRoute
     )
 
 
-def _pairing(use_cases: UseCases, broker: BrokerAddress) -> APIRouter:
-    router = APIRouter()
+def _pairing(use_cases: UseCases, broker: BrokerAddress) -> Routes:
+    routes = Routes()
 
-    @router.post("/pair", openapi_extra=reads(PairRequest))
+    @routes.add("POST", "/pair")
     @changes
-    def pair(body: RawBody) -> Response:
+    def pair(body: PairRequest) -> Response:
         try:
-            request = msgspec.json.decode(body, type=PairRequest)
-        except ValueError as error:
-            return problem(400, "malformed", str(error))
-        try:
-            return as_json(use_cases.kiosks.pair(request, broker))
+            return as_json(use_cases.kiosks.pair(body, broker))
         except RefusedError as error:
             return problem(403, "pairing_refused", str(error))
 
-    return router
+    return routes
 
 
-def _members(use_cases: UseCases) -> APIRouter:
-    router = APIRouter(prefix="/subjects")
+def _members(use_cases: UseCases) -> Routes:
+    routes = Routes("/subjects")
 
-    @router.post("", status_code=201)
+    @routes.add("POST", "", status=201)
     @changes
     def enrol(body: b.EnrolBody) -> Any:
         template = None if body.template is None else _sealed(body.template)
@@ -157,20 +170,20 @@ def _members(use_cases: UseCases) -> APIRouter:
         enrolled = use_cases.members.enrol(SubjectId(body.subject), template, consent, body.agree_by)
         return {"subject": enrolled.subject}
 
-    @router.put("/{subject}/template")
+    @routes.add("PUT", "/{subject}/template")
     @changes
-    def enrol_again(subject: SubjectPath, body: b.EnrolAgainBody) -> Any:
+    def enrol_again(subject: f.Subject, body: b.EnrolAgainBody) -> Any:
         template, consent = _sealed(body.template), _consent(body.consent)
         return {"waits_for_switch": use_cases.reenrolments.enrol_again(subject, template, consent)}
 
-    @router.delete("/{subject}")
+    @routes.add("DELETE", "/{subject}")
     @changes
-    def withdraw(subject: SubjectPath) -> Any:
+    def withdraw(subject: f.Subject) -> Any:
         use_cases.members.withdraw(subject)
         return {"withdrawn": subject}
 
-    @router.get("/{subject}/withdrawal")
-    def withdrawal(subject: SubjectPath) -> Any:
+    @routes.add("GET", "/{subject}/withdrawal")
+    def withdrawal(subject: f.Subject) -> Any:
         found = use_cases.withdrawals.progress(subject)
         return {
             "subject": found.subject,
@@ -183,26 +196,26 @@ def _members(use_cases: UseCases) -> APIRouter:
             ],
         }
 
-    @router.post("/{subject}/claims", status_code=201)
+    @routes.add("POST", "/{subject}/claims", status=201)
     @changes
-    def claim(subject: SubjectPath, body: b.ClaimBody) -> Any:
+    def claim(subject: f.Subject, body: b.ClaimBody) -> Any:
         if body.kind is ClaimKind.QR:
             return {"claim_id": use_cases.members.add_qr_claim(subject)}
         return {"digest": use_cases.members.add_claim(subject, body.kind, body.text).hex()}
 
-    @router.put("/{subject}/pin")
+    @routes.add("PUT", "/{subject}/pin")
     @changes
-    def set_pin(subject: SubjectPath, body: b.PinBody) -> Any:
+    def set_pin(subject: f.Subject, body: b.PinBody) -> Any:
         use_cases.members.set_pin(subject, body.pin)
         return {"subject": subject}
 
-    @router.post("/{subject}/pin/unlock")
+    @routes.add("POST", "/{subject}/pin/unlock")
     @changes
-    def unlock(subject: SubjectPath) -> Any:
+    def unlock(subject: f.Subject) -> Any:
         use_cases.members.unlock_pin(subject)
         return {"subject": subject}
 
-    return router
+    return routes
 
 
 def _sealed(given: b.TemplateBody) -> SealedTemplate:
@@ -213,12 +226,12 @@ def _consent(given: b.ConsentBody) -> Consent:
     return Consent(given.text_version, given.language, given.at_ms)
 
 
-def _standings(use_cases: UseCases) -> APIRouter:
-    router = APIRouter()
+def _standings(use_cases: UseCases) -> Routes:
+    routes = Routes()
 
-    @router.post("/subjects/{subject}/events", status_code=201)
+    @routes.add("POST", "/subjects/{subject}/events", status=201)
     @changes
-    def record(subject: SubjectPath, body: b.EventBody) -> Response:
+    def record(subject: f.Subject, body: b.EventBody) -> Response:
         event = Event(
             body.event_id,
             subject,
@@ -230,8 +243,8 @@ def _standings(use_cases: UseCases) -> APIRouter:
         )
         return as_json(use_cases.standings.record_event(event).score, 201)
 
-    @router.get("/subjects/{subject}/standing/{purpose}")
-    def explain(subject: SubjectPath, purpose: SlugPath) -> Any:
+    @routes.add("GET", "/subjects/{subject}/standing/{purpose}")
+    def explain(subject: f.Subject, purpose: b.SlugText) -> Any:
         found = use_cases.standings.explain(subject, Purpose(purpose))
         standing = found.standing
         return {
@@ -250,29 +263,25 @@ def _standings(use_cases: UseCases) -> APIRouter:
             "expires_at_ms": standing.expires_at_ms,
         }
 
-    @router.post("/restrictions", status_code=201, openapi_extra=reads(Restriction))
+    @routes.add("POST", "/restrictions", status=201)
     @changes
-    def restrict(body: RawBody) -> Response:
-        try:
-            restriction = msgspec.json.decode(body, type=Restriction)
-        except ValueError as error:
-            return problem(422, "malformed", str(error))
-        use_cases.standings.add_restriction(restriction)
-        return as_json({"restriction_id": restriction.restriction_id}, 201)
+    def restrict(body: Restriction) -> Any:
+        use_cases.standings.add_restriction(body)
+        return {"restriction_id": body.restriction_id}
 
-    @router.delete("/restrictions/{restriction_id}")
+    @routes.add("DELETE", "/restrictions/{restriction_id}")
     @changes
-    def lift(restriction_id: TokenPath) -> Any:
+    def lift(restriction_id: b.TokenText) -> Any:
         use_cases.standings.lift_restriction(RestrictionId(restriction_id))
         return {"lifted": restriction_id}
 
-    return router
+    return routes
 
 
-def _fleet(use_cases: UseCases, requests: RequestRouter) -> APIRouter:
-    router = APIRouter()
+def _fleet(use_cases: UseCases, requests: RequestRouter) -> Routes:
+    routes = Routes()
 
-    @router.post("/kiosks", status_code=201)
+    @routes.add("POST", "/kiosks", status=201)
     @changes
     def add(body: b.KioskBody) -> Any:
         if Purpose(body.purpose) not in use_cases.standings.purposes:
@@ -280,7 +289,7 @@ def _fleet(use_cases: UseCases, requests: RequestRouter) -> APIRouter:
         code = use_cases.kiosks.add(KioskId(body.kiosk), Purpose(body.purpose), enrols=body.enrols)
         return {"kiosk": body.kiosk, "pairing_code": code}
 
-    @router.get("/kiosks")
+    @routes.add("GET", "/kiosks")
     def kiosks() -> Any:
         sightings = use_cases.kiosks.sightings()
         rows = []
@@ -299,21 +308,21 @@ def _fleet(use_cases: UseCases, requests: RequestRouter) -> APIRouter:
             )
         return {"kiosks": rows, "ignored": dict(requests.ignored)}
 
-    @router.delete("/kiosks/{kiosk}")
+    @routes.add("DELETE", "/kiosks/{kiosk}")
     @changes
-    def revoke(kiosk: SlugPath) -> Any:
+    def revoke(kiosk: b.SlugText) -> Any:
         use_cases.kiosks.revoke(KioskId(kiosk))
         return {"revoked": kiosk}
 
-    @router.get("/passages/{passage}")
-    def passage(passage: TokenPath) -> Response:
+    @routes.add("GET", "/passages/{passage}")
+    def passage(passage: b.TokenText) -> Response:
         return as_json(use_cases.records.of_passage(PassageId(passage)))
 
-    @router.get("/state")
+    @routes.add("GET", "/state")
     def state() -> Any:
         return state_fields(use_cases)
 
-    @router.get("/audit")
+    @routes.add("GET", "/audit")
     def audit() -> Any:
         return [
             {
@@ -327,4 +336,4 @@ def _fleet(use_cases: UseCases, requests: RequestRouter) -> APIRouter:
             for each in use_cases.records.verify()
         ]
 
-    return router
+    return routes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from msgspec import Meta, Struct
 
 from central.rules.scorecard import EVENT_PATTERN, INCIDENT_PATTERN, EventKind, EventOutcome
 from central.service.commands import LIFE_DEFAULT_S, LIFE_MAX_S
@@ -14,46 +14,33 @@ from wire.fields import INSTANT_MAX_MS, SETTING_MAX, TEXT_MAX
 from wire.fleet import SETTINGS_MAX, CommandAction
 from wire.values import IMAGES_MAX, AgreeBy
 
-# pydantic's regular expressions are Rust's, in which \z ends the text.
-SLUG_REGEX = ids.SLUG_PATTERN.replace(r"\Z", r"\z")
-TOKEN_REGEX = ids.TOKEN_PATTERN.replace(r"\Z", r"\z")
-
-CONTEST_REGEX = ids.CONTEST_PATTERN.replace(r"\Z", r"\z")
-EVENT_REGEX = EVENT_PATTERN.replace(r"\Z", r"\z")
-INCIDENT_REGEX = INCIDENT_PATTERN.replace(r"\Z", r"\z")
-
-SlugText = Annotated[str, Field(pattern=SLUG_REGEX, max_length=ids.SLUG_MAX)]
-TokenText = Annotated[str, Field(pattern=TOKEN_REGEX, max_length=ids.TOKEN_CHARS)]
-InstantMs = Annotated[int, Field(ge=0, le=INSTANT_MAX_MS, strict=True)]
-SettingText = Annotated[str, Field(max_length=SETTING_MAX)]
-SEALED_BASE64_MAX = 5464
-"""4,096 bytes in base64."""
+SlugText = Annotated[str, Meta(pattern=ids.SLUG_PATTERN, max_length=ids.SLUG_MAX)]
+TokenText = Annotated[str, Meta(pattern=ids.TOKEN_PATTERN, max_length=ids.TOKEN_CHARS)]
+InstantMs = Annotated[int, Meta(ge=0, le=INSTANT_MAX_MS)]
+SettingText = Annotated[str, Meta(max_length=SETTING_MAX)]
+ContestText = Annotated[str, Meta(pattern=ids.CONTEST_PATTERN, max_length=9)]
+EventText = Annotated[str, Meta(pattern=EVENT_PATTERN, max_length=64)]
+SEALED_MAX = 4096
 
 
-class Body(BaseModel):
-    """A request's body."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ConsentBody(Body):
+class ConsentBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the member agreed to."""
 
-    text_version: Annotated[str, Field(min_length=1, max_length=16)]
-    language: Annotated[str, Field(min_length=2, max_length=8)]
+    text_version: Annotated[str, Meta(min_length=1, max_length=16)]
+    language: Annotated[str, Meta(min_length=2, max_length=8)]
     at_ms: InstantMs
 
 
-class TemplateBody(Body):
+class TemplateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The template that a kiosk made and sealed."""
 
-    sealed: Annotated[Base64Bytes, Field(max_length=SEALED_BASE64_MAX)]
-    key_version: Annotated[int, Field(ge=1, le=2**31, strict=True)]
-    recipe_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z", max_length=64)]
-    images: Annotated[int, Field(ge=1, le=IMAGES_MAX, strict=True)]
+    sealed: Annotated[bytes, Meta(max_length=SEALED_MAX)]
+    key_version: Annotated[int, Meta(ge=1, le=2**31)]
+    recipe_digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", max_length=64)]
+    images: Annotated[int, Meta(ge=1, le=IMAGES_MAX)]
 
 
-class EnrolBody(Body):
+class EnrolBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A subject, with a template unless they would rather use another way."""
 
     subject: TokenText
@@ -62,58 +49,58 @@ class EnrolBody(Body):
     agree_by: AgreeBy = AgreeBy.BUTTON
 
 
-class EnrolAgainBody(Body):
+class EnrolAgainBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A member's new template, and what they agreed to."""
 
     template: TemplateBody
     consent: ConsentBody
 
 
-class ClaimBody(Body):
+class ClaimBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A card number or phone digits; a QR claim has no text, central draws it."""
 
     kind: ClaimKind
-    text: Annotated[str, Field(max_length=32)] = ""
+    text: Annotated[str, Meta(max_length=32)] = ""
 
 
-class PinBody(Body):
+class PinBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A PIN to set."""
 
-    pin: Annotated[str, Field(min_length=4, max_length=12)]
+    pin: Annotated[str, Meta(min_length=4, max_length=12)]
 
 
-class EventBody(Body):
+class EventBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An event to count for one purpose."""
 
-    event_id: Annotated[str, Field(pattern=EVENT_REGEX, max_length=64)]
+    event_id: EventText
     purpose: SlugText
     kind: EventKind
     outcome: EventOutcome
     at_ms: InstantMs
-    incident: Annotated[str, Field(pattern=INCIDENT_REGEX, max_length=64)] | None = None
+    incident: Annotated[str, Meta(pattern=INCIDENT_PATTERN, max_length=64)] | None = None
 
 
-class CaseBody(Body):
+class CaseBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is wrong with an event or restriction, in a sentence for the reviewer."""
 
-    note: Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
+    note: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
 
 
-class CommandBody(Body):
+class CommandBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An order for a kiosk, good for so many seconds."""
 
     action: CommandAction
     staff: SlugText
-    for_s: Annotated[int, Field(ge=1, le=LIFE_MAX_S, strict=True)] = LIFE_DEFAULT_S
+    for_s: Annotated[int, Meta(ge=1, le=LIFE_MAX_S)] = LIFE_DEFAULT_S
 
 
-class SettingsBody(Body):
+class SettingsBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A kiosk's desired settings by key; null takes one back."""
 
-    settings: Annotated[dict[SettingText, SettingText | None], Field(min_length=1, max_length=SETTINGS_MAX)]
+    settings: Annotated[dict[SettingText, SettingText | None], Meta(min_length=1, max_length=SETTINGS_MAX)]
 
 
-class KioskBody(Body):
+class KioskBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A kiosk to add."""
 
     kiosk: SlugText

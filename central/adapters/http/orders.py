@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Path
+from typing import Any
 
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import changes
 from central.rules.fleet import Order, Shadow
 from central.service.use_cases import UseCases
-from wire.ids import KioskId, Nonce
+from wire import fields as f
+from wire.ids import Nonce
+from wire.transport.routes import Routes
 
-KioskPath = Annotated[KioskId, Path(pattern=b.SLUG_REGEX, max_length=32)]
-NoncePath = Annotated[str, Path(pattern=b.TOKEN_REGEX, max_length=32)]
 
-
-def orders(use_cases: UseCases) -> APIRouter:
+def orders(use_cases: UseCases) -> Routes:
     """Commands and shadows; a running central sends both within a second."""
-    router = APIRouter()
+    routes = Routes()
 
-    @router.post("/kiosks/{kiosk}/commands", status_code=201)
+    @routes.add("POST", "/kiosks/{kiosk}/commands", status=201)
     @changes
-    def command(kiosk: KioskPath, body: b.CommandBody) -> Any:
+    def command(kiosk: f.Kiosk, body: b.CommandBody) -> Any:
         return order_fields(use_cases.commands.order(kiosk, body.action, body.staff, body.for_s))
 
-    @router.get("/commands/{nonce}")
-    def outcome(nonce: NoncePath) -> Any:
+    @routes.add("GET", "/commands/{nonce}")
+    def outcome(nonce: b.TokenText) -> Any:
         return order_fields(use_cases.commands.of(Nonce(bytes.fromhex(nonce))))
 
-    @router.get("/kiosks/{kiosk}/settings")
-    def settings(kiosk: KioskPath) -> Any:
+    @routes.add("GET", "/kiosks/{kiosk}/settings")
+    def settings(kiosk: f.Kiosk) -> Any:
         return shadow_fields(use_cases.shadows.of(kiosk))
 
-    @router.patch("/kiosks/{kiosk}/settings")
+    @routes.add("PATCH", "/kiosks/{kiosk}/settings")
     @changes
-    def desire(kiosk: KioskPath, body: b.SettingsBody) -> Any:
+    def desire(kiosk: f.Kiosk, body: b.SettingsBody) -> Any:
         return shadow_fields(use_cases.shadows.set(kiosk, body.settings))
 
-    return router
+    return routes
 
 
 def order_fields(order: Order) -> dict[str, Any]:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-from fastapi import APIRouter, Path, Response
-from fastapi.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 
 from central.adapters.http import bodies as b
-from central.adapters.http.answers import RawBody, as_json, changes
-from central.adapters.http.document import reads
+from central.adapters.http.answers import changes
 from central.errors import UnknownError
 from central.rules.review import Case, Ruling
 from central.rules.scorecard import Scorecard, sentences
 from central.service.reviews import History
 from central.service.use_cases import UseCases
 from wire.ids import ContestCode, Purpose
-from wire.transport.guard import problem
-
-PurposePath = Annotated[str, Path(pattern=b.SLUG_REGEX, max_length=32)]
-CodePath = Annotated[ContestCode, Path(pattern=b.CONTEST_REGEX, max_length=9)]
-EventPath = Annotated[str, Path(pattern=b.EVENT_REGEX, max_length=64)]
+from wire.transport.routes import Routes, as_json
 
 
 def needs_token(path: str) -> bool:
@@ -31,9 +24,9 @@ def needs_token(path: str) -> bool:
     )
 
 
-def public(use_cases: UseCases) -> APIRouter:
+def public(use_cases: UseCases) -> Routes:
     """What a member may read and do without anybody's leave."""
-    router = APIRouter()
+    routes = Routes()
 
     def card(purpose: str) -> Scorecard:
         found = use_cases.standings.scorecards.get(Purpose(purpose))
@@ -41,34 +34,34 @@ def public(use_cases: UseCases) -> APIRouter:
             raise UnknownError("purpose", purpose)
         return found
 
-    @router.get("/scorecards")
+    @routes.add("GET", "/scorecards")
     def scorecards() -> Any:
         return {
             "scorecards": [{"purpose": name, "version": each.version} for name, each in _cards(use_cases)]
         }
 
-    @router.get("/scorecards/{purpose}")
-    def scorecard(purpose: PurposePath) -> Response:
+    @routes.add("GET", "/scorecards/{purpose}")
+    def scorecard(purpose: b.SlugText) -> Response:
         return as_json(card(purpose))
 
-    @router.get("/scorecards/{purpose}/text")
-    def scorecard_text(purpose: PurposePath) -> Response:
+    @routes.add("GET", "/scorecards/{purpose}/text")
+    def scorecard_text(purpose: b.SlugText) -> Response:
         return PlainTextResponse("\n".join(sentences(card(purpose))) + "\n")
 
-    @router.get("/contests/{code}")
-    def contest(code: CodePath) -> Any:
-        return contested(use_cases.reviews.history(code))
+    @routes.add("GET", "/contests/{code}")
+    def contest(code: b.ContestText) -> Any:
+        return contested(use_cases.reviews.history(ContestCode(code)))
 
-    @router.post("/contests/{code}", status_code=201)
+    @routes.add("POST", "/contests/{code}", status=201)
     @changes
-    def contest_it(code: CodePath, body: b.CaseBody) -> Any:
-        case = use_cases.reviews.contest(code, body.note)
+    def contest_it(code: b.ContestText, body: b.CaseBody) -> Any:
+        case = use_cases.reviews.contest(ContestCode(code), body.note)
         return {
-            **contested(use_cases.reviews.history(code)),
+            **contested(use_cases.reviews.history(ContestCode(code))),
             "decide_by_ms": use_cases.reviews.decide_by_ms(case),
         }
 
-    return router
+    return routes
 
 
 def _cards(use_cases: UseCases) -> list[tuple[Purpose, Scorecard]]:
@@ -115,11 +108,11 @@ def as_fields(case: Case) -> dict[str, Any]:
     }
 
 
-def reviews(use_cases: UseCases) -> APIRouter:
+def reviews(use_cases: UseCases) -> Routes:
     """Disputes, rulings and histories, behind the token; a ruling counts by its signature alone."""
-    router = APIRouter()
+    routes = Routes()
 
-    @router.get("/restrictions")
+    @routes.add("GET", "/restrictions")
     def restrictions() -> Any:
         return [
             {
@@ -131,22 +124,18 @@ def reviews(use_cases: UseCases) -> APIRouter:
             for history in use_cases.reviews.histories()
         ]
 
-    @router.get("/cases")
+    @routes.add("GET", "/cases")
     def cases() -> Any:
         return [as_fields(case) for case in use_cases.reviews.open_cases()]
 
-    @router.post("/events/{event_id}/dispute", status_code=201)
+    @routes.add("POST", "/events/{event_id}/dispute", status=201)
     @changes
-    def dispute(event_id: EventPath, body: b.CaseBody) -> Any:
+    def dispute(event_id: b.EventText, body: b.CaseBody) -> Any:
         return as_fields(use_cases.reviews.dispute(event_id, body.note))
 
-    @router.post("/rulings", status_code=201, openapi_extra=reads(Ruling))
+    @routes.add("POST", "/rulings", status=201)
     @changes
-    def ruling(body: RawBody) -> Any:
-        try:
-            signed = msgspec.json.decode(body, type=Ruling)
-        except ValueError as error:
-            return problem(422, "malformed", str(error))
-        return as_fields(use_cases.reviews.settle(signed))
+    def ruling(body: Ruling) -> Any:
+        return as_fields(use_cases.reviews.settle(body))
 
-    return router
+    return routes

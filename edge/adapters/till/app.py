@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, cast
 
-from fastapi import Depends, FastAPI, Header, Request, Response
-from fastapi import Path as PathField
-from fastapi.exceptions import RequestValidationError
-from fastapi.security import HTTPBearer
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from edge.adapters.central.payments import CentralPayments
 from edge.adapters.screen.fonts import font_files
@@ -21,8 +19,11 @@ from edge.adapters.storage.checkouts import Checkouts
 from edge.adapters.till import bodies as b
 from edge.enact.charge import Due, PayConfig, expired
 from edge.errors import CheckoutError, StoreError
+from wire import fields as f
+from wire.canonical import canonical
 from wire.ids import RecordId
 from wire.transport.guard import PAGE_HEADERS, Access, ApiGuard, Guard, Names, problem
+from wire.transport.routes import Routes, as_json, document, mount, route
 
 STATIC = Path(__file__).parent / "static"
 BODY_MAX_BYTES = 4_096
@@ -43,12 +44,18 @@ _STATUS = {
     "refund_refused": 409,
     "central_silent": 503,
 }
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": b.Problem} for status in (400, 401, 404, 405, 409, 413, 421, 422, 500, 503)
+_REFUSALS = {
+    400: "not HTTP",
+    401: "without the token",
+    404: "no such checkout or path",
+    405: "another method",
+    409: "the checkout is not in the state for that",
+    413: "a body past the bound",
+    421: "called by another name",
+    422: "malformed",
+    500: "a fault of this kiosk",
+    503: "central or the disk has not answered",
 }
-
-Key = Annotated[str, Header(alias="Idempotency-Key", pattern=b.KEY_REGEX, min_length=1, max_length=b.KEY_MAX)]
-CheckoutPath = Annotated[RecordId, PathField(pattern=b.TOKEN_REGEX, max_length=32)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,70 +75,31 @@ def _problem(status: int, code: str, detail: str) -> Response:
     return answer
 
 
-class _Api(FastAPI):
-    def openapi(self) -> dict[str, Any]:
-        """The document; its regular expressions are ECMAScript's, where `$` is the end and nothing else."""
-        document = super().openapi()
-        _in_ecmascript(document)
-        return document
-
-
-def _in_ecmascript(part: Any) -> None:
-    if isinstance(part, list):
-        for each in part:
-            _in_ecmascript(each)
-    if isinstance(part, dict):
-        if isinstance(pattern := part.get("pattern"), str):
-            part["pattern"] = pattern.replace(r"\z", "$")
-        for each in part.values():
-            _in_ecmascript(each)
-
-
-def till_app(counter: Counter, token: str, names: Names) -> FastAPI:
+def till_app(counter: Counter, token: str, names: Names) -> Starlette:
     """The application under its names; tills may reach it by whichever address the kiosk has."""
-    app = _Api(
-        title="Stile till",
-        version="1",
-        docs_url=None,
-        redoc_url=None,
-        responses=_ERRORS,
-        redirect_slashes=False,
-    )
+    app = Starlette()
+    app.router.redirect_slashes = False
     files = _page_files()
     # Paths that need no token: nothing of anybody is in them.
     open_paths = {*files, "/openapi.json"}
-
-    @app.middleware("http")
-    async def parsed(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        """Refuse what no parser may be given."""
-        try:
-            json.loads(await request.body() or b"{}")
-        except (ValueError, RecursionError):
-            return _problem(422, "malformed", "the body is not JSON, or too deep")
-        return await call_next(request)
-
     access = Access(token, "till.token_file", open_paths.__contains__, BODY_MAX_BYTES)
     app.add_middleware(ApiGuard, access=access)
     app.add_middleware(Guard, names=names, headers=PAGE_HEADERS)
     _add_errors(app)
-    _add_routes(app, counter)
-    _add_page(app, files)
+    operations = _routes(counter).under("", needs_token=True)
+    mount(app, operations)
+    told = as_json(document("Stile till", operations, _REFUSALS))
+    _add_page(app, files | {"/openapi.json": ("application/json", bytes(told.body))})
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: Starlette) -> None:
     async def checkout_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, CheckoutError)
         return _problem(_STATUS.get(error.code, 409), error.code, str(error))
 
     async def store_error(_request: Request, error: Exception) -> Response:
         return _problem(503, "not_kept", f"the kiosk's disk did not take it: {error}")
-
-    async def invalid(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        return _problem(422, "malformed", f"{place}: {first['msg']}")
 
     async def no_route(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -142,53 +110,47 @@ def _add_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(CheckoutError, checkout_error)
     app.add_exception_handler(StoreError, store_error)
-    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, no_route)
 
 
-def _add_routes(app: FastAPI, counter: Counter) -> None:
-    checkouts, config = counter.checkouts, counter.config
-    behind_token = [Depends(HTTPBearer(auto_error=False))]
+def _routes(counter: Counter) -> Routes:
+    checkouts, config, routes = counter.checkouts, counter.config, Routes()
+    key_of = {"key": "Idempotency-Key"}
 
-    @app.post(
-        "/checkouts",
-        status_code=201,
-        dependencies=behind_token,
-        responses={200: {"model": b.CheckoutAnswer, "description": "This key made it before"}},
-    )
-    async def create(body: b.CheckoutBody, key: Key, response: Response) -> b.CheckoutAnswer:
+    @routes.add("POST", "/checkouts", status=201, headers=key_of, also={200: "this key made it before"})
+    async def create(body: b.CheckoutBody, key: b.Key) -> b.CheckoutAnswer:
         """Ask for an amount. The same key and body give the same checkout, another body is refused."""
-        asked = hashlib.sha256(body.model_dump_json().encode()).digest()
+        asked = hashlib.sha256(canonical(body)).digest()
         merchant = body.merchant or config.merchant
         own_name = config.shown_name if merchant == config.merchant else merchant
         due = Due(
             RecordId(""),
             merchant,
             body.merchant_name or own_name,
-            body.amount_minor,
-            body.currency,
-            body.reference,
+            amount_minor=body.amount_minor,
+            currency=body.currency,
+            reference=body.reference,
         )
         now_ms = counter.now_ms()
         made, fresh = await checkouts.open(key, asked, due, now_ms, config.checkout_s * 1000)
-        response.status_code = 201 if fresh else 200
-        return b.shown(expired(made, now_ms))
+        told: Any = as_json(b.shown(expired(made, now_ms)), 201 if fresh else 200)
+        return cast(b.CheckoutAnswer, told)
 
-    @app.get("/checkouts/{checkout}", dependencies=behind_token)
-    async def look(checkout: CheckoutPath) -> b.CheckoutAnswer:
+    @routes.add("GET", "/checkouts/{checkout}")
+    async def look(checkout: f.Record) -> b.CheckoutAnswer:
         """A checkout as it is now."""
         found = checkouts.find(checkout)
         if found is None:
             raise CheckoutError("unknown", "there is no such checkout here")
         return b.shown(expired(found, counter.now_ms()))
 
-    @app.post("/checkouts/{checkout}/cancel", dependencies=behind_token)
-    async def cancel(checkout: CheckoutPath) -> b.CheckoutAnswer:
+    @routes.add("POST", "/checkouts/{checkout}/cancel")
+    async def cancel(checkout: f.Record) -> b.CheckoutAnswer:
         """Take an open checkout back; once somebody has agreed it is too late."""
         return b.shown(await checkouts.cancel(checkout, counter.now_ms()))
 
-    @app.post("/checkouts/{checkout}/refund", dependencies=behind_token)
-    async def refund(checkout: CheckoutPath, body: b.RefundBody, key: Key) -> b.RefundAnswer:
+    @routes.add("POST", "/checkouts/{checkout}/refund", headers=key_of)
+    async def refund(checkout: f.Record, body: b.RefundBody, key: b.Key) -> b.RefundAnswer:
         """Give some or all back, once per key; central must answer for it."""
         given = await counter.payments.refund(key, checkout, body.amount_minor)
         if given.accepted is None:
@@ -199,6 +161,8 @@ def _add_routes(app: FastAPI, counter: Counter) -> None:
             raise CheckoutError("refund_refused", f"central gives nothing back: {given.reason}")
         return b.RefundAnswer(refund=given.refund_id, checkout=checkout, amount_minor=given.amount_minor)
 
+    return routes
+
 
 def _page_files() -> dict[str, tuple[str, bytes]]:
     """The till's own page and what it is set in, by path: content type and bytes."""
@@ -208,12 +172,11 @@ def _page_files() -> dict[str, tuple[str, bytes]]:
     return own | font_files()
 
 
-def _add_page(app: FastAPI, files: dict[str, tuple[str, bytes]]) -> None:
-    def file(kind: str, content: bytes) -> Callable[[], Awaitable[Response]]:
-        async def give() -> Response:
+def _add_page(app: Starlette, files: dict[str, tuple[str, bytes]]) -> None:
+    def file(kind: str, content: bytes) -> Callable[[Request], Awaitable[Response]]:
+        async def give(_request: Request) -> Response:
             return Response(content, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
 
         return give
 
-    for path, (kind, content) in files.items():
-        app.add_api_route(path, file(kind, content), methods=["GET"], include_in_schema=False)
+    app.router.routes += [route(path, "GET", file(kind, content)) for path, (kind, content) in files.items()]

@@ -4,53 +4,44 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from msgspec import Meta, Struct
 
 from edge.enact.charge import NAME_MAX, Checkout
 from wire.currency import CURRENCIES
 from wire.fields import AMOUNT_MAX_MINOR, TEXT_MAX
-from wire.ids import SLUG_MAX, SLUG_PATTERN, TOKEN_PATTERN
+from wire.ids import SLUG_MAX, SLUG_PATTERN
 
-# pydantic's regular expressions are Rust's, in which \z ends the text.
-SLUG_REGEX = SLUG_PATTERN.replace(r"\Z", r"\z")
-TOKEN_REGEX = TOKEN_PATTERN.replace(r"\Z", r"\z")
-KEY_REGEX = r"^[!-~]+\z"
+KEY_PATTERN = r"^[!-~]+\Z"
 KEY_MAX = 64
 """Characters of an Idempotency-Key: a UUID has 36."""
+LINE_PATTERN = r"^[^\x00-\x1f\x7f\u2028\u2029]*\Z"
+
+Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX_MINOR)]
+Key = Annotated[str, Meta(pattern=KEY_PATTERN, min_length=1, max_length=KEY_MAX)]
 
 
-def _known(currency: str) -> str:
-    if currency not in CURRENCIES:
-        raise ValueError("give a currency of ISO 4217, as EUR")
-    return currency
-
-
-Amount = Annotated[int, Field(ge=1, le=AMOUNT_MAX_MINOR, strict=True)]
-
-
-class CheckoutBody(BaseModel):
+class CheckoutBody(Struct, frozen=True, forbid_unknown_fields=True):
     """What a member is to pay: an amount in minor units of a currency, and what for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     amount_minor: Amount
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}\z", max_length=3), AfterValidator(_known)]
-    reference: Annotated[str, Field(max_length=TEXT_MAX, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*\z")] = ""
-    merchant: Annotated[str, Field(pattern=SLUG_REGEX, max_length=SLUG_MAX)] | None = None
-    merchant_name: (
-        Annotated[str, Field(min_length=1, max_length=NAME_MAX, pattern=r"^[^\x00-\x1f\x7f]+\z")] | None
-    ) = None
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", max_length=3)]
+    reference: Annotated[str, Meta(max_length=TEXT_MAX, pattern=LINE_PATTERN)] = ""
+    merchant: Annotated[str, Meta(pattern=SLUG_PATTERN, max_length=SLUG_MAX)] | None = None
+    merchant_name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=LINE_PATTERN)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a currency that is none."""
+        if self.currency not in CURRENCIES:
+            raise ValueError("give a currency of ISO 4217, as EUR")
 
 
-class RefundBody(BaseModel):
+class RefundBody(Struct, frozen=True, forbid_unknown_fields=True):
     """How much to give back; nothing is all that is left."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     amount_minor: Amount | None = None
 
 
-class CheckoutAnswer(BaseModel):
+class CheckoutAnswer(Struct, frozen=True):
     """A checkout as it is now; instants are UTC milliseconds. `record` is the payment's, when it is paid."""
 
     checkout: str
@@ -70,19 +61,12 @@ class CheckoutAnswer(BaseModel):
     refunded_minor: int
 
 
-class RefundAnswer(BaseModel):
+class RefundAnswer(Struct, frozen=True):
     """What was given back."""
 
     refund: str
     checkout: str
     amount_minor: int
-
-
-class Problem(BaseModel):
-    """An error: a code for programs, a sentence for people."""
-
-    error: str
-    detail: str
 
 
 def shown(checkout: Checkout) -> CheckoutAnswer:

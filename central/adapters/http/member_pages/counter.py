@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from fastapi.responses import HTMLResponse
+from starlette.responses import HTMLResponse
 
 from central.adapters.http.answers import changes
 from central.adapters.http.member_pages import views

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse
 
 from central.adapters.http.member_pages.texts import Entry, Messages
 from wire.currency import format_amount

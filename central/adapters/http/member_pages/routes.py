@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 from starlette.types import Scope
 
 from central.adapters.http.member_pages.counter import Counter
@@ -30,6 +31,7 @@ from central.adapters.http.member_pages.visit import (
 )
 from central.errors import CentralError
 from central.service.use_cases import UseCases
+from wire.transport.routes import route
 
 _FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -84,7 +86,7 @@ class Form:
 class Pages:
     """The pages' routes, the paths that ask for no token, and how a refusal looks there."""
 
-    router: APIRouter
+    routes: list[Route]
     paths: Collection[str]
     templates: Templates
 
@@ -101,14 +103,14 @@ class Pages:
 def make_pages(use_cases: UseCases) -> Pages:
     """The pages; raises ConfigError for a message file that is not complete."""
     templates = Templates.read(use_cases.context.operator, read_messages())
-    router = APIRouter()
+    routes: list[Route] = []
     counter = Counter(use_cases)
 
     def serve(method: str, path: str, page: Page) -> None:
-        async def route(request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             return await run_in_threadpool(page, await visit_of(templates, request))
 
-        router.add_route(path, route, methods=[method])
+        routes.append(route(path, method, answer))
 
     for path, (name, kind) in _FILES.items():
         serve("GET", path, _file((STATIC / name).read_bytes(), kind))
@@ -127,8 +129,7 @@ def make_pages(use_cases: UseCases) -> Pages:
     ):
         later = Form(form.path, form.entry, form.fields, answer)
         serve("POST", path, later.read)
-    paths = frozenset(str(getattr(route, "path", "")) for route in router.routes)
-    return Pages(router, paths, templates)
+    return Pages(routes, frozenset(each.path for each in routes), templates)
 
 
 def _file(content: bytes, kind: str) -> Page:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastapi import Request
-from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 from starlette.datastructures import Headers, QueryParams
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
 from central.adapters.http.member_pages.forms import read_form
