@@ -18,16 +18,18 @@ from edge.adapters.central.pairing import Identity, load_identity
 from edge.adapters.central.tls import files_in, open_context
 from edge.adapters.central.uplink import Uplink
 from tests.doubles.brokers import RunningBroker, running_broker
-from tests.doubles.central_rig import Clock, Rig, new_config, running
+from tests.doubles.central_rig import WAIT_S, Clock, Rig, new_config, running
 from tests.doubles.kiosk_rig import Host, Kiosk, eventually, filled, paired
 from tests.doubles.wire_samples import pass_record
 from wire.environment import utc_ms
 from wire.ids import KioskId, PassageId, RecordId
 from wire.tls import TlsFiles
-from wire.topics import TopicKind, kiosk_topic
+from wire.topics import TopicKind, kiosk_topic, roll_call
 from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
 
 Heard = tuple[str, bytes, bool]
+AGAIN_S = 1.0
+"""How long a roll-call is waited for before it is called again."""
 
 
 @dataclass
@@ -72,7 +74,20 @@ class Lane:
         folder = self.folder / name
         folder.mkdir(mode=0o700)
         await paired(self.rig, folder, name)
+        await self._let_in(name)
         return load_identity(folder, os.urandom)
+
+    async def _let_in(self, name: str) -> None:
+        """Wait until the broker lets a new kiosk hear: Mosquitto reads its ACL again when it gets to it."""
+        call = roll_call(self.identity.site).topic
+        async with self.client(name, (call,)) as newcomer:
+            async with asyncio.timeout(WAIT_S):
+                while not newcomer.heard:
+                    self.rig.central.on_connect()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(AGAIN_S):
+                            await eventually(lambda: newcomer.heard)
+            await newcomer.connection.close()  # with a goodbye, so that its will is heard nowhere
 
     def endpoint(
         self,
