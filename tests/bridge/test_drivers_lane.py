@@ -19,6 +19,7 @@ from firmware_bridge.messages import (
     TAILGATE_MS,
 )
 from tests.doubles.bridge_pair import nonce, passage
+from tests.doubles.examples import examples
 
 ENTRY, EXIT = frozenset({Direction.ENTRY}), frozenset({Direction.EXIT})
 NONE = frozenset()
@@ -276,4 +277,4 @@ class AnyHour(RuleBasedStateMachine):
 
 
 TestAnyHour = AnyHour.TestCase
-TestAnyHour.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestAnyHour.settings = settings(max_examples=examples(20), stateful_step_count=30, deadline=None)

@@ -22,6 +22,7 @@ from firmware_bridge.link import (
 from firmware_bridge.messages import Answer, Cause, Mode, Outputs
 from firmware_bridge.simulator import SimulatedGate
 from tests.doubles.bridge_pair import KEYS, STEP_MS, Pair, nonce, passage, reports
+from tests.doubles.examples import examples
 
 
 def up(**options):
@@ -119,7 +120,7 @@ def test_without_an_answered_heartbeat_the_clock_is_unsure_and_nothing_is_sent()
     assert pair.release() is LocalRefusal.CLOCK_UNSURE
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(Heading), st.integers(0, 450), st.integers(1, 120)), min_size=1, max_size=12
@@ -459,5 +460,5 @@ class FaultyLine(RuleBasedStateMachine):
                 assert passage(number) in ended
 
 
-FaultyLine.TestCase.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+FaultyLine.TestCase.settings = settings(max_examples=examples(15), stateful_step_count=15, deadline=None)
 TestFaultyLine = FaultyLine.TestCase

@@ -13,6 +13,7 @@ from firmware_bridge.frame import Heading, IgnoredBecause
 from firmware_bridge.messages import Answer, Cause, Direction, GateFault, Mode, Outputs
 from firmware_bridge.simulator import SimulatedGate
 from tests.doubles.bridge_pair import KEYS, BareHost, nonce, passage
+from tests.doubles.examples import examples
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "gate_frames.json").read_text())
 BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED
@@ -421,7 +422,7 @@ def test_every_bad_packet_of_the_vectors_is_counted_under_its_reason(row):
     assert gate.mode is Mode.SAFE
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_any_one_bit_wrong_makes_a_release_do_nothing(data):
     host = BareHost()
@@ -435,7 +436,7 @@ def test_any_one_bit_wrong_makes_a_release_do_nothing(data):
     assert sum(host.gate.controller.transport.ignored.values()) >= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=120), max_size=20))
 def test_garbage_on_the_line_never_opens_and_never_stops_the_gate(pieces):
     host = BareHost()
@@ -535,7 +536,7 @@ VERBS = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([*VERBS, "release"]), st.integers(1, 160)), max_size=25))
 def test_every_accepted_release_ends_exactly_once_whatever_happens(script):
     host, accepted = BareHost(), []

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.doubles.examples import examples
 from tests.doubles.wire_samples import restriction, standing
 from wire import fields as f
 from wire.bulk import BulkDecoder
@@ -188,7 +189,7 @@ TEXTS = st.one_of(st.sampled_from([odd for odd in ODD if isinstance(odd, str)]),
 SCALARS = st.one_of(st.none(), st.integers(-(2**63), 2**64 - 1), TEXTS, st.binary(max_size=70), st.floats())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_rows_bent_in_many_places_and_bytes_are_taken_by_both_or_by_neither(
     sample: tuple[Any, tuple[Any, ...]], data: st.DataObject

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.doubles.examples import examples
 from tests.doubles.wire_samples import pass_record
 from wire import chain, topics
 from wire.canonical import canonical
@@ -105,14 +106,14 @@ def test_every_truncation_is_rejected():
     assert {decode(REQUEST, whole[:end]).reason for end in range(len(whole))} == {Reason.MALFORMED}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(kind=st.sampled_from(list(TopicKind)), payload=st.binary(max_size=300))
 def test_random_bytes_are_rejected(kind: TopicKind, payload: bytes):
     name = "" if kind is TopicKind.ROLL_CALL else "gate-1"
     assert isinstance(decode(Address(kind, SITE, name), payload), Rejected)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(data=st.data())
 def test_one_changed_byte_never_passes_for_the_original(data: st.DataObject):
     whole = payload_for()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.doubles.examples import examples
 from tests.doubles.wire_samples import standing
 from wire.canonical import canonical
 from wire.ids import ClaimDigest, SubjectId
@@ -153,7 +154,7 @@ def test_a_row_out_of_its_bounds_makes_a_chunk_none():
     assert check_standings(zlib.compress(canonical([bent]))) is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.permutations(ENCODED), st.integers(0, 2))
 def test_a_feeds_digest_does_not_depend_on_order_and_misses_no_row(rows: list[bytes], left_out: int):
     number = sum(map(row_number, rows))

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect as i
 
+from tests.doubles.examples import examples
 from tests.doubles.wire_samples import pass_record
 from wire import codec, topics
 from wire.canonical import canonical
@@ -72,7 +73,7 @@ MESSAGES = {kind: drawn(i.type_info(accepted)) for kind, accepted in codec._TYPE
 
 
 @pytest.mark.parametrize("kind", list(TopicKind))
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_message_arrives_as_it_was_sent(kind: TopicKind, data: st.DataObject):
     message = data.draw(MESSAGES[kind])
@@ -114,7 +115,7 @@ def bent(tree: Any, place: tuple[Any, ...], value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", list(TopicKind))
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_message_bent_in_one_place_is_a_value_never_a_crash(kind: TopicKind, data: st.DataObject):
     payload = encode(address_of(kind), data.draw(MESSAGES[kind]), SIGNER, "metro")
@@ -125,7 +126,7 @@ def test_a_message_bent_in_one_place_is_a_value_never_a_crash(kind: TopicKind, d
 
 
 @pytest.mark.parametrize("kind", list(TopicKind))
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_unknown_field_is_malformed(kind: TopicKind, data: st.DataObject):
     tree = msgspec.msgpack.decode(encode(address_of(kind), data.draw(MESSAGES[kind]), SIGNER, "metro"))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from central.rules.feed_pages import NEVER_MS, Page, between, build, change, deltas, due_at_ms, renewed_at_ms
+from tests.doubles.examples import examples
 from tests.doubles.wire_samples import restriction, standing
 from wire.canonical import canonical
 from wire.fleet import DELTA_MAX_ROWS
@@ -47,7 +48,7 @@ batches = st.lists(entries, max_size=12, unique_by=lambda row: row.subject).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(batches, st.sets(st.integers(0, 40), max_size=6)), max_size=8))
 def test_after_any_changes_pages_hold_each_subjects_last_row_once_and_in_order(changes):
     pages: tuple[Page, ...] = ()
@@ -73,7 +74,7 @@ def test_after_any_changes_pages_hold_each_subjects_last_row_once_and_in_order(c
         assert list(between(pages, "", None, unpack_standings)) == sorted(held)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.integers(0, 3 * CHUNK_MAX_ROWS))
 def test_first_pages_hold_every_row_once_within_the_bounds_of_a_chunk(count: int):
     rows: list[StandingEntry] = [standing(subject(number)) for number in range(count)]

@@ -42,6 +42,7 @@ from central.rules.posting import (
     top_up,
     wanted_by,
 )
+from tests.doubles.examples import examples
 from tests.doubles.ledger_samples import (
     ADA,
     BOB,
@@ -385,9 +386,11 @@ class LedgerWithoutProvider(Ledger):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestLedger.settings = settings(max_examples=examples(60), stateful_step_count=50, deadline=None)
 TestLedgerWithoutProvider = LedgerWithoutProvider.TestCase
-TestLedgerWithoutProvider.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestLedgerWithoutProvider.settings = settings(
+    max_examples=examples(40), stateful_step_count=50, deadline=None
+)
 
 
 def with_money(amount_minor: int = 1000) -> Books:
@@ -712,7 +715,7 @@ PASSAGES = st.lists(
 
 
 @given(PASSAGES, st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_days_fares_are_the_same_in_whatever_order_and_however_often_records_come(
     made: list[tuple[int, KioskId, SubjectId]], dice: random.Random
 ):

@@ -29,6 +29,7 @@ from central.rules.subjects import (
     check_claim,
     check_pin,
 )
+from tests.doubles.examples import examples
 from tests.doubles.wire_samples import pass_record
 from wire import chain
 from wire.canonical import canonical
@@ -138,7 +139,7 @@ def position(sequence: int) -> Position:
     return Position(KIOSK, sequence, at)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), max_size=30))
 def test_however_batches_overlap_repeat_or_gap_each_record_is_taken_once_and_in_order(spans: Any):
     taken: list[int] = []

@@ -34,6 +34,7 @@ from edge.confirm.liveness import (
     ConfirmConfig,
     RecentUse,
 )
+from tests.doubles.examples import examples
 from tests.doubles.turning_head import head, picture
 from wire.ids import SubjectId
 
@@ -310,7 +311,7 @@ FACES = st.sampled_from([OWN, OWN, OWN, OTHER])
 ANGLES = st.integers(-50, 50)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.sampled_from(list(itertools.chain(ORDERS[1], ORDERS[2]))),
     st.lists(st.tuples(SHAPES, ANGLES, ANGLES, FACES, st.integers(1, 4)), max_size=40),

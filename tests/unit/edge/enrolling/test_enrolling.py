@@ -74,6 +74,7 @@ from tests.doubles.enrolment_visit import (
     sampled,
     withdrawing,
 )
+from tests.doubles.examples import examples
 from wire.ids import SubjectId
 from wire.values import AgreeBy
 
@@ -146,7 +147,7 @@ MAY_HOLD = {
 }
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.sampled_from((*BEGUN, *TOUCHES, *REPORTS)), max_size=40), st.data())
 def test_whatever_happens_secrets_and_samples_live_only_as_long_as_they_are_needed(
     observations: list[Observation], data: st.DataObject

@@ -60,6 +60,7 @@ from tests.doubles.attempt import (
     looked_up,
     looked_up_again,
 )
+from tests.doubles.examples import examples
 from tests.doubles.gesturing import ALWAYS, NONCE, Gesturing
 from tests.doubles.turning_head import head, picture
 
@@ -266,7 +267,7 @@ TOLD = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.tuples(TOLD, st.integers(0, 400), st.integers(1, 3)), max_size=60))
 def test_whatever_happens_in_a_challenge_the_gate_opens_only_for_gestures_or_a_pin(story) -> None:
     attempt = Gesturing()

@@ -69,6 +69,7 @@ from tests.doubles.attempt import (
     looked_up,
     looked_up_again,
 )
+from tests.doubles.examples import examples
 from wire.ids import ClaimId, PassageId
 from wire.records import GateOutcome, IdentifiedBy, PassRecord
 
@@ -387,7 +388,7 @@ OBSERVATIONS = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.lists(st.tuples(OBSERVATIONS, st.integers(0, 4_000)), max_size=25))
 def test_whatever_happens_in_whatever_order_a_passage_opens_once_and_is_recorded_once(story) -> None:
     attempt = Attempt()

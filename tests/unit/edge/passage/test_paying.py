@@ -52,6 +52,7 @@ from tests.doubles.attempt import (
     face,
     looked_up,
 )
+from tests.doubles.examples import examples
 from tests.doubles.paying import DUE, PAY, PAYS, agreeing, around, nod, view
 from wire.ids import RecordId
 from wire.records import ChargeOutcome
@@ -234,7 +235,7 @@ def test_the_way_to_agree_can_be_changed_on_the_screen_and_without_a_face_there_
 AMOUNTS = st.integers(0, 10_000)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     amount=AMOUNTS,
     limit=AMOUNTS,
@@ -272,7 +273,7 @@ TOLD = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.tuples(TOLD, st.integers(0, 30_000)), max_size=15))
 def test_whatever_happens_nobody_is_charged_twice_or_without_agreeing(story) -> None:
     attempt = agreeing()

@@ -58,6 +58,7 @@ from tests.doubles.attempt import (
     face,
     looked_up,
 )
+from tests.doubles.examples import examples
 from wire.ids import PassageId
 from wire.records import IdentifiedBy
 
@@ -324,7 +325,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.tuples(EVENTS, st.sampled_from([0, 100, 500, 1_000])), max_size=60))
 def test_whatever_happens_nobody_is_looked_at_who_did_not_begin_and_attempts_are_bounded(told: list) -> None:
     visit = Visit(ALWAYS)

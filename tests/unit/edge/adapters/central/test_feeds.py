@@ -23,6 +23,7 @@ from edge.adapters.central.feeds import Feed
 from edge.adapters.central.snapshot import standing_feed
 from edge.adapters.storage.cache import Cache, FeedName
 from edge.adapters.storage.keyfile import RowSealer
+from tests.doubles.examples import examples
 from tests.doubles.feed_double import Ledger, Source, Wire, subject
 from tests.doubles.wire_samples import RIDE
 
@@ -194,7 +195,7 @@ class Following(RuleBasedStateMachine):
 # generation instead of naming the failure.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 Following.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, phases=PHASES, print_blob=True
+    max_examples=examples(30), stateful_step_count=25, deadline=None, phases=PHASES, print_blob=True
 )
 TestFollowing = Following.TestCase
 

@@ -15,6 +15,7 @@ from edge.adapters.storage.outbox import Outbox
 from edge.enact.charge import CheckoutState, Due
 from edge.errors import CheckoutError
 from edge.shell.settling import PassReport, Settling
+from tests.doubles.examples import examples
 from tests.doubles.outboxes import LIFE_MS, NOW_MS, attempt, opened, receipt, sent
 from tests.doubles.wire_samples import SUBJECT
 from wire.ids import RecordId
@@ -147,7 +148,7 @@ async def test_what_was_taken_offline_counts_until_central_has_it_and_a_newer_st
     outbox.close()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(story=st.lists(st.tuples(st.integers(1, 900), st.booleans(), st.booleans()), max_size=8))
 async def test_no_restart_and_no_receipt_lets_more_than_the_allowance_be_taken_on_one_standing(
     tmp_path_factory: pytest.TempPathFactory, story: list[tuple[int, bool, bool]]
