@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import os
+import signal
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NoReturn
@@ -29,8 +32,25 @@ def tell_json(fields: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(fields, separators=(",", ":")))
 
 
+def say(text: str) -> None:
+    """A line on standard output at once; a service goes on when nobody reads it any more."""
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for good
+
+
+def stopped() -> asyncio.Event:
+    """Set when this process is told to end: by Ctrl-C, a service manager, or a terminal that closes."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    return told
+
+
 def log_warnings() -> None:
     """Log what is worth a look to standard error, for commands that run until interrupted."""
     logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )

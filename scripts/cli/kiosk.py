@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, log_warnings, tell_json
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, log_warnings, say, stopped, tell_json
 from scripts.replay.command import replay
 
 if TYPE_CHECKING:
@@ -102,18 +101,12 @@ async def _run(config: KioskConfig, *, as_json: bool) -> None:
     from edge.modes.enrol import open_enroller
     from edge.modes.lane import open_kiosk
 
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    told = stopped()
     opening = open_enroller(config) if config.kiosk.mode == "enrol" else open_kiosk(config)
     async with opening as kiosk:
-        if as_json:
-            tell_json({"screen": kiosk.screen_url})
-        else:
-            typer.echo(f"screen {kiosk.screen_url}\nCtrl+C stops it")
-        sys.stdout.flush()
-        stopping = asyncio.create_task(stopped.wait())
+        where = kiosk.screen_url
+        say(json.dumps({"screen": where}) if as_json else f"screen {where}\nCtrl+C stops it")
+        stopping = asyncio.create_task(told.wait())
         await asyncio.wait({stopping, kiosk.serving}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if kiosk.serving.done():

@@ -24,6 +24,7 @@ from edge.adapters.central.sender import RECEIPT_TIMEOUT_S, Sender
 from edge.adapters.central.snapshot import gallery_feed, standing_feed
 from edge.adapters.central.tls import chosen_files, open_context
 from edge.adapters.storage.cache import Cache, FeedName
+from edge.adapters.storage.exclusive import held_alone
 from edge.adapters.storage.keyfile import RowSealer
 from edge.adapters.storage.outbox import Outbox
 from edge.decide.standing import StandingConfig
@@ -104,6 +105,7 @@ async def prepare_uplink(
     identity = load_identity(folder, draw)
     sealer = RowSealer(identity.device_key, draw)
     with contextlib.ExitStack() as files:
+        files.enter_context(held_alone(folder))
         # In threads: making a database waits for the disk, and one process may open many kiosks.
         cache = await asyncio.to_thread(Cache, folder / CACHE_FILE, sealer)
         files.callback(cache.close)

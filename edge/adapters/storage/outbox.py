@@ -146,7 +146,15 @@ class Outbox:
         is_gone: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """`is_gone` says whether a member has withdrawn, by the digest of their subject."""
+        began = path.with_suffix(".began")
+        if began.exists() and (not path.exists() or path.stat().st_size == 0):
+            raise StoreError(
+                f"{path} is empty or gone, though this kiosk has kept records in it: put it back from where "
+                "it went. If it is lost, so are the records that were not sent: revoke this kiosk, and pair "
+                "it anew under another name"
+            )
         self._database = Database(path, SCHEMA)
+        began.touch(mode=0o600)
         self._kiosk, self._signer, self.sealer, self._random_bytes = kiosk, signer, sealer, random_bytes
         self._max_bytes, self._is_gone = max_bytes, is_gone
         self.unreadable: set[str] = set()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import sys
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from scripts.cli.central import withdrawal as central_withdrawal
 from scripts.cli.central.broker import broker_config
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.cli.central.worker import work
-from scripts.output import AsJson, log_warnings, tell_json
+from scripts.output import AsJson, log_warnings, say, stopped, tell_json
 from wire.ids import (
     parse_kiosk_id,
     parse_purpose,
@@ -97,15 +96,12 @@ def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 async def _run(config: Path, *, as_json: bool) -> None:
     from central.app import load_config, open_central
 
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    told = stopped()
     async with open_central(load_config(config)) as central:
         where = {"http": central.http_url, "mqtt": f"{central.broker.host}:{central.broker.port}"}
-        _tell(where, as_json=as_json, plain=f"HTTP {where['http']}\nMQTT {where['mqtt']}\nCtrl+C stops it")
-        sys.stdout.flush()
-        await stopped.wait()
+        plain = f"HTTP {where['http']}\nMQTT {where['mqtt']}\nCtrl+C stops it"
+        say(json.dumps(where) if as_json else plain)
+        await told.wait()
 
 
 @app.command()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.cli.central.options import expected_errors
-from scripts.output import AsJson, log_warnings
+from scripts.output import AsJson, log_warnings, stopped
 
 if TYPE_CHECKING:
     from central.worker import WorkerState
@@ -39,11 +38,7 @@ def work(
 async def _work(configs: list[Path], *, as_json: bool) -> None:
     from central.worker import Worker
 
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    await Worker(configs, lambda state: _tell(state, as_json=as_json)).run(stopped)
+    await Worker(configs, lambda state: _tell(state, as_json=as_json)).run(stopped())
 
 
 def _tell(state: WorkerState, *, as_json: bool) -> None:

@@ -74,7 +74,7 @@ def simulate(
 ) -> None:
     """Serve a gate controller on a pseudo-terminal until interrupted, and say what it runs on."""
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.set())
     runs = None if firmware is None else Runs.FIRMWARE if firmware else Runs.SIMULATOR
     with tempfile.TemporaryDirectory(prefix="stile-gate-key-") as folder:
