@@ -206,10 +206,11 @@ async def test_a_gallery_beyond_its_grace_is_named_and_asks_for_the_second_facto
         await filled(uplink, subject)
         await eventually(lambda: same_rows(rig, uplink))
         await rig.central.link.close()
-        kiosk.host.passes(25 * HOUR_MS)
-        # Standings are vouched for again, the gallery is not; a head heard just before may be kept only now.
+        # Standings are vouched for again, the gallery is not. A head heard just before may be kept only after
+        # the hours have passed, as of then: they pass once more.
         async with asyncio.timeout(WAIT_S):
             while (await uplink.members.standing(subject)).age is not Age.GALLERY_BEYOND_GRACE:
+                kiosk.host.passes(25 * HOUR_MS)
                 await uplink.cache.confirm(FeedName.STANDING, uplink.clock.now_ms())
         state = await watcher.state(
             lambda state: [each.freshness for each in state.caches] == ["fresh", "beyond_grace"]
