@@ -188,7 +188,7 @@ async def serve_uplink(
     }
     forgetting = Forgetting(cache, parts.outbox)
     keeper = parts.supervisor
-    commands = Commands(link, clock, obey)
+    commands = Commands(link, clock, obey, parts.folder)
     reporter = Reporter(
         parts.about,
         link,
