@@ -128,7 +128,7 @@ class RequestRouter:
             self.signed(topics.standing_delta(site, Purpose(each.name)), each.delta, each.name)
             if each.kind is FeedKind.STANDING
             else self.signed(topics.gallery_delta(site, GalleryName(each.name)), each.delta)
-            for each in self._use_cases.feeds.untold()
+            for each in self._use_cases.feeds.take_unpublished()
         ]
 
     def roll_call(self) -> Outgoing:
