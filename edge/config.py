@@ -32,8 +32,12 @@ from firmware_bridge.messages import Direction
 MOVED = {
     "quality": "is read from the manifest.toml of the pack, and not from here (models/PACKS.md). Delete it.",
     "opening": "is called [schedule] now. Rename it.",
+    **dict.fromkeys(
+        ("enrol.answer_ms", "enrol.consent_ms", "enrol.samples_ms", "enrol.card_ms"),
+        "there is no such key any more; give enrol.patience, which lengthens every step",
+    ),
 }
-"""Sections of earlier versions, and what became of each: the rest of a sentence."""
+"""Sections and keys of earlier versions, and what became of each; after a section the rest of a sentence."""
 
 PathText = Annotated[str, Meta(min_length=1, max_length=1024)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]

@@ -19,9 +19,8 @@ class EnrolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section `enrol`: the consent texts, who may consent, how many samples, and how long each step may take.
 
     `consent_dir`: `example`, or the operator's own folder. `minimum_age`: years from which people consent for
-    themselves. `sample_gap_ms`: samples are moments at least so far apart. `answer_ms`: for each question;
-    `consent_ms`: to read the consent; `samples_ms`: for all samples; `card_ms`: how long the new member's
-    code stays on the screen; `send_ms`: for central to answer, three times over.
+    themselves. `sample_gap_ms`: samples are moments at least so far apart. `patience`: how many times the
+    usual time people have for each step. `send_ms`: for central to answer, three times over.
     """
 
     consent_dir: Annotated[str, Meta(min_length=1, max_length=1024)] = "example"
@@ -29,11 +28,28 @@ class EnrolConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     samples_least: Annotated[int, Meta(ge=2, le=IMAGES_MAX)] = 3
     samples_most: Annotated[int, Meta(ge=2, le=IMAGES_MAX)] = 5
     sample_gap_ms: Annotated[int, Meta(ge=100, le=5_000)] = 600
-    answer_ms: Annotated[int, Meta(ge=5_000, le=600_000)] = 60_000
-    consent_ms: Annotated[int, Meta(ge=10_000, le=1_800_000)] = 300_000
-    samples_ms: Annotated[int, Meta(ge=5_000, le=300_000)] = 60_000
-    card_ms: Annotated[int, Meta(ge=5_000, le=600_000)] = 120_000
+    patience: Annotated[float, Meta(ge=1, le=3)] = 1.0
     send_ms: Annotated[int, Meta(ge=500, le=30_000)] = 5_000
+
+    @property
+    def answer_ms(self) -> int:
+        """How long each question waits."""
+        return round(60_000 * self.patience)
+
+    @property
+    def consent_ms(self) -> int:
+        """How long the consent may be read."""
+        return round(300_000 * self.patience)
+
+    @property
+    def samples_ms(self) -> int:
+        """How long all samples may take."""
+        return round(60_000 * self.patience)
+
+    @property
+    def card_ms(self) -> int:
+        """How long the new member's code stays on the screen."""
+        return round(120_000 * self.patience)
 
 
 @dataclass(frozen=True, slots=True)

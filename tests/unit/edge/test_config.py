@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import KioskConfig, parse_config, read_config
+from edge.enact.enrolling import EnrolConfig
 from edge.errors import ConfigError
 
 LEAST = """\
@@ -168,6 +169,21 @@ def test_a_missing_key_is_named_with_the_line_of_its_section() -> None:
 )
 def test_a_section_of_an_earlier_version_is_refused_with_its_new_place(section: str, said: str) -> None:
     assert complaint(LEAST + f"\n[{section}]\nkey = 1\n").startswith(f"kiosk.toml:9: [{section}] {said}")
+
+
+def test_a_step_of_enrolling_is_lengthened_by_patience_alone() -> None:
+    said = complaint("[kiosk]\nstate_dir = 'k'\nmode = 'enrol'\n[enrol]\ncard_ms = 9000\n")
+    assert said.startswith(
+        "kiosk.toml:5: enrol.card_ms = 9000: there is no such key any more; give enrol.pat"
+    )
+
+
+@pytest.mark.parametrize(
+    ("patience", "consent_ms", "card_ms"), [(1, 300_000, 120_000), (2.5, 750_000, 300_000)]
+)
+def test_patience_lengthens_every_step_alike(patience: float, consent_ms: int, card_ms: int) -> None:
+    config = EnrolConfig(patience=patience)
+    assert (config.consent_ms, config.card_ms) == (consent_ms, card_ms)
 
 
 def test_text_that_is_not_toml_is_said_to_be_that() -> None:
