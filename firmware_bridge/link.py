@@ -24,11 +24,11 @@ from firmware_bridge.frame import (
 )
 from firmware_bridge.messages import Answer, Cause, Direction, Nonce, PassageId
 
-# A kiosk has one person at a time; this many unanswered releases mean a runaway caller.
 PENDING_MAX = 8
+"""A kiosk has one person at a time; this many unanswered releases mean a runaway caller."""
 
-# Releases that may still be open: one in truth, the others unanswered and most likely never obeyed.
 OPEN_PASSAGES_MAX = 64
+"""Releases that may still be open: one in truth, the others unanswered and most likely never obeyed."""
 
 
 class Handshake(StrEnum):

@@ -16,17 +16,17 @@ from firmware_bridge.errors import PortUnavailableError
 from firmware_bridge.messages import BAUD
 from wire.transport.supervision import Supervisor
 
-# Where udev names ports by maker, product and serial number; ttyUSB0 is whatever was plugged in first.
 BY_ID = Path("/dev/serial/by-id")
+"""Where udev names ports by maker, product and serial number; ttyUSB0 is whatever was plugged in first."""
 
-# A whole second of line at 250000 baud is 25 kB; one read takes what is there up to this.
 READ_MAX = 4_096
+"""A whole second of line at 250000 baud is 25 kB; one read takes what is there up to this."""
 
-# What waits to be written, 0.6 s of line: beyond it the other side does not read, and the port is closed.
 BACKLOG_MAX = 16_384
+"""What waits to be written, 0.6 s of line: beyond it the other side does not read, and the port is closed."""
 
-# Between tries to open the port, doubling: quick after a re-plug, idle when absent.
 RETRY_FIRST_S = 0.1
+"""Between tries to open the port, doubling: quick after a re-plug, idle when absent."""
 RETRY_LAST_S = 2.0
 
 

@@ -18,13 +18,13 @@ WARNINGS: Final = ("-Wall", "-Wextra", "-Wshadow", "-Werror")
 STRICT: Final = (*WARNINGS, "-Wconversion", "-Wpedantic")
 SANITIZERS: Final = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 
-# Of the host's own compilers the first that is there.
 HOST_COMPILERS: Final = ("gcc", "clang", "cc")
+"""Of the host's own compilers the first that is there."""
 
 AVR_CLOCK_HZ: Final = 16_000_000
 
-# A build takes a second or two; a compiler that hangs must not take the caller with it.
 BUILD_MAX_S: Final = 120
+"""A build takes a second or two; a compiler that hangs must not take the caller with it."""
 
 
 class BuildError(Exception):

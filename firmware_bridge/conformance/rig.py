@@ -14,14 +14,15 @@ from firmware_bridge.conformance.targets import Drive, Heard, PinChange, Target
 from firmware_bridge.frame import FrameReader, Heading, LineFrame, encode
 from firmware_bridge.messages import Inputs, Outputs, uptime_after
 
-# A frame and its answer take some 5 ms of line and work on an AVR; anything later than this did not come.
 PATIENCE_MS: Final = 60
+"""A frame and its answer take some 5 ms of line and work on an AVR; anything later than this did not come."""
 
-# Non-volatile memory takes 4 ms a byte, a record of keys has 35.
 PROVISION_MAX_MS: Final = 400
+"""Non-volatile memory takes 4 ms a byte, a record of keys has 35."""
 
-# How finely time is cut where an answer is awaited, and where not: nothing that is measured depends on it.
 STEP_MS: Final = 5
+"""How finely time is cut where an answer is awaited, and where not: nothing that is measured depends on
+it."""
 LONG_STEP_MS: Final = 25
 
 LINE_BYTES_PER_MS: Final = messages.BAUD // 10 // 1_000

@@ -21,14 +21,14 @@ from firmware_bridge.conformance.targets import SteppedTarget, Target, TargetSto
 from firmware_bridge.messages import Direction, Inputs, Outputs
 from firmware_bridge.simulator import people
 
-# Starting takes milliseconds; a loaded machine is given this long.
 START_MAX_S = 10.0
+"""Starting takes milliseconds; a loaded machine is given this long."""
 
-# An answer on the control socket comes within a millisecond of its loop.
 ANSWER_MAX_S = 5.0
+"""An answer on the control socket comes within a millisecond of its loop."""
 
-# How often a walking person is moved; a stride takes 150 ms.
 MOVE_EVERY_S = 0.005
+"""How often a walking person is moved; a stride takes 150 ms."""
 
 _UNLOCKS = {Direction.ENTRY: Outputs.ENTRY_UNLOCKED, Direction.EXIT: Outputs.EXIT_UNLOCKED}
 _BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED

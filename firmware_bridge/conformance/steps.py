@@ -32,16 +32,16 @@ from firmware_bridge.messages import (
     Release,
 )
 
-# One place of a person walking quickly.
 STRIDE_MS: Final = 30
+"""One place of a person walking quickly."""
 
-# A relay's time is known to a round of the controller and a step of ours.
 LASTED_SLACK_MS: Final = 15
+"""A relay's time is known to a round of the controller and a step of ours."""
 
 REPEATS_WITHIN_MS: Final = 1_000
 
-# An AVR keeps its boot id for 20 ms before it opens the port; what is sent earlier is lost.
 BOOT_MS: Final = 60
+"""An AVR keeps its boot id for 20 ms before it opens the port; what is sent earlier is lost."""
 
 _BOTH: Final = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED
 _WAYS: Final = {

@@ -170,8 +170,8 @@ class SimulatorTarget:
         """Nothing to power off."""
 
 
-# One read from a port; a frame is 72 bytes at most.
 READ_MAX: Final = 4_096
+"""One read from a port; a frame is 72 bytes at most."""
 
 
 class LineTarget:

@@ -18,11 +18,12 @@ from firmware_bridge.errors import BoardError, PortUnavailableError
 from firmware_bridge.gate import GateInputs
 from firmware_bridge.messages import DEBOUNCE_MS, LIFE_SAFETY_MS
 
-# Two readings while somebody quick breaks a beam.
 POLL_MS = 10
+"""Two readings while somebody quick breaks a beam."""
 
-# The kernel would wait until a contact that chatters is steady; two looks within LIFE_SAFETY_MS are enough.
 LIFE = ("fire", "emergency")
+"""The kernel would wait until a contact that chatters is steady; two looks within LIFE_SAFETY_MS are
+enough."""
 LIFE_LOOKS = LIFE_SAFETY_MS // POLL_MS
 
 CONSUMER = "stile-gate"

@@ -19,8 +19,8 @@ from firmware_bridge.errors import PortUnavailableError
 BAUD = 9_600
 START = 0xA0
 
-# Whether the port is still there; nothing else can be asked.
 POLL_MS = 50
+"""Whether the port is still there; nothing else can be asked."""
 
 
 def frame(channel: int, on: bool) -> bytes:

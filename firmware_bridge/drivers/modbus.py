@@ -17,11 +17,11 @@ from firmware_bridge.drivers.wiring import ModbusWiring
 from firmware_bridge.errors import BoardError, PortUnavailableError
 from firmware_bridge.gate import GateInputs
 
-# Between two readings; a reading of coils and inputs itself takes 35 ms of line at 9600 baud.
 POLL_MS = 20
+"""Between two readings; a reading of coils and inputs itself takes 35 ms of line at 9600 baud."""
 
-# Boards answer within 50 ms; one that is silent for so long is gone.
 ANSWER_S = 0.3
+"""Boards answer within 50 ms; one that is silent for so long is gone."""
 
 FLASH_UNIT_MS = 100
 """What a flash-on command counts in."""

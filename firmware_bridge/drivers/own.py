@@ -19,9 +19,9 @@ from firmware_bridge.port import SerialPort
 
 CAPABILITIES = capabilities_of("own")
 
-# Events not yet taken by the kiosk. The controller sends one at a time, so only news of the link can pile up,
-# and that is dropped beyond this.
 EVENTS_MAX = 256
+"""Events not yet taken by the kiosk. The controller sends one at a time, so only news of the link can pile
+up, and that is dropped beyond this."""
 
 _STATUS = {
     Handshake.CLOSED: gate.LinkStatus.NO_PORT,

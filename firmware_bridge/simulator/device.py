@@ -12,14 +12,14 @@ from firmware_bridge.simulator import people
 from firmware_bridge.simulator.controller import Controller
 from firmware_bridge.simulator.line import FaultyLine
 
-# The controller's main loop; DEBOUNCE_MS and LIFE_SAFETY_MS are multiples of it.
 TICK_MS = 5
+"""The controller's main loop; DEBOUNCE_MS and LIFE_SAFETY_MS are multiples of it."""
 
-# The watchdog of the C firmware on an ATmega328P.
 WATCHDOG_MS = 250
+"""The watchdog of the C firmware on an ATmega328P."""
 
-# Output changes kept for tests to read; stops a long demo from growing.
 HISTORY_MAX = 1_000
+"""Output changes kept for tests to read; stops a long demo from growing."""
 
 _BOTH = Outputs.ENTRY_UNLOCKED | Outputs.EXIT_UNLOCKED
 _UNLOCKS = {Direction.ENTRY: Outputs.ENTRY_UNLOCKED, Direction.EXIT: Outputs.EXIT_UNLOCKED}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from firmware_bridge.frame import DELIMITER
 
-# What an idle line may hold back before it loses bytes, as a small UART buffer would.
 HELD_MAX = 4_096
+"""What an idle line may hold back before it loses bytes, as a small UART buffer would."""
 
 
 @dataclass(slots=True)

@@ -22,13 +22,13 @@ class _At(Enum):
     FAR = 3
 
 
-# Where the person is, by (beam they came from blocked, other beam blocked).
 _PLACES = {
     (False, False): _At.CLEAR,
     (True, False): _At.NEAR,
     (True, True): _At.BETWEEN,
     (False, True): _At.FAR,
 }
+"""Where the person is, by (beam they came from blocked, other beam blocked)."""
 
 
 class PassageSensor:

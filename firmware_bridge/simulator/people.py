@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from firmware_bridge.messages import Direction, Inputs
 
-# How long a person takes from one point of the gate to the next.
 STRIDE_MS = 150
+"""How long a person takes from one point of the gate to the next."""
 
 NOTHING = Inputs(0)
 
