@@ -25,7 +25,8 @@ from wire.environment import utc_ms
 from wire.ids import KioskId, Purpose
 from wire.tls import BrokerContext, TlsFiles
 from wire.topics import RULES, TopicKind, kiosk_topic
-from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
+from wire.transport.mqtt import Callbacks, Connection, Endpoint
+from wire.transport.outgoing import Publication
 from wire.values import Role
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -33,7 +33,8 @@ from wire.fleet import (
 )
 from wire.ids import BootId, KioskId, PassageId, SiteId
 from wire.topics import TopicKind
-from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
+from wire.transport.mqtt import Callbacks, Connection, Endpoint
+from wire.transport.outgoing import Publication
 
 GATE_1 = KioskId("gate-1")
 

@@ -25,7 +25,8 @@ from wire.environment import utc_ms
 from wire.ids import KioskId, PassageId, RecordId
 from wire.tls import TlsFiles
 from wire.topics import TopicKind, kiosk_topic, roll_call
-from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
+from wire.transport.mqtt import Callbacks, Connection, Endpoint
+from wire.transport.outgoing import Publication
 
 Heard = tuple[str, bytes, bool]
 AGAIN_S = 1.0
@@ -42,6 +43,12 @@ class Client:
     def say(self, topic: str, payload: bytes, qos: int = 1, *, retained: bool = False) -> bool:
         """Publish; whether the bytes left."""
         return self.connection.publish(Publication(topic, payload, qos, retained))
+
+    def say_whatever_its_size(self, topic: str, payload: bytes) -> None:
+        """Publish as a client would that does not heed what the broker bears."""
+        client = self.connection._client
+        assert client is not None
+        client.publish(topic, payload, 1)
 
     def topics(self) -> set[str]:
         """Every topic something was heard on."""

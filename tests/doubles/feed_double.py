@@ -166,7 +166,7 @@ class Source:
         """What is told now: changes, then the head."""
         self.clock_ms += 1_000
         self.feeds.refresh()
-        told = [each.delta for each in self.feeds.take_unpublished() if each.kind is FeedKind.STANDING]
+        told = [each.delta for each in self.feeds.untold() if each.kind is FeedKind.STANDING]
         for delta in told:  # a large change is told in several versions
             rows = dict(self.history[delta.epoch, delta.version - 1])
             rows |= {row.subject: row for row in delta.rows}

@@ -137,7 +137,7 @@ async def eventually(found: Callable[[], Any], what: str = "") -> Any:
 
 async def filled(uplink: Uplink, *subjects: SubjectId) -> None:
     """Wait until both caches hold a snapshot with these members in it, and the clock is sure."""
-    await eventually(lambda: all(feed.held and not feed.loading for feed in uplink.feeds.values()))
+    await eventually(lambda: all(feed.held and not feed.filling for feed in uplink.feeds.values()))
     for subject in subjects:
         await eventually(
             lambda subject=subject: uplink.cache.member(subject) and uplink.cache.standing(subject)

@@ -19,7 +19,8 @@ from wire.codec import Decoded, decode
 from wire.fleet import KioskState, Presence
 from wire.ids import BootId, KioskId
 from wire.topics import TopicKind
-from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
+from wire.transport.mqtt import Callbacks, Connection, Endpoint
+from wire.transport.outgoing import Publication
 
 EARLIER = BootId("e" * 32)
 KIOSK = KioskId("gate-1")

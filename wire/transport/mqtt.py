@@ -16,12 +16,13 @@ import logging
 import random
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -30,6 +31,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from wire.errors import TransportError
 from wire.tls import explained
 from wire.topics import PACKET_MAX_BYTES
+from wire.transport.outgoing import Outgoing, Publication, ServerLimits
 
 KEEPALIVE_S = 15
 """A dead link is noticed after one and a half of these, by both sides."""
@@ -41,35 +43,37 @@ BACKOFF_MAX_S = 15.0
 """The longest wait between attempts; a thousand kiosks spread over it when a broker returns."""
 MISC_EVERY_S = 1.0
 """How often paho looks at its keep-alive."""
-INFLIGHT_MAX = 50
-"""Publications that paho sends before the first of them is confirmed."""
-WAITING_MAX = 4096
-"""Publications that are not confirmed yet; beyond it one is refused, and its owner sends again later."""
-WAITING_MAX_BYTES = 64 * 1024 * 1024
-"""The same for their payloads together: 200 of the largest."""
+UNCONFIRMED_S = 2.0 * KEEPALIVE_S
+"""A broker that has not confirmed a publication for so long is as good as gone, whatever else it says."""
 GOODBYE_S = 2.0
-"""How long closing waits for the last word's confirmation, and again for the end of the connection."""
+"""How long closing waits for what is not confirmed, and again for the end of the connection."""
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Only Linux has it."""
 UNSUPPORTED_VERSION = 132
 """Reason code of MQTT 5; paho gives it to what a 3.1.1 broker answers, too."""
 SEND_NO_RETAINED = 2
 """Retain handling of MQTT 5 (3.8.3.1)."""
+SESSION_TAKEN_OVER = 142
+PACKET_TOO_LARGE = 149
+"""Reason codes of MQTT 5 (3.14.2.1)."""
+LOGGED_MAX = 100
+"""Different sentences that one connection logs in its life."""
 QOS_311 = 0
 """What subscriptions ask for in 3.1.1: sessions are clean, so QoS 1 would keep nothing when one is lost,
 and NATS makes a replicated consumer of each, which takes seconds apiece when a node is gone."""
 
+_DISCONNECTED = {
+    SESSION_TAKEN_OVER: (
+        "somebody else connects under this name and took the connection over: two machines use the same "
+        "keys, see which of them is a copy"
+    ),
+    PACKET_TOO_LARGE: (
+        "the broker ended the connection, since a packet was too large for it: set its limit to "
+        f"{PACKET_MAX_BYTES} bytes (max_packet_size in Mosquitto)"
+    ),
+}
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Bytes for a topic."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retained: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +126,18 @@ class Connection:
         self._ready = False
         self._ended = asyncio.Event()
         self._version = endpoint.version
-        self._waiting: dict[int, int] = {}
-        self._waiting_bytes = 0
+        self._outgoing = Outgoing(time.monotonic)
+        self._limits = ServerLimits()
         self._confirmed = asyncio.Event()
+        self._displaced = False
         self.connects = 0
         self.trouble = ""
-        self._logged = ""
+        """Why the connection is not there, in a sentence."""
+        self.complaint = ""
+        """What the broker that is there does not bear or refuses, in a sentence."""
+        self.pause_s = BACKOFF_FIRST_S
+        """The longest wait before the next attempt."""
+        self._logged: set[str] = set()
 
     @property
     def connected(self) -> bool:
@@ -139,46 +149,66 @@ class Connection:
         """The protocol spoken, or tried next."""
         return self._version
 
+    @property
+    def packet_max_bytes(self) -> int:
+        """The largest packet that the broker takes of us."""
+        return self._limits.packet_max_bytes
+
     def fail(self, said: str) -> None:
-        """Keep why the connection is not there, in a sentence; logged once, however often it is tried."""
+        """Keep why the connection is not there, in a sentence; logged once until it was of use again."""
         self.trouble = explained(said, self._endpoint.server_name or self._endpoint.host)
-        if self.trouble != self._logged:
-            self._logged = self.trouble
-            log.warning("%s:%d: %s", self._endpoint.host, self._endpoint.port, self.trouble)
+        self._log(self.trouble)
+
+    def _complain(self, said: str) -> None:
+        self.complaint = said
+        self._log(said)
+
+    def _log(self, said: str) -> None:
+        if said and said not in self._logged and len(self._logged) < LOGGED_MAX:
+            self._logged.add(said)
+            log.warning("%s:%d: %s", self._endpoint.host, self._endpoint.port, said)
 
     def publish(self, publication: Publication) -> bool:
-        """Hand a publication to the socket; False when there is no connection or too much waits already."""
-        return self._publish(publication) is not None
+        """Have a publication sent; False when there is no connection, too much waits, or it is too large."""
+        if self._client is None or not self._ready:
+            return False
+        if publication.packet_bytes > self._limits.packet_max_bytes:
+            self._complain(
+                f"{publication.topic}: a packet of {publication.packet_bytes} bytes, and the broker takes "
+                f"at most {self._limits.packet_max_bytes}: raise its limit (max_packet_size in Mosquitto)"
+            )
+            return False
+        if not self._outgoing.add(publication):
+            return False
+        self._send()
+        return True
 
-    def _publish(self, publication: Publication) -> int | None:
-        """Hand a publication to the socket; its number, or None when it was refused."""
-        client, size = self._client, len(publication.payload)
-        if client is None or not self._ready:
-            return None
-        if len(self._waiting) >= WAITING_MAX or self._waiting_bytes + size > WAITING_MAX_BYTES:
-            return None
-        sent = client.publish(publication.topic, publication.payload, publication.qos, publication.retained)
-        if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return None
-        self._waiting[sent.mid] = size
-        self._waiting_bytes += size
-        return sent.mid
+    def _send(self) -> None:
+        client = self._client
+        while client is not None and (due := self._outgoing.next()) is not None:
+            sent = client.publish(due.topic, due.payload, due.qos, due.retained)
+            self._outgoing.sent(sent.mid, due)
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
-        wait_s = BACKOFF_FIRST_S
         while True:
             if await self._one_life():
-                wait_s = BACKOFF_FIRST_S
-            await asyncio.sleep(wait_s * self._dice.uniform(0.5, 1.0))
-            wait_s = min(wait_s * 2, self._endpoint.backoff_max_s)
+                self.pause_s = BACKOFF_FIRST_S
+                self._logged.clear()
+            await asyncio.sleep(self.pause_s * self._dice.uniform(0.5, 1.0))
+            self.pause_s = min(self.pause_s * 2, self._endpoint.backoff_max_s)
 
     async def _one_life(self) -> bool:
-        """Connect once and stay until the connection ends; whether it ever was accepted."""
+        """Connect once and stay until the connection ends; whether it was of any use.
+
+        It was when the broker confirmed something, or when it lasted without owing a confirmation. That a
+        connection was accepted is no reason to come back soon.
+        """
         self._ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         life = _Life(self, loop, self._ended)
-        client, before = self._make_client(life), self.connects
+        client, lasted = self._make_client(life), False
+        self._displaced = False
         try:
             if self._endpoint.tls is not None:
                 client.tls_set_context(await asyncio.to_thread(self._endpoint.tls))
@@ -188,20 +218,29 @@ class Connection:
             async with asyncio.timeout(CONNACK_TIMEOUT_S):
                 while not self._ready and not self._ended.is_set():
                     await life.progress()
+            ready_at = loop.time()
             while not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(MISC_EVERY_S):
                         await self._ended.wait()
+                if self._outgoing.unconfirmed_s() > UNCONFIRMED_S:
+                    lasted = False
+                    raise TransportError(
+                        f"the broker has not confirmed for {UNCONFIRMED_S:.0f} s what it was sent: see its "
+                        "health, and whether something between drops its answers"
+                    )
+                lasted = loop.time() - ready_at > UNCONFIRMED_S
                 client.loop_misc()
         except TimeoutError as error:
             self.fail(str(error) or "the broker does not answer: see that it runs, and the way to it")
         except (OSError, ValueError, TransportError) as error:
             self.fail(str(error) or type(error).__name__)
         finally:
+            useful = not self._displaced and (lasted or self._outgoing.confirmed_count > 0)
             life.close(client)
             self._client = None
             self._lost()
-        return self.connects > before
+        return useful
 
     @staticmethod
     async def _open(client: paho.Client) -> None:
@@ -214,8 +253,7 @@ class Connection:
             raise
 
     def _lost(self) -> None:
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self.complaint = ""
         if self._ready:
             self._ready = False
             self._callbacks.lost()
@@ -225,10 +263,11 @@ class Connection:
         client = self._client
         if client is None or not self._ready:
             return
-        number = None if last_word is None else self._publish(last_word)
+        if last_word is not None:
+            self.publish(last_word)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                while number in self._waiting:
+                while self.connected and not self._outgoing.empty:
                     self._confirmed.clear()
                     await self._confirmed.wait()
         client.disconnect()
@@ -244,7 +283,7 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(INFLIGHT_MAX)
+        client.max_inflight_messages_set(0)  # the window is ours: paho takes none from the broker's CONNACK
         if self._callbacks.will is not None:
             will = self._callbacks.will()
             client.will_set(will.topic, will.payload, will.qos, will.retained)
@@ -269,14 +308,16 @@ class Connection:
         return client
 
     def _on_connect(
-        self, client: paho.Client, _user: object, _flags: object, reason: ReasonCode, _properties: object
+        self, client: paho.Client, _user: object, _flags: object, reason: ReasonCode, properties: object
     ) -> None:
+        self._limits = ServerLimits.of(properties)
+        self._outgoing.begin(self._limits)
         if reason.is_failure:
             if reason.value == UNSUPPORTED_VERSION and self._version is MQTTProtocolVersion.MQTTv5:
                 self._version = MQTTProtocolVersion.MQTTv311
                 self.trouble = "the broker knows no MQTT 5: trying 3.1.1"
             else:
-                self.fail(f"the broker refused the connection: {reason}")
+                self.fail(f"the broker refused the connection: {_worded(reason, properties)}")
             client.disconnect()
             return
         if self._version is MQTTProtocolVersion.MQTTv5:
@@ -299,20 +340,38 @@ class Connection:
                 return
         # Only now: a birth published before the subscriptions are in place could be answered into the void.
         self.connects += 1
-        self.trouble = self._logged = ""
+        self.trouble = ""
+        self._complain(self._limits.complaint())
         self._ready = True
         self._callbacks.connected()
 
     def _on_publish(
-        self, _client: object, _user: object, mid: int, _reason: object, _properties: object
+        self, _client: object, _user: object, mid: int, reason: ReasonCode, _properties: object
     ) -> None:
         """The broker has confirmed a publication, or one of QoS 0 has left."""
-        self._waiting_bytes -= self._waiting.pop(mid, 0)
+        if reason.is_failure:
+            self._complain(f"the broker refuses a publication ({reason}): see its ACL and health")
+        self._outgoing.confirmed(mid)
         self._confirmed.set()
+        self._send()
+
+    def ended(self, reason: ReasonCode, properties: object, *, by_broker: bool) -> None:
+        """The connection has ended; a broker of MQTT 5 says why it ended one."""
+        if by_broker and reason.is_failure:
+            self._displaced = reason.value == SESSION_TAKEN_OVER
+            otherwise = f"the broker ended the connection: {_worded(reason, properties)}"
+            self.fail(_DISCONNECTED.get(reason.value, otherwise))
+        self.trouble = self.trouble or f"the connection ended: {reason}"
 
     def _on_message(self, _client: object, _user: object, message: paho.MQTTMessage) -> None:
         if self._retained or not message.retain:  # 3.1.1 gives what is retained to whoever subscribes
             self._callbacks.message(message.topic, bytes(message.payload), bool(message.retain))
+
+
+def _worded(reason: ReasonCode, properties: object) -> str:
+    """A reason code, and what the broker adds to it."""
+    added = getattr(properties, "ReasonString", "")
+    return f"{reason} ({added})" if added else str(reason)
 
 
 class _Life:
@@ -390,10 +449,15 @@ class _Life:
             self._loop.remove_writer(sock)
 
     def on_disconnect(
-        self, _client: object, _user: object, _flags: object, reason: ReasonCode, _properties: object
+        self,
+        _client: object,
+        _user: object,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        properties: object,
     ) -> None:
         """The connection has ended, whoever ended it."""
-        self._owner.trouble = self._owner.trouble or f"the connection ended: {reason}"
+        self._owner.ended(reason, properties, by_broker=flags.is_disconnect_packet_from_server)
         self._on_loop(self._end)
 
     def on_log(self, _client: object, _user: object, level: int, said: str) -> None:

@@ -12,7 +12,8 @@ from typing import NoReturn
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from wire.topics import Address, parse_topic
-from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
+from wire.transport.mqtt import Callbacks, Connection, Endpoint
+from wire.transport.outgoing import Publication
 from wire.transport.supervision import Supervisor
 
 BACKOFF_MAX_S = 5.0
@@ -57,6 +58,12 @@ class MqttLink:
     def version(self) -> MQTTProtocolVersion | None:
         """The protocol spoken, or tried next; None before `open`."""
         return None if self._connection is None else self._connection.version
+
+    @property
+    def trouble(self) -> str:
+        """Why the broker is not there, or what it does not bear or refuses, in a sentence; else empty."""
+        connection = self._connection
+        return "" if connection is None else connection.trouble or connection.complaint
 
     def publish(self, address: Address, payload: bytes) -> bool:
         """Send as the topic's rule says; False when it did not leave, and nothing is kept."""

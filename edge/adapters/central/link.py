@@ -22,7 +22,8 @@ from wire.ids import NONCE_BYTES, Nonce
 from wire.messages import Message
 from wire.requests import ClaimReply, HeadReply, Reply, Request, StandingReply
 from wire.topics import Address, TopicKind
-from wire.transport.mqtt import Callbacks, Connection, Endpoint, Publication
+from wire.transport.mqtt import Callbacks, Connection, Endpoint
+from wire.transport.outgoing import Publication
 
 ASKED_MAX = 64
 """Questions under way at once; beyond it one is not asked at all, like one that got no answer."""
@@ -83,6 +84,17 @@ class Link:
         """Keep the connection up until cancelled; `last_will` is what the broker says when it is lost."""
         self._last_will = last_will
         await self.connection.run()
+
+    @property
+    def complaint(self) -> str:
+        """What the broker does not bear or refuses, in a sentence; empty when all is well."""
+        return self.connection.complaint
+
+    def room(self, kind: TopicKind) -> int:
+        """How large a message on one of this kiosk's topics may be, for wire and broker."""
+        address = topics.kiosk_topic(kind, self._identity.site, self._identity.kiosk)
+        empty = Publication(address.topic, b"", address.rule.qos, address.rule.retained)
+        return min(address.rule.max_bytes, self.connection.packet_max_bytes - empty.packet_bytes)
 
     def listen(self, kind: TopicKind, listener: Listener) -> None:
         """Give a kind of topic to its one listener."""
