@@ -209,7 +209,7 @@ async def open_central(
         if admission is not None:
             admission.keep(use_cases.kiosks.all())
             broker = replace(broker, admission=admission)
-        router = RequestRouter(use_cases, admission)
+        router = RequestRouter(use_cases, admission, lambda: link.trouble)
         token = load_token(config.keys_path)
         api = make_api(use_cases, router, token, broker, settings.http)
         http = _http_server(config)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 
 class ModelsError(Exception):
-    """Base class of all pack errors; its text is fit to show to an operator."""
+    """Base of every error of this house; its text is fit to show to an operator."""
 
 
 class PackNotFoundError(ModelsError):

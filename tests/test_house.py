@@ -1,4 +1,4 @@
-"""The repository's own rules: documentation is complete, its links lead somewhere, modules stay small."""
+"""The house's own rules: documentation is complete, its links lead somewhere, modules stay small."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class Feeds:
         self._revision = -1
         self._looked_at_ms = context.now_ms()
         self._forget = (0, 0)
-        self._unpublished: list[FeedDelta] = []
+        self._untold: list[FeedDelta] = []
         made = [_Feed(FeedKind.GALLERY, context.gallery, unpack_gallery, self._gallery_rows)]
         made += [
             _Feed(FeedKind.STANDING, purpose, unpack_standings, _rows_of(standings, purpose))
@@ -263,7 +263,7 @@ class Feeds:
     ) -> Change[Any]:
         """What becomes of a version once `changed`, and those whom time changes, are taken up."""
         if changed is None:
-            batches = self._diff_all(feed, before)
+            batches = self._everybody_against(feed, before)
         else:
             batches = self._some(sorted({*changed, *_due(feed, before, now_ms)}))
         pages, number = before.pages, before.number
@@ -283,7 +283,7 @@ class Feeds:
             there = {each.subject for each in found}
             yield found, [subject for subject in some if subject not in there]
 
-    def _diff_all(self, feed: _Feed, before: Snapshot) -> Iterator[_Batch]:
+    def _everybody_against(self, feed: _Feed, before: Snapshot) -> Iterator[_Batch]:
         after = ""
         for found in self._everybody():
             there, last = {each.subject for each in found}, found[-1].subject
@@ -299,7 +299,7 @@ class Feeds:
             size_bytes = len(canonical(delta))
             feed.deltas[version] = (delta, size_bytes)
             feed.deltas_bytes += size_bytes
-            self._unpublished.append(FeedDelta(feed.kind, feed.name, delta))
+            self._untold.append(FeedDelta(feed.kind, feed.name, delta))
         while len(feed.deltas) > DELTAS_KEPT_MAX or feed.deltas_bytes > DELTAS_KEPT_BYTES:
             self._drop_delta(feed)
 
@@ -339,14 +339,14 @@ class Feeds:
 
     # --- what is asked
 
-    def take_unpublished(self) -> list[FeedDelta]:
-        """The changes that were not published yet, in their order; each is returned once."""
+    def untold(self) -> list[FeedDelta]:
+        """The changes that were not given out before, in their order; each is given once."""
         with self._guard:
-            unpublished, self._unpublished = self._unpublished, []
-        return unpublished
+            untold, self._untold = self._untold, []
+        return untold
 
     @property
-    def applied_revision(self) -> int:
+    def taken_up(self) -> int:
         """The store's revision that the feeds are as new as; -1 before the first refresh."""
         return self._revision
 

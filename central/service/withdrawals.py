@@ -88,7 +88,7 @@ class Withdrawals:
         untold = self._store.untold_withdrawals()
         revision = self._store.revision()  # theirs are none above it
         moved = self._feeds.refresh()
-        if untold and self._feeds.applied_revision >= revision:
+        if untold and self._feeds.taken_up >= revision:
             # The versions of now say that they are gone; perhaps earlier ones did, which does no harm.
             self._store.told_withdrawals(untold, self._feeds.places(), self._context.now_ms())
         return moved

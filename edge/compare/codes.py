@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numkong
 import numpy as np
 import numpy.typing as npt
+import simsimd
 
 from edge.capture.sample import Tensor, Vector
 
@@ -40,8 +40,7 @@ LOWEST: Final = -1e6
 class Codes:
     """The coded rows of one matrix; its arrays cannot be written."""
 
-    packed: numkong.PackedMatrix
-    """The codes, laid out once for this processor's products of whole numbers."""
+    values: npt.NDArray[np.int8]
     steps: Vector
     """Of each row: what a code of 1 stands for."""
     centre: Vector
@@ -65,9 +64,9 @@ class Codes:
             values[at : at + CHUNK_ROWS], steps[at : at + CHUNK_ROWS] = coded, step
             longest = max(longest, _longest(coded))
             error = max(error, _longest(away - coded))
-        for array in (steps, centre):
+        for array in (values, steps, centre):
             array.setflags(write=False)
-        return cls(numkong.dots_pack(values), steps, centre, longest, error)
+        return cls(values, steps, centre, longest, error)
 
     def contenders(self, vector: Vector, count: int, gone: Rows) -> Rows:
         """Rows among which the `count` most alike are for certain; those in `gone` do not count."""
@@ -89,7 +88,8 @@ class Codes:
         step = max(float(np.abs(vector).max()) / CODE_MAX, LEAST_STEP)
         coded = np.rint(vector / step).astype(np.int8)
         left_out = float(np.linalg.norm(vector - coded * np.float32(step)))
-        products = np.asarray(numkong.dots_packed(coded[None], self.packed))[0].astype(np.float32)
+        found = simsimd.cdist(self.values, coded[None], "dot", out_dtype="float32")
+        products = np.asarray(found).reshape(-1)
         # Cauchy and Schwarz: what the product of the codes lacks is <coded row, left out> + <error, vector>.
         bound = self.longest * left_out + self.error * float(np.linalg.norm(vector))
         most = (products * np.float32(step) + np.float32(bound)) * self.steps

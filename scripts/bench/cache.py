@@ -210,7 +210,7 @@ async def _filled(uplink: Uplink, last: SubjectId, rows: int) -> None:
 async def _quiet(uplink: Uplink) -> None:
     """Wait until the gallery is there as well."""
     async with asyncio.timeout(FILL_WITHIN_S):
-        while not all(feed.held and not feed.loading for feed in uplink.feeds.values()):  # noqa: ASYNC110
+        while not all(feed.held and not feed.filling for feed in uplink.feeds.values()):  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
 
 

@@ -320,7 +320,7 @@ def _fleet(use_cases: UseCases, requests: RequestRouter) -> Routes:
 
     @routes.add("GET", "/state")
     def state() -> Any:
-        return state_fields(use_cases)
+        return {**state_fields(use_cases), "broker_trouble": requests.broker_trouble()}
 
     @routes.add("GET", "/audit")
     def audit() -> Any:

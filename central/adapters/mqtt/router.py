@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from central.adapters.mqtt.batcher import Batcher
@@ -87,7 +87,14 @@ Outgoing = tuple[Address, bytes]
 class RequestRouter:
     """Answers what kiosks send; what cannot be trusted is ignored and counted in `ignored`."""
 
-    def __init__(self, use_cases: UseCases, admission: Admission | None = None) -> None:
+    def __init__(
+        self,
+        use_cases: UseCases,
+        admission: Admission | None = None,
+        broker_trouble: Callable[[], str] = str,
+    ) -> None:
+        """`broker_trouble`: what is wrong with the connection to the broker, in a sentence."""
+        self.broker_trouble = broker_trouble
         self._use_cases = use_cases
         self._admission = admission
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
@@ -128,7 +135,7 @@ class RequestRouter:
             self.signed(topics.standing_delta(site, Purpose(each.name)), each.delta, each.name)
             if each.kind is FeedKind.STANDING
             else self.signed(topics.gallery_delta(site, GalleryName(each.name)), each.delta)
-            for each in self._use_cases.feeds.take_unpublished()
+            for each in self._use_cases.feeds.untold()
         ]
 
     def roll_call(self) -> Outgoing:

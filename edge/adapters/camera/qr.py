@@ -32,7 +32,7 @@ class QrReader:
     def read(self, frame: Frame) -> Claim | None:
         """The claim of a QR in the frame, or None; two different claims at once are None too."""
         claims = set()
-        for code in zxingcpp.read_barcodes(_grey(frame.image), formats=QR_ONLY):
+        for code in zxingcpp.read_barcodes(_grey(frame.image), formats=QR_ONLY, try_invert=False):
             payload = code.bytes
             text = payload.decode("ascii", "replace") if len(payload) <= MAX_PAYLOAD_BYTES else ""
             claim = parse_qr(text)

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from edge.adapters.central.clock import STEP_MAX_MS, Clock
 from edge.adapters.central.link import Link
 from edge.adapters.storage.keyfile import write_secret
@@ -27,7 +25,6 @@ NONCES_MAX = 256
 ANSWERS_KEPT_MS = 300_000
 """How long `state` tells what became of a command: several times as long as central may be away."""
 CLOSED_FILE = "lane.closed"
-OBEYED_FILE = "orders.obeyed"
 
 Answer = Callable[[OrderOutcome, PassageId | None], None]
 """Told what became of one command."""
@@ -47,23 +44,12 @@ def no_gate(_command: Command, answer: Answer) -> None:
 log = logging.getLogger(__name__)
 
 
-def _read_obeyed(path: Path) -> list[tuple[int, Nonce]]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[tuple[int, Nonce]])
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.DecodeError) as error:
-        log.warning("%s cannot be read, so orders from before this start are not obeyed: %s", path, error)
-        return []
-
-
 class Commands:
     """Gives a command to `obey` if it is verified, new, in time and was not retained."""
 
-    def __init__(self, link: Link, clock: Clock, obey: Obey, folder: Path) -> None:
-        """`folder` keeps which commands were obeyed: a restart does not obey one again."""
-        self._link, self._clock, self._obey, self._file = link, clock, obey, folder / OBEYED_FILE
-        self._seen: deque[tuple[int, Nonce]] = deque(_read_obeyed(self._file))
+    def __init__(self, link: Link, clock: Clock, obey: Obey) -> None:
+        self._link, self._clock, self._obey = link, clock, obey
+        self._seen: deque[tuple[int, Nonce]] = deque()
         self._answers: deque[tuple[int, OrderAnswer]] = deque(maxlen=ANSWERS_MAX)
         link.listen(TopicKind.COMMAND, self._hear)
 
@@ -90,12 +76,6 @@ class Commands:
                 self._answer(command.nonce, OrderOutcome(reason), None)
             return
         self._seen.append((command.not_after_ms, command.nonce))
-        try:
-            write_secret(self._file, msgspec.json.encode(tuple(self._seen)))
-        except OSError as error:
-            log.warning("an order is not obeyed, since a restart would obey it again: %s", error)
-            self._answer(command.nonce, OrderOutcome.NOT_KEPT, None)
-            return
         self._obey(command, partial(self._answer, command.nonce))
 
     def _refusal(self, command: Command, retained: bool) -> str | None:

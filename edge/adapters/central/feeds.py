@@ -11,7 +11,7 @@ import random
 
 from edge.adapters.central.clock import AGREES_WITHIN_MS, STEP_MAX_MS, Clock
 from edge.adapters.central.link import Link
-from edge.adapters.central.snapshot import FeedKind, SnapshotLoader
+from edge.adapters.central.snapshot import FeedKind, Filler
 from edge.adapters.storage.cache import Cache, Held
 from edge.errors import StoreError
 from wire.codec import Received
@@ -44,14 +44,14 @@ class Feed:
 
     def __init__(self, kind: FeedKind, cache: Cache, link: Link, clock: Clock, dice: random.Random) -> None:
         self._kind, self._cache, self._link, self._clock, self._dice = kind, cache, link, clock, dice
-        self._loader = SnapshotLoader(kind, cache, link)
+        self._filler = Filler(kind, cache, link)
         self._wake = asyncio.Event()
         self._wanted: Head | None = None
         self._pending: dict[Place, Delta] = {}
         self._ask = self._returned = False
         self._asking_later: asyncio.TimerHandle | None = None
         self._patience_s = ASK_AGAIN_S
-        self.loading = False
+        self.filling = False
         link.listen(kind.heads, self._hear_head)
         link.listen(kind.deltas, self._hear_delta)
         link.on_connected.append(self._connected)
@@ -262,11 +262,11 @@ class Feed:
         return None
 
     async def _fill(self, head: Head) -> bool:
-        self.loading = True
+        self.filling = True
         try:
-            filled = await self._loader.fill(head)
+            filled = await self._filler.fill(head)
         finally:
-            self.loading = False
+            self.filling = False
         if filled:  # else what is staged will be gone on with
             await self._cache.sweep(self._kind.feed)
         return filled

@@ -151,6 +151,8 @@ class Reporter:
             found.add("records_over_budget")
         found.update(f"failed_{name}" for name in self._failing())
         found.update(f"{name.value}_behind" for name, feed in self._feeds.items() if feed.behind)
+        if self._link.complaint:
+            found.add("broker_limited")
         if self._cache.trouble:
             found.add("cache_trouble")
         if self._clock.stepped:

@@ -16,6 +16,8 @@ from wire.topics import TopicKind
 RECEIPT_TIMEOUT_S = 5.0
 """A receipt that has not come by then is lost, or central is busy: sending again changes nothing."""
 RETRY_MAX_S = 60.0
+BATCH_AROUND_BYTES = 1024
+"""Of a batch besides its records: the envelope with its signature, kiosk, link, and the signed head."""
 TROUBLE_RETRY_S = 5.0
 RECEIPTS_MAX = 16
 """Receipts waiting to be acted on; one batch is under way, so more are repetitions and may be dropped."""
@@ -97,7 +99,7 @@ class Sender:
             self._outbox.rewind()
             self._wait_s = min(self._wait_s * 2, RETRY_MAX_S)
         self._under_way, self._again_at = None, 0.0
-        batch = self._outbox.next_batch()
+        batch = self._outbox.next_batch(self._link.room(TopicKind.RECORD) - BATCH_AROUND_BYTES)
         if batch is None:
             return
         self._again_at = now + self._wait_s

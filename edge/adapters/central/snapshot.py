@@ -100,8 +100,8 @@ class _Stage:
     number: int = 0
 
 
-class SnapshotLoader:
-    """Loads one feed's snapshot into the cache; after an interruption it continues with what was staged."""
+class Filler:
+    """Fills one feed of the cache; what was staged is gone on with after an interruption."""
 
     def __init__(self, kind: FeedKind, cache: Cache, link: Link) -> None:
         self._kind, self._cache, self._link = kind, cache, link

@@ -188,7 +188,7 @@ async def serve_uplink(
     }
     forgetting = Forgetting(cache, parts.outbox)
     keeper = parts.supervisor
-    commands = Commands(link, clock, obey, parts.folder)
+    commands = Commands(link, clock, obey)
     reporter = Reporter(
         parts.about,
         link,

@@ -282,12 +282,12 @@ class Cache:
         assert before is not None, "a change is of what is held"
         after = replace(before, version=delta.version)
 
-        def hold(held: Held | None) -> None:
+        def taken_up(held: Held | None) -> None:
             if held is not None:
                 self._hold(feed, held)
 
         applied = await self._database.write(
-            lambda connection: self._changed(connection, feed, after, delta), hold
+            lambda connection: self._changed(connection, feed, after, delta), taken_up
         )
         if applied is None:
             return False

@@ -53,8 +53,10 @@ KEEP_ACKNOWLEDGED = 10_000
 """Acknowledged records kept for a central that was restored from a backup: a busy gate's day, some 15 MB."""
 KEEP_BODIES_MS = 30 * 86_400_000
 """Bodies that central has confirmed are kept no longer, even where few passages come after them."""
-BATCH_MAX_BYTES = 192 * 1024
-"""Of bodies in one batch; with 70 bytes around each, it stays within the topic's 256 KiB."""
+RECORD_AROUND_BYTES = 128
+"""What a record has in a batch besides its body: sequence, id, commitment and link, with their lengths."""
+BATCH_MAX_BYTES = 240 * 1024
+"""Of records in one batch; with envelope and head it stays within the topic's 256 KiB."""
 
 _TABLES = """
         CREATE TABLE owner (kiosk TEXT NOT NULL, sealed BLOB NOT NULL) STRICT;
@@ -266,8 +268,11 @@ class Outbox:
     def _last(self) -> int:
         return _place(self._database.read(_END_OF_CHAIN)[0])[0]
 
-    def next_batch(self) -> RecordBatch | None:
-        """The next records after what was sent, bounded in number and bytes; None when there are none."""
+    def next_batch(self, max_bytes: int = BATCH_MAX_BYTES) -> RecordBatch | None:
+        """The next records after what was sent, bounded in number and bytes; None when there are none.
+
+        One record is in it at least, however large.
+        """
         rows = self._database.read(
             "SELECT sequence, record_id, sealed, commitment, link FROM record "
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
@@ -277,6 +282,9 @@ class Outbox:
         records: list[ChainedRecord] = []
         size = 0
         for sequence, record_id, sealed, committed, link in rows:
+            size += RECORD_AROUND_BYTES
+            if records and size > max_bytes:
+                break
             if sealed is None:
                 records.append(DroppedRecord(sequence, record_id, committed, link))  # type: ignore[arg-type]
                 continue
@@ -288,7 +296,7 @@ class Outbox:
                 records.append(DroppedRecord(sequence, record_id, committed, link))  # type: ignore[arg-type]
                 continue
             size += len(opened)
-            if records and size > BATCH_MAX_BYTES:
+            if records and size > max_bytes:
                 break
             body = msgspec.Raw(opened[SALT_BYTES:])
             records.append(SequencedRecord(sequence, record_id, opened[:SALT_BYTES], body, link))  # type: ignore[arg-type]

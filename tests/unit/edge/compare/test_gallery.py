@@ -244,7 +244,7 @@ def test_nothing_of_a_gallery_can_be_written() -> None:
     found = gallery.template(name(1))
     assert codes is not None
     assert found is not None
-    for array in (gallery.matrix, changed.matrix, codes.steps, codes.centre, found.vector):
+    for array in (gallery.matrix, changed.matrix, codes.values, codes.centre, found.vector):
         with pytest.raises(ValueError, match="read-only"):
             array.flat[0] = 0
 
