@@ -169,6 +169,7 @@ async def test_a_change_that_makes_other_rows_than_the_head_names_is_mended_by_a
         rig.central.publish_heads()
         await eventually(lambda: uplink.link.ignored["rows_differ"] or uplink.link.ignored["older_delta"])
         rig.clock.advance(60_000)
+        kiosk.host.passes(60_000)
         rig.central.publish_heads()
         await eventually(lambda: same_rows(rig, uplink))
         assert uplink.cache.standing(subject).score != 999

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from edge.adapters.central.clock import AGREES_WITHIN_MS, STEP_MAX_MS, Clock
+from edge.adapters.central.clock import AGREES_WITHIN_MS, LEAP_MS, STEP_MAX_MS, Clock
 from edge.adapters.central.link import Link
 from edge.adapters.central.snapshot import FeedKind, Filler
 from edge.adapters.storage.cache import Cache, Held
@@ -101,7 +101,14 @@ class Feed:
             if place[:2] < newest[:2] or (live and newest[2] - place[2] > AGREES_WITHIN_MS):
                 self._link.ignored["older_head"] += 1
             return
+        if newest is not None and head.epoch > newest[0]:
+            self._clock.forget_highest()
         self._clock.witness(head.issued_at_ms, live=False)
+        now_ms = self._clock.now_ms()
+        if now_ms is not None and head.issued_at_ms - now_ms > LEAP_MS:
+            # Taken, it would make every right one after it an older one.
+            self._link.ignored["head_from_future"] += 1
+            return
         self._wanted = head
         self._wake.set()
 

@@ -157,6 +157,8 @@ class Reporter:
             found.add("cache_trouble")
         if self._clock.stepped:
             found.add("clock_stepped")
+        if self._clock.far_from_host:
+            found.add("clock_far_from_host")
         if self._cache.unreadable:
             found.add("cache_unreadable")
         if self._outbox.unreadable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.doubles.host_clocks import DAY, HOUR, NOON, Host
 
 
@@ -84,6 +86,50 @@ def test_a_clock_that_an_ntp_server_set_far_ahead_is_put_right_by_central():
     clock.witness(NOON + 60_000, live=True)
     host.passes(1000)
     assert clock.now_ms() == NOON + 61_000
+
+
+def test_one_bad_instant_of_central_moves_nothing_and_is_noted_until_central_is_right_again():
+    host = Host()
+    clock = host.boot()
+    clock.witness(NOON, live=True)
+    host.passes(1000)
+    for live in (False, True):
+        clock.witness(NOON + 4_000 * DAY, live=live)
+    assert (clock.now_ms(), host.highest, clock.far_from_host) == (NOON + 1000, NOON, True)
+    host.passes(4_000)
+    clock.witness(NOON + 5_000, live=True)
+    assert (clock.now_ms(), host.highest, clock.far_from_host) == (NOON + 5_000, NOON + 5_000, False)
+
+
+@pytest.mark.parametrize(("again_ms", "believed"), [(29_000, False), (31_000, True)])
+def test_central_that_goes_on_saying_another_time_is_believed_after_half_a_minute(again_ms, believed):
+    host = Host()
+    clock = host.boot()
+    clock.witness(NOON, live=True)
+    clock.witness(NOON + HOUR, live=True)
+    host.passes(again_ms)
+    clock.witness(NOON + HOUR + again_ms, live=True)
+    assert clock.now_ms() == NOON + again_ms + (HOUR if believed else 0)
+
+
+def test_a_host_that_ntp_set_contradicts_a_central_that_leaps_however_long():
+    host = Host(mark=1)
+    clock = host.boot()
+    clock.witness(NOON, live=True)
+    for _ in range(5):
+        host.passes(60_000)
+        clock.witness(host.host + HOUR, live=True)
+    assert (clock.now_ms(), clock.far_from_host) == (NOON + 300_000, True)
+
+
+def test_central_below_the_highest_time_is_believed_again_with_a_new_epoch():
+    host = Host(highest=NOON + 4_000 * DAY)
+    clock = host.boot()
+    clock.witness(NOON, live=True)
+    assert clock.now_ms() is None
+    clock.forget_highest()
+    clock.witness(NOON, live=True)
+    assert (clock.now_ms(), host.highest) == (NOON, NOON)
 
 
 def test_drift_within_the_bound_does_not_matter_and_time_never_goes_back():
