@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+
+from wire.readable import unreadable
 
 Unusable = Callable[[str, str], Exception]
 """Makes the reader's own error from a file's name and what the file should be."""
@@ -39,11 +41,23 @@ def read_language(path: Path, schema: type[M], unusable: Unusable) -> M:
         raise unusable(path.name, f"a complete message file: {error}") from error
     if messages.language != path.stem:
         raise unusable(path.name, f"a file named {messages.language}.json")
+    for text in _texts(msgspec.to_builtins(messages)):
+        if text and (why := unreadable(text)) is not None:
+            raise unusable(path.name, f"without the text {text[:40]!r}, which {why}")
     tables = messages.tables.items()
     absent = [f"{name}.{key}" for name, (keys, texts) in tables for key in keys if not texts.get(key)]
     if absent:
         raise unusable(path.name, f"a text for {', '.join(absent)}")
     return messages
+
+
+def _texts(tree: object) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        yield from (text for value in tree.values() for text in _texts(value))
+    elif isinstance(tree, list | tuple):
+        yield from (text for value in tree for text in _texts(value))
 
 
 def read_languages(folder: Path, schema: type[M], unusable: Unusable) -> dict[str, M]:

@@ -20,6 +20,7 @@ from wire.ids import (
     ReviewerId,
     SubjectId,
 )
+from wire.readable import unreadable
 from wire.signing import Signer, key_id_of, restriction_holds, sign_restriction
 from wire.values import Certificate, Restriction
 
@@ -97,6 +98,8 @@ def check(restriction: Restriction, root_public_key: bytes, operator: OperatorId
         raise RefusedError(f"a restriction lasts at most {LONGEST_DAYS} days: give an earlier end")
     if not restriction.reason_text.strip():
         raise RefusedError("a restriction needs a reason that a member can read")
+    if (why := unreadable(restriction.reason_text)) is not None:
+        raise RefusedError(f"the reason of a restriction {why}")
 
 
 def binds(

@@ -19,6 +19,7 @@ from central.rules.fleet import CLOCK_SLACK_MS
 from wire import fields as f
 from wire.canonical import canonical, joined
 from wire.ids import KeyId, Purpose, ReviewerId, SubjectId
+from wire.readable import unreadable
 from wire.signing import Signer, certificate_holds, verifies
 from wire.values import Certificate, Role
 
@@ -99,8 +100,11 @@ def check_name(reviewer: ReviewerId) -> None:
         raise RefusedError(f"{reviewer!r} means somebody else in histories: give the reviewer another name")
 
 
-def _readable(note: str) -> bool:
-    return bool(note.strip()) and len(note) <= f.TEXT_MAX
+def _check_note(note: str, wanted: str) -> None:
+    if not note.strip() or len(note) > f.TEXT_MAX:
+        raise RefusedError(wanted)
+    if (why := unreadable(note)) is not None:
+        raise RefusedError(f"the note {why}")
 
 
 def admit_case(case: Case, earlier: Sequence[Case]) -> Case:
@@ -109,8 +113,7 @@ def admit_case(case: Case, earlier: Sequence[Case]) -> Case:
         raise ConflictError(case.matter, case.target, "is under review already: wait for the ruling")
     if len(earlier) >= CASES_MAX:
         raise RefusedError(f"the {case.matter} was reviewed {CASES_MAX} times: that is final")
-    if not _readable(case.note):
-        raise RefusedError(f"say what is wrong in at most {f.TEXT_MAX} characters: a reviewer has to read it")
+    _check_note(case.note, f"say what is wrong in at most {f.TEXT_MAX} characters: a reviewer has to read it")
     return replace(case, number=len(earlier) + 1)
 
 
@@ -160,6 +163,5 @@ def settled(case: Case, ruling: Ruling, author: ReviewerId | None, at_ms: int) -
         raise RefusedError("the ruling is dated at another time: check the reviewer's clock, and sign again")
     if ruling.reviewer in (case.opened_by, author):
         raise RefusedError(f"{ruling.reviewer!r} is a party to this case: another reviewer has to settle it")
-    if not _readable(ruling.note):
-        raise RefusedError(f"a ruling needs a reason of at most {f.TEXT_MAX} characters, for the member")
+    _check_note(ruling.note, f"a ruling needs a reason of at most {f.TEXT_MAX} characters, for the member")
     return replace(case, settled_at_ms=at_ms, ruling=ruling)

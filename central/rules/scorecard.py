@@ -20,6 +20,7 @@ from central.errors import ConfigError, RefusedError
 from wire import fields as f
 from wire.currency import format_amount
 from wire.ids import OperatorId, Purpose, ReasonCode, SubjectId
+from wire.readable import unreadable
 from wire.values import Factor, Limits, Tier
 
 FACTORS_MAX = 10
@@ -153,6 +154,8 @@ def parse_scorecard(tree: Mapping[str, Any], where: str, operator: OperatorId, p
     for number, rule in enumerate(card.factor):
         if not rule.text.strip():
             raise ConfigError(where, f"factor[{number}].text", rule.text, "say in words what it counts")
+        if (why := unreadable(rule.text)) is not None:
+            raise ConfigError(where, f"factor[{number}].text", None, why)
         if rule.points == 0:
             raise ConfigError(where, f"factor[{number}].points", 0, "a factor that gives nothing is none")
     if min(rule.at_least for rule in card.tier) != 0:

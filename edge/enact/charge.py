@@ -23,6 +23,7 @@ from edge.decide.standing import StandingView
 from edge.decide.verdict import Age, Elsewhere, Payment
 from wire.fields import AMOUNT_MAX_MINOR
 from wire.ids import SLUG_PATTERN, PassageId, RecordId, SubjectId
+from wire.readable import NAME_PATTERN
 from wire.records import ChargeOutcome, PassRecord
 from wire.requests import ChargeReason
 from wire.values import AgreeBy
@@ -40,7 +41,7 @@ class PayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     merchant: Annotated[str, Meta(pattern=SLUG_PATTERN)]
-    merchant_name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX)] | None = None
+    merchant_name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)] | None = None
     checkout_s: Annotated[int, Meta(ge=30, le=86_400)] = 300
     agree_ms: Annotated[int, Meta(ge=5_000, le=120_000)] = 20_000
     charge_ms: Annotated[int, Meta(ge=200, le=30_000)] = 3_000

@@ -413,7 +413,13 @@ def test_what_is_typed_is_read_as_it_was_meant() -> None:
     assert claim_of({"code": " STILE:0123-4567 89AB\u2011CDEF0123456789ABCDEF\n"}) == "0123456789abcdef" * 2
     assert pin_of({"pin": "٤٧ ١١"}) == pin_of({"pin": "\uff14\uff17\uff11\uff11"}) == PIN
     assert contest_of({"contest": "k7pd 2mxw"}) == "K7PD-2MXW"
-    assert note_of({"note": " a\x00b\r\nc\x1b "}) == "ab\nc"
+    assert note_of({"note": " a\r\nb \u2764\ufe0f\r\n"}) == "a\nb \u2764"
+
+
+@pytest.mark.parametrize("note", ["", " \n ", "a\x00b", "a\u202eb", "\u3164", "x" * 201])
+def test_a_note_that_nobody_can_read_is_refused(note: str) -> None:
+    with pytest.raises(FormError, match="note_needed"):
+        note_of({"note": note})
 
 
 @pytest.mark.parametrize(

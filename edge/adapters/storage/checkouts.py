@@ -46,10 +46,12 @@ TABLES = """
         CREATE INDEX spent_by ON spent (who);
         CREATE TABLE refund (
             till_key TEXT PRIMARY KEY, refund_id TEXT NOT NULL, checkout_id TEXT NOT NULL,
-            amount_minor INTEGER NOT NULL, accepted INTEGER, reason TEXT NOT NULL
+            amount_minor INTEGER NOT NULL, accepted INTEGER, reason TEXT NOT NULL, asked_minor INTEGER
         ) STRICT;
 """
-"""Part of the outbox's schema."""
+"""Part of the outbox's schema. `asked_minor`: as the till asked, 0 for all; NULL in rows of 0.1.0."""
+UPGRADE = "ALTER TABLE refund ADD COLUMN asked_minor INTEGER;"
+"""From the tables of 0.1.0."""
 
 
 class Refund(msgspec.Struct, frozen=True):
@@ -205,14 +207,16 @@ class Checkouts:
     async def begin_refund(self, till_key: str, checkout_id: RecordId, amount_minor: int | None) -> Refund:
         """A refund of so much (None: of all that is left) under the till's key. Raises `CheckoutError`.
 
-        The same key gives the same refund, so that asking central again gives nothing back twice.
+        The same key and amount give the same refund, so that asking central again gives nothing back twice;
+        another amount, or all in place of one, is refused.
         """
         drawn = RecordId(self._random_bytes(16).hex())
 
         def change(connection: sqlite3.Connection) -> Refund:
             before = _refund(connection, till_key)
             if before is not None:
-                if before.checkout_id != checkout_id or amount_minor not in {None, before.amount_minor}:
+                asked = {0 if amount_minor is None else amount_minor, None}
+                if before.checkout_id != checkout_id or _asked(connection, till_key) not in asked:
                     raise CheckoutError(
                         "key_reused", "this Idempotency-Key made another refund: draw a new key for each"
                     )
@@ -225,8 +229,8 @@ class Checkouts:
                     "above_charge", f"{left_minor} minor units of this checkout are left to give back"
                 )
             connection.execute(
-                "INSERT INTO refund VALUES (?, ?, ?, ?, NULL, '')",
-                (till_key, drawn, checkout_id, wanted_minor),
+                "INSERT INTO refund VALUES (?, ?, ?, ?, NULL, '', ?)",
+                (till_key, drawn, checkout_id, wanted_minor, amount_minor or 0),
             )
             return Refund(drawn, checkout_id, wanted_minor, None, "")
 
@@ -294,6 +298,11 @@ def _refund(connection: sqlite3.Connection, till_key: str) -> Refund | None:
     if row is None:
         return None
     return Refund(row[0], row[1], row[2], None if row[3] is None else bool(row[3]), row[4])
+
+
+def _asked(connection: sqlite3.Connection, till_key: str) -> int | None:
+    row = connection.execute("SELECT asked_minor FROM refund WHERE till_key = ?", (till_key,)).fetchone()
+    return None if row is None else row[0]
 
 
 def _blob(value: object) -> bytes:

@@ -11,6 +11,7 @@ from edge.enact.display import CONSENT_MAX_CHARS
 from edge.enact.enrolling import Consents
 from edge.errors import ConfigError
 from wire import fields as f
+from wire.readable import unreadable
 
 EXAMPLE = Path(__file__).parent / "consent_example"
 OPTION = "enrol.consent_dir"
@@ -46,6 +47,8 @@ def _read(path: Path) -> str:
         text = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(OPTION, str(path), f"a text in UTF-8: {error}") from error
+    if text and (why := unreadable(text)) is not None:
+        raise ConfigError(OPTION, str(path), f"a text that people can read; it {why}")
     if not 1 <= len(text) <= CONSENT_MAX_CHARS:
         raise ConfigError(OPTION, str(path), f"1 to {CONSENT_MAX_CHARS} characters; it has {len(text)}")
     return text

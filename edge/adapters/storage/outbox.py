@@ -84,9 +84,10 @@ _TABLES = """
     """
 SCHEMA = Schema(
     name="outbox",
-    version=V0_1_0,
+    version=V0_1_0 + 1,
     synchronous="FULL",
     tables=_TABLES + checkouts.TABLES,
+    upgrades={V0_1_0: checkouts.UPGRADE},
     on_damage="it may hold records that central has not got, so nothing is thrown away: "
     "copy outbox.sqlite3* aside, recover them with `sqlite3 outbox.sqlite3 .recover`, "
     "and pair this kiosk under a new name",

@@ -10,11 +10,11 @@ from edge.enact.charge import NAME_MAX, Checkout
 from wire.currency import CURRENCIES
 from wire.fields import AMOUNT_MAX_MINOR, TEXT_MAX
 from wire.ids import SLUG_MAX, SLUG_PATTERN
+from wire.readable import LINE_PATTERN, NAME_PATTERN
 
 KEY_PATTERN = r"^[!-~]+\Z"
 KEY_MAX = 64
 """Characters of an Idempotency-Key: a UUID has 36."""
-LINE_PATTERN = r"^[^\x00-\x1f\x7f\u2028\u2029]*\Z"
 
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX_MINOR)]
 Key = Annotated[str, Meta(pattern=KEY_PATTERN, min_length=1, max_length=KEY_MAX)]
@@ -27,7 +27,7 @@ class CheckoutBody(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", max_length=3)]
     reference: Annotated[str, Meta(max_length=TEXT_MAX, pattern=LINE_PATTERN)] = ""
     merchant: Annotated[str, Meta(pattern=SLUG_PATTERN, max_length=SLUG_MAX)] | None = None
-    merchant_name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=LINE_PATTERN)] | None = None
+    merchant_name: Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=NAME_PATTERN)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a currency that is none."""

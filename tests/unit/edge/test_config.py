@@ -136,6 +136,7 @@ def test_a_kiosk_that_takes_money_has_no_gate_and_asks_everybody_for_a_challenge
             'kiosk.toml:8: schedule.times = ["07:00-09:00"]: needs',
         ),
         (PAYS.replace("bistro", "Bistro 4"), 'kiosk.toml:6: pay.merchant = "Bistro 4": Expected `str`'),
+        (PAYS + 'merchant_name = "\u3164"\n', "kiosk.toml:7: pay.merchant_name"),
         (PAYS + "checkout_s = 5\n", "kiosk.toml:7: pay.checkout_s = 5: Expected `int` >= 30"),
     ],
 )

@@ -12,11 +12,14 @@ from wire import ids
 from wire.fields import TEXT_MAX
 from wire.ids import ClaimId, ContestCode
 from wire.pins import PIN_MAX_DIGITS, PIN_MIN_DIGITS
+from wire.readable import unreadable
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 FIELDS_MAX = 4
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u200e\u200f]")
 """Spaces, dashes, and marks of writing direction, as copied."""
+_JOINERS = re.compile(r"[\u200c\u200d\ufe0e\ufe0f]")
+"""What keyboards put between letters and into emoji; a note is as readable without."""
 _QR_SCHEME = "stile:"
 
 
@@ -76,9 +79,8 @@ def contest_of(fields: Mapping[str, str]) -> ContestCode:
 
 def note_of(fields: Mapping[str, str]) -> str:
     """What somebody writes to a reviewer; raises FormError."""
-    lines = fields.get("note", "").replace("\r\n", "\n").strip()
-    note = "".join(each for each in lines if each == "\n" or unicodedata.category(each) != "Cc")
-    if not 1 <= len(note) <= TEXT_MAX:
+    note = _JOINERS.sub("", fields.get("note", "").replace("\r\n", "\n")).strip()
+    if unreadable(note) is not None or len(note) > TEXT_MAX:
         raise FormError("note_needed")
     return note
 

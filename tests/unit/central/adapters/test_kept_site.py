@@ -111,6 +111,9 @@ async def test_a_kiosk_of_version_0_1_0_is_opened_with_all_it_holds(site: Path):
         assert len(await outbox.unsettled()) == 1
         assert tills.under_way() is not None
         assert tills.offline_spent_minor(kept.member, 900_000) == 250
+        checkout = outbox.database.read("SELECT checkout_id FROM refund")[0][0]
+        before = await tills.begin_refund("refund-1", checkout, 100)
+        assert (before.amount_minor, before.accepted) == (100, None)
 
 
 def test_a_database_of_another_version_is_refused_with_a_sentence(site: Path):

@@ -288,6 +288,7 @@ def test_a_reviewers_restriction_is_admitted():
     [
         ({"expires_at_ms": NOW_MS + (LONGEST_DAYS + 1) * DAY_MS}, "at most 366 days"),
         ({"reason_text": "  "}, "reason"),
+        ({"reason_text": "Incident \u202e12"}, r"has U\+202E at place 10, which nobody sees"),
         ({"operator": OperatorId("bus")}, "not signed"),
     ],
 )

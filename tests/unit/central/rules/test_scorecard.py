@@ -103,6 +103,11 @@ def test_linting_refuses_a_scorecard_and_names_the_key(changes: dict[str, Any], 
     assert refusal.value.key == key
 
 
+def test_a_factor_explained_with_a_character_that_nobody_sees_is_refused():
+    with pytest.raises(ConfigError, match=r"factor\[0\]\.text: has U\+2066 at place 1"):
+        card(factor=[factor(text="\u2066Rides")])
+
+
 def test_a_factor_that_names_another_operators_or_purposes_events_is_told_why_it_may_not():
     for name in ("operator", "purpose"):
         with pytest.raises(

@@ -165,6 +165,11 @@ def test_a_message_file_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
         read_messages(written(tmp_path, contents() | {"colour": "red"}))
 
 
+def test_a_message_file_with_a_character_that_nobody_sees_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"U\+202E at place 1"):
+        read_messages(written(tmp_path, contents() | {"name": "\u202eEnglish"}))
+
+
 def test_a_message_file_that_is_no_json_or_misnamed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "xx.json").write_text("{")
     with pytest.raises(ConfigError, match=r"xx\.json"):

@@ -188,6 +188,8 @@ async def test_the_same_key_gives_back_once_and_never_more_than_was_paid(tmp_pat
     assert await tills.begin_refund("r1", checkout, 100) == first
     with pytest.raises(CheckoutError, match="new key"):
         await tills.begin_refund("r1", checkout, 99)
+    with pytest.raises(CheckoutError, match="new key"):
+        await tills.begin_refund("r1", checkout, None)
     for _ in range(2):
         assert (await tills.end_refund("r1", accepted=True, reason="refunded")).accepted
     assert tills.find(checkout).refunded_minor == 100
@@ -195,6 +197,9 @@ async def test_the_same_key_gives_back_once_and_never_more_than_was_paid(tmp_pat
         await tills.begin_refund("r2", checkout, 151)
     rest = await tills.begin_refund("r3", checkout, None)
     assert rest.amount_minor == 150
+    assert await tills.begin_refund("r3", checkout, None) == rest
+    with pytest.raises(CheckoutError, match="new key"):
+        await tills.begin_refund("r3", checkout, 150)
     await tills.end_refund("r3", accepted=True, reason="refunded")
     assert tills.find(checkout).state is CheckoutState.REFUNDED
     outbox.close()

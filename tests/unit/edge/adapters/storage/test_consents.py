@@ -53,6 +53,7 @@ def test_an_operators_texts_are_read_with_their_version(tmp_path: Path) -> None:
         ('version = "2026-11"', {"english": "Agree?"}, "named by its language"),
         ('version = "2026-11"', {"en": "  "}, "1 to 4096 characters"),
         ('version = "2026-11"', {"en": "x" * (CONSENT_MAX_CHARS + 1)}, "it has 4097"),
+        ('version = "2026-11"', {"en": "I do \u200bnot agree"}, r"U\+200B at place 6, which nobody sees"),
         ('version = "two words"', {"en": "Agree?"}, r"consent\.toml"),
         ("edition = 1", {"en": "Agree?"}, r"consent\.toml"),
         ("not toml", {"en": "Agree?"}, r"consent\.toml"),
