@@ -235,6 +235,10 @@ class KioskEnd:
         """Ask central and wait for the reply to this very request."""
         nonce = fields.pop("nonce", None) or self.nonce()
         not_after_ms = self.clock.ms + (-1 if late else 5000)
+        assert self.link is not None
+        # A busy machine may have lost the connection, which comes back by itself.
+        async with asyncio.timeout(WAIT_S):
+            await self.link.connected.wait()
         self.send(TopicKind.REQUEST, kind(nonce=nonce, not_after_ms=not_after_ms, **fields))
         return await self.wait_for(
             lambda: next((r.message for r in self.heard if getattr(r.message, "nonce", None) == nonce), None)
