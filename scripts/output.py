@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -30,6 +31,25 @@ def fail(error: Exception, code: int) -> NoReturn:
 def tell_json(fields: Mapping[str, Any]) -> None:
     """One object on one line of standard output."""
     typer.echo(json.dumps(fields, separators=(",", ":")))
+
+
+def read_secret(what: str, file: Path | None, *, again: bool = False) -> str:
+    """A PIN or code out of a file, typed unseen, or from a pipe; arguments are everybody's to read."""
+    if file is None and sys.stdin.isatty():
+        return str(typer.prompt(what, hide_input=True, confirmation_prompt=again)).strip()
+    if file is None:
+        return sys.stdin.readline().strip()
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(ValueError(f"{file}: {error}: give a file that holds the {what} alone"), EXIT_UNUSABLE)
+
+
+def refuse_secret(what: str, option: str) -> NoReturn:
+    """Tell that a secret on a command line is none any more."""
+    why = f"a {what} on a command line can be read by everybody on this machine"
+    remedy = f"draw a new one, and type it when asked, or give {option} FILE"
+    fail(ValueError(f"{why}: {remedy}"), EXIT_UNUSABLE)
 
 
 def say(text: str) -> None:

@@ -153,7 +153,7 @@ def _broker(kiosk: KioskConfig | None) -> Finding:
     try:
         host, port = broker_of(kiosk)
     except StileError as error:
-        return Finding("broker", False, str(error), "pair this kiosk: stile kiosk pair URL CODE")
+        return Finding("broker", False, str(error), "pair this kiosk: stile kiosk pair URL")
     try:
         trouble = asyncio.run(probe_broker(kiosk, CONNECT_WITHIN_S))
     except StileError as error:

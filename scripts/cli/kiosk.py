@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, log_warnings, say, stopped, tell_json
+from scripts.output import (
+    EXIT_FAILED,
+    EXIT_UNUSABLE,
+    AsJson,
+    fail,
+    log_warnings,
+    read_secret,
+    refuse_secret,
+    say,
+    stopped,
+    tell_json,
+)
 from scripts.replay.command import replay
 
 if TYPE_CHECKING:
@@ -67,19 +78,28 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
 @app.command()
 def pair(
     central_url: Annotated[str, typer.Argument(help="Central's address, such as http://central.local:8460")],
-    code: Annotated[str, typer.Argument(help="The code that `stile central kiosk add` printed.")],
+    code: Annotated[str | None, typer.Argument(hidden=True)] = None,
+    code_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the code that `stile central kiosk add` printed; else it is asked for."
+        ),
+    ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Pair this kiosk with central: makes its keys in kiosk.state_dir and takes the site's."""
+    if code is not None:
+        refuse_secret("pairing code", "--code-file")
     from edge.adapters.central.pairing import pair as pair_kiosk
     from edge.config import read_config
 
     with _expected_errors():
         folder = Path(read_config(config).kiosk.state_dir)
+        typed = read_secret("pairing code", code_file)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity = asyncio.run(
-            pair_kiosk(central_url, code, folder, software=version("stile"), random_bytes=os.urandom)
+            pair_kiosk(central_url, typed, folder, software=version("stile"), random_bytes=os.urandom)
         )
     if as_json:
         tell_json({"kiosk": identity.kiosk, "site": identity.site, "purpose": identity.purpose})

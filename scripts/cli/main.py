@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from scripts.process import keep_memory_private
+
 PROGRAMS = {
     "kiosk": "scripts.cli.kiosk",
     "central": "scripts.cli.central.app",
@@ -25,9 +27,10 @@ PROGRAMS = {
 
 def main() -> None:
     """Run `stile` with the arguments of this process."""
+    keep_memory_private()
     # Only the program that is asked for: a kiosk neither waits for central's modules nor keeps them.
     asked = [word for word in sys.argv[1:2] if word in PROGRAMS]
-    build(asked or PROGRAMS).__call__()
+    build(asked or PROGRAMS)()
 
 
 def _options(

@@ -43,8 +43,9 @@ def leaves(path: str, command: object) -> Iterator[tuple[str, TyperCommand]]:
 
 def row(path: str, command: TyperCommand) -> str:
     """One line of the table."""
-    arguments = [(each.name or "").upper() for each in command.params if isinstance(each, TyperArgument)]
-    options = [f"`{each.opts[0]}`" for each in command.params if isinstance(each, TyperOption)]
+    shown = [each for each in command.params if not getattr(each, "hidden", False)]
+    arguments = [(each.name or "").upper() for each in shown if isinstance(each, TyperArgument)]
+    options = [f"`{each.opts[0]}`" for each in shown if isinstance(each, TyperOption)]
     usage = " ".join([path, *arguments]).replace("|", "\\|")
     says = re.sub(r"\s+", " ", (command.help or "").split("\n\n")[0]).strip().replace("|", "\\|")
     return f"| `{usage}` | {' '.join(options)} | {says} |\n"

@@ -41,12 +41,15 @@ class Terminal:
         self.running: list[subprocess.Popen[str]] = []
         self._environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
-    def type(self, line: str) -> str:
-        """All that a command said once it ended well, or the first lines of one that runs on."""
+    def type(self, line: str, answer: str = "") -> str:
+        """All that a command said once it ended well, or the first lines of one that runs on.
+
+        `answer`: what is typed where the command asks.
+        """
         if not line.startswith(RUNS_ON):
             return subprocess.run(
                 shlex.split(line), cwd=self.folder, env=self._environment, text=True, check=True,
-                stdout=subprocess.PIPE, timeout=PATIENCE_S,
+                stdout=subprocess.PIPE, timeout=PATIENCE_S, input=answer,
             ).stdout  # fmt: skip
         said = self.folder / f"said-{len(self.running)}"
         with said.open("w") as file:
@@ -82,10 +85,10 @@ def test_what_the_page_for_a_laptop_says_to_type_works(terminal: Terminal) -> No
     code = ""
     (settings,) = blocks("toml")
     for line in "".join(blocks("sh")).splitlines():
-        command = line.split("#")[0].strip().replace("CODE", code).replace(":8480", f":{http}")
+        command = line.split("#")[0].strip().replace(":8480", f":{http}")
         if command.startswith("stile central init"):
             command += f" --http-port {http} --mqtt-port {mqtt}"
-        said = terminal.type(command)
+        said = terminal.type(command, code if "kiosk pair" in command else "")
         if "kiosk add" in command:
             code = said.split()[0]
         if "gate simulate" in command:

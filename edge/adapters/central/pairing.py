@@ -30,7 +30,7 @@ PAIR_PATH = "/v1/pair"
 PAIR_TIMEOUT_S = 10.0
 REPLY_MAX_BYTES = 16 * 1024
 """A grant is about 2 KiB; whatever is larger is no grant."""
-NOT_PAIRED = "pair this kiosk: `stile kiosk pair URL CODE`, with the code `stile central kiosk add` printed"
+NOT_PAIRED = "pair this kiosk: `stile kiosk pair URL`, with the code `stile central kiosk add` printed"
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,7 +25,7 @@ from scripts.cli.central import withdrawal as central_withdrawal
 from scripts.cli.central.broker import broker_config
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.cli.central.worker import work
-from scripts.output import AsJson, log_warnings, say, stopped, tell_json
+from scripts.output import AsJson, log_warnings, read_secret, refuse_secret, say, stopped, tell_json
 from wire.ids import (
     parse_kiosk_id,
     parse_purpose,
@@ -197,7 +197,10 @@ def kiosk_revoke(kiosk: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
 @subject_app.command("add")
 def subject_add(
     *,
-    pin: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    pin: Annotated[str | None, typer.Option(hidden=True)] = None,
+    pin_file: Annotated[
+        Path | None, typer.Option(help="A file with the member's PIN; else it is asked for.")
+    ] = None,
     consent: Annotated[str, typer.Option(help="Version of the consent text the member agreed to.")],
     language: Annotated[str, typer.Option(help="Language of that text.")] = "en",
     agree_by: Annotated[
@@ -211,14 +214,17 @@ def subject_add(
     from central.rules.enrolment import Consent
     from central.rules.subjects import check_pin
 
+    if pin is not None:
+        refuse_secret("PIN", "--pin-file")
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        check_pin(pin)
+        typed = read_secret("PIN", pin_file, again=True)
+        check_pin(typed)
         subject = use_cases.members.new_subject_id()
         use_cases.members.enrol(
             subject, None, Consent(consent, language, use_cases.context.now_ms()), agree_by
         )
         claim = use_cases.members.add_qr_claim(subject)
-        use_cases.members.set_pin(subject, pin)
+        use_cases.members.set_pin(subject, typed)
     told = {"subject": subject, "claim_id": claim}
     _tell(told, as_json=as_json, plain=f"subject {subject}\nclaim   {claim} (told once: make the QR of it)")
 

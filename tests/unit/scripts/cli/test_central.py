@@ -24,8 +24,8 @@ def config(tmp_path: Path) -> Path:
     return folder / "central.toml"
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
+def run(*words: str, typed: str = "4711\n") -> Result:
+    return CliRunner().invoke(app, list(words), input=typed)
 
 
 def told(config: Path, *words: str) -> Any:
@@ -36,7 +36,7 @@ def told(config: Path, *words: str) -> Any:
 
 
 def test_a_member_without_a_face_is_added_explained_restricted_and_withdrawn(config: Path, tmp_path: Path):
-    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")
+    member = told(config, "subject", "add", "--consent", "2026-11")
     assert {len(member["subject"]), len(member["claim_id"])} == {32}
     key = tmp_path / "ada.json"
     assert run("reviewer", "add", "ada", "--key", str(key), "--config", str(config)).exit_code == 0
@@ -56,7 +56,7 @@ def test_a_member_without_a_face_is_added_explained_restricted_and_withdrawn(con
 
 
 def test_a_lost_code_is_replaced_and_every_earlier_one_revoked(config: Path):
-    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")
+    member = told(config, "subject", "add", "--consent", "2026-11")
     newer = told(config, "subject", "new-code", member["subject"])["claim_id"]
     newest = told(config, "subject", "new-code", member["subject"])["claim_id"]
     with open_use_cases(load_config(config)) as use_cases:
@@ -95,7 +95,7 @@ def test_a_scorecard_is_shown_to_members_and_linted_by_file_alone(config: Path):
 
 
 def test_an_event_is_disputed_and_settled_and_a_restriction_contested_upheld_and_ended(config: Path):
-    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11")["subject"]
+    member = told(config, "subject", "add", "--consent", "2026-11")["subject"]
     ada, bea = (str(config.parent / f"{name}.json") for name in ("ada", "bea"))
     for name, key in (("ada", ada), ("bea", bea)):
         assert run("reviewer", "add", name, "--key", key, "--config", str(config)).exit_code == 0
@@ -188,7 +188,6 @@ def test_a_kiosk_is_added_listed_and_revoked(config: Path):
         (["kiosk", "add", "gate-1", "--purpose", "loans"], "no purpose 'loans' here"),
         (["kiosk", "revoke", "gate-9"], "no kiosk 'gate-9' here"),
         (["standing", "explain", "0" * 32], "no subject"),
-        (["subject", "add", "--pin", "1234", "--consent", "1"], "choose another"),
     ],
 )
 def test_a_refusal_is_one_line_and_exit_code_1(config: Path, words: list[str], said: str):
@@ -196,6 +195,30 @@ def test_a_refusal_is_one_line_and_exit_code_1(config: Path, words: list[str], s
     assert refused.exit_code == 1
     assert said in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_pin_that_many_have_is_refused_in_one_line(config: Path):
+    refused = run("subject", "add", "--consent", "1", "--config", str(config), typed="1234\n")
+    assert (refused.exit_code, "choose another" in refused.stderr) == (1, True)
+
+
+def test_a_pin_on_the_command_line_is_told_where_it_goes(config: Path):
+    refused = run("subject", "add", "--pin", "4711", "--consent", "1", "--config", str(config))
+    assert refused.exit_code == 2
+    assert "a PIN on a command line can be read by everybody on this machine" in refused.stderr
+    assert "--pin-file FILE" in refused.stderr
+    assert "--pin " not in run("subject", "add", "--help").stdout
+
+
+def test_a_pin_is_read_from_a_file(config: Path, tmp_path: Path):
+    (tmp_path / "pin").write_text("4711\n")
+    words = ("subject", "add", "--pin-file", str(tmp_path / "pin"), "--consent", "1")
+    assert told(config, *words)["subject"]
+    (tmp_path / "pin").write_text("1234\n")
+    refused = run(*words, "--config", str(config))
+    assert (refused.exit_code, "choose another" in refused.stderr) == (1, True)
+    missing = run("subject", "add", "--pin-file", "nowhere", "--consent", "1", "--config", str(config))
+    assert (missing.exit_code, "nowhere" in missing.stderr) == (2, True)
 
 
 def test_a_configuration_that_cannot_be_used_is_exit_code_2_and_names_the_key(config: Path):
@@ -222,7 +245,7 @@ def test_a_kiosk_is_added_with_the_right_to_enrol_and_listed_with_it(config: Pat
 
 
 def test_an_operator_sees_who_has_heard_of_a_withdrawal_and_who_looks_alike(config: Path):
-    member = told(config, "subject", "add", "--pin", "4711", "--consent", "2026-11", "--agree-by", "smile")
+    member = told(config, "subject", "add", "--consent", "2026-11", "--agree-by", "smile")
     early = run("subject", "withdrawal", member["subject"], "--config", str(config))
     assert (early.exit_code, "has not withdrawn" in early.stderr) == (1, True)
     assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0

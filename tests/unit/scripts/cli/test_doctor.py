@@ -156,11 +156,20 @@ def test_a_kiosk_that_is_not_paired_says_how_to_pair_it(kiosk_toml: Path) -> Non
 
 
 def test_pairing_with_a_central_that_is_not_there_says_so(kiosk_toml: Path) -> None:
-    code, _, stderr = stile(
-        "kiosk", "pair", "http://127.0.0.1:1", "ABCD-EFGH-JKLM-N234", "--config", str(kiosk_toml)
-    )
+    pairing = kiosk_toml.with_name("code")
+    pairing.write_text("ABCD-EFGH-JKLM-N234\n")
+    words = ("kiosk", "pair", "http://127.0.0.1:1")
+    code, _, stderr = stile(*words, "--code-file", str(pairing), "--config", str(kiosk_toml))
     assert code == 1
     assert "central does not answer" in stderr
+
+
+def test_a_pairing_code_on_the_command_line_is_told_where_it_goes(kiosk_toml: Path) -> None:
+    words = ("kiosk", "pair", "http://127.0.0.1:1", "ABCD-EFGH-JKLM-N234", "--config", str(kiosk_toml))
+    code, _, stderr = stile(*words)
+    assert code == 2
+    assert "a pairing code on a command line can be read by everybody on this machine" in stderr
+    assert "--code-file FILE" in stderr
 
 
 def test_a_good_configuration_is_said_to_be_good(kiosk_toml: Path) -> None:
