@@ -31,8 +31,8 @@ def run(
     faults: Annotated[
         str,
         typer.Option(
-            help="Of broker-kill, partition, slow, duplicate, reorder, clock-skew, kiosk-kill, disk-full; "
-            "separated by commas, in this order; `all`."
+            help="Of broker-kill, partition, slow, duplicate, reorder, clock-skew, kiosk-kill, disk-full, "
+            "puback-loss, half-open, mute; separated by commas, in this order; `all`."
         ),
     ] = "",
     broker: Annotated[

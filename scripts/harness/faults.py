@@ -31,6 +31,13 @@ class Faults:
                 await rig.broker.kill()
             case Fault.PARTITION:
                 rig.proxies[1].cut()
+            case Fault.PUBACK_LOSS:
+                for proxy in rig.proxies:
+                    proxy.lose_confirmations()
+            case Fault.HALF_OPEN:
+                rig.proxies[1].hold()
+            case Fault.MUTE:
+                rig.proxies[1].mute()
             case Fault.SLOW:
                 for proxy in rig.proxies:
                     proxy.slow(*SLOW_S)
@@ -55,7 +62,15 @@ class Faults:
         match fault:
             case Fault.BROKER_KILL:
                 await self._rig.broker.start()
-            case Fault.PARTITION | Fault.SLOW | Fault.DUPLICATE | Fault.REORDER:
+            case (
+                Fault.PARTITION
+                | Fault.SLOW
+                | Fault.DUPLICATE
+                | Fault.REORDER
+                | Fault.PUBACK_LOSS
+                | Fault.HALF_OPEN
+                | Fault.MUTE
+            ):
                 for proxy in self._rig.proxies:
                     proxy.heal()
             case Fault.CLOCK_SKEW:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CONNECT, PUBLISH = 1, 3
+CONNECT, PUBLISH, PUBACK = 1, 3, 4
 """Packet types, in the high half of a frame's first byte."""
 _QOS_MASK = 0b0110
 _LENGTH_BYTES_MAX = 4

@@ -26,6 +26,8 @@ HOLD_MAX_S = 20.0
 """How long a fault lasts at least, and at most."""
 HOLD_SHARE = 0.5
 """Of the time a fault has for itself; the rest is for coming back."""
+UNCONFIRMED_S = 30.0
+"""After so long a client leaves a broker that confirms nothing (`wire.transport.mqtt`)."""
 STOPPED_S = 1.0
 """A worker that was killed, and a broker, is away at least so long."""
 
@@ -41,6 +43,9 @@ class Fault(StrEnum):
     CLOCK_SKEW = "clock-skew"
     KIOSK_KILL = "kiosk-kill"
     DISK_FULL = "disk-full"
+    PUBACK_LOSS = "puback-loss"
+    HALF_OPEN = "half-open"
+    MUTE = "mute"
 
 
 def parse_faults(text: str) -> tuple[Fault, ...]:
@@ -107,12 +112,17 @@ class Plan:
         return self.duration_s / (len(self.faults) or 1)
 
     def hold_s(self, fault: Fault) -> float:
-        """How long a fault lasts; a partition beyond the grace of what is cached, where there is time."""
+        """How long a fault lasts; beyond what is waited for, where there is time.
+
+        A partition lasts beyond the grace of what is cached; confirmations are lost until clients give up.
+        """
         if fault in {Fault.BROKER_KILL, Fault.KIOSK_KILL}:
             return max(STOPPED_S, min(3.0, self.slot_s * HOLD_SHARE))
         wanted_s = max(HOLD_MIN_S, min(HOLD_MAX_S, self.slot_s * HOLD_SHARE))
         if fault is Fault.PARTITION:
             return max(HOLD_MIN_S, min(self.grace_s + 3.0, self.slot_s * 0.8))
+        if fault is Fault.PUBACK_LOSS:
+            return max(HOLD_MIN_S, min(UNCONFIRMED_S + 3.0, self.slot_s * 0.8))
         return wanted_s
 
     def names(self) -> list[str]:

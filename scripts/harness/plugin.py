@@ -53,5 +53,5 @@ def stile_kiosk(stile_harness: Sandbox) -> SandboxKiosk:
 
 @pytest.fixture
 def stile_faults(stile_harness: Sandbox) -> SandboxFaults:
-    """Faults: `cut`, `slow`, `duplicate`, `reorder`, `replay`, `heal`, `skew`, `fill_disk`, `free_disk`."""
+    """Faults of the line, of the host's clock and of its disk; `heal` ends those of the line."""
     return stile_harness.faults

@@ -1,7 +1,8 @@
 """What lies between kiosks and broker: a line that can be cut, slow, or in the hands of somebody hostile.
 
-Its verbs are faults: `cut`, `slow`, `duplicate`, `reorder`, and `heal` for all of them; `replay` and `cross`
-are single acts. Copies travel at QoS 0, so that no acknowledgement betrays them to the other end.
+Its verbs are faults: `cut`, `hold`, `mute`, `lose_confirmations`, `slow`, `duplicate`, `reorder`, and `heal`
+for all of them; `replay` and `cross` are single acts. Copies travel at QoS 0, so that no acknowledgement
+betrays them to the other end.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Proxy:
     _connections: list[_Connection] = field(default_factory=list)
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _refusing: bool = False
+    _losing: bool = False
     _slow_s: tuple[float, float] | None = None
     _duplicate: float = 0.0
     _reorder: float = 0.0
@@ -94,6 +96,21 @@ class Proxy:
             for way in (connection.up, connection.down):
                 way.writer.transport.abort()
 
+    def hold(self) -> None:
+        """Half open: every connection stays, new ones are accepted, and nothing passes on any."""
+        self._open.clear()
+
+    def mute(self) -> None:
+        """Every connection ends; new ones are accepted, and nobody answers them."""
+        self._open.clear()
+        for connection in self._connections:
+            for way in (connection.up, connection.down):
+                way.writer.transport.abort()
+
+    def lose_confirmations(self) -> None:
+        """The broker's PUBACKs to kiosks are lost, and all else passes."""
+        self._losing = True
+
     def slow(self, least_s: float, most_s: float) -> None:
         """Every frame takes so long from now on; frames stay in their order."""
         self._slow_s = (least_s, most_s)
@@ -109,7 +126,7 @@ class Proxy:
     def heal(self) -> None:
         """All is well again; what was held back goes on."""
         self._slow_s, self._duplicate, self._reorder = None, 0.0, 0.0
-        self._refusing = False
+        self._refusing = self._losing = False
         self._open.set()
 
     # --- a hostile broker
@@ -194,6 +211,9 @@ class Proxy:
 
     def _tampered(self, frame: bytes, connection: _Connection, way: _Way) -> list[bytes]:
         """What goes on in a frame's place, now."""
+        if self._losing and way.down and frames.packet_type(frame) == frames.PUBACK:
+            self.tampered["unconfirmed"] += 1
+            return []
         if frames.packet_type(frame) != frames.PUBLISH:
             return [frame]
         if self.dice.random() < CAPTURE_SHARE:

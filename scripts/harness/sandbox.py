@@ -167,6 +167,18 @@ class SandboxFaults:
         """Nothing passes."""
         self._do(self._line.cut)
 
+    def hold(self) -> None:
+        """Connections stay, and nothing passes."""
+        self._do(self._line.hold)
+
+    def mute(self) -> None:
+        """Connections end; new ones are accepted, and nobody answers."""
+        self._do(self._line.mute)
+
+    def lose_confirmations(self) -> None:
+        """The broker's PUBACKs are lost."""
+        self._do(self._line.lose_confirmations)
+
     def slow(self, least_s: float, most_s: float) -> None:
         """Every message takes so long."""
         self._do(self._line.slow, least_s, most_s)
