@@ -30,6 +30,7 @@ from central.adapters.mqtt.router import LISTENS_TO, RequestRouter
 from central.adapters.payments import PROVIDERS
 from central.config import LoadedConfig, days_in, load_config
 from central.errors import ConfigError, SecretsError
+from central.rules.clock import ClockWatch
 from central.rules.fares import Tariff
 from central.rules.posting import Rules
 from central.rules.restriction import Terms, issue
@@ -191,7 +192,7 @@ async def open_central(
     It is connected once entered, unless the broker is elsewhere and does not answer: then it goes on trying.
     Raises SecretsError, StorageError, ConfigError for an address of HTTP, OSError for the broker's port.
     """
-    settings = config.settings
+    settings, environment = config.settings, environment or Environment()
     async with contextlib.AsyncExitStack() as stack:
         # In threads: other sites of this process are to be served meanwhile.
         opening = open_use_cases(config, environment)
@@ -235,6 +236,8 @@ async def open_central(
             embedded=embedded,
             announcer=announcer,
             admission=admission,
+            environment=environment,
+            clock_watch=ClockWatch(environment.utc_ms(), environment.monotonic_ms()),
             head_every_s=settings.head_every_s,
         )
         stack.push_async_callback(central.settle)

@@ -14,8 +14,10 @@ from central.adapters.broker.embedded import EmbeddedBroker
 from central.adapters.mqtt.announcer import Announcer
 from central.adapters.mqtt.link import MqttLink
 from central.adapters.mqtt.router import Outgoing, RequestRouter
+from central.rules.clock import ClockWatch
 from central.service.kiosks import BrokerAddress
 from central.service.use_cases import UseCases
+from wire.environment import Environment
 from wire.topics import Address
 from wire.transport.supervision import Supervisor
 
@@ -42,14 +44,33 @@ class Central:
     embedded: EmbeddedBroker | None
     announcer: Announcer
     admission: BrokerAccess | None = None
+    environment: Environment = field(kw_only=True)
+    clock_watch: ClockWatch = field(kw_only=True)
     head_every_s: float = 60.0
     supervisor: Supervisor = field(default_factory=Supervisor)
     """Keeps the loops going."""
     _pending: set[asyncio.Task[None]] = field(default_factory=set)
 
     def _send(self, outgoing: list[Outgoing]) -> None:
+        if not self._clock_holds():
+            return
         for address, payload in outgoing:
             self.link.publish(address, payload)
+
+    def _clock_holds(self) -> bool:
+        """Whether this machine's clock may be signed by; a leap is logged once, and its end."""
+        watch, environment = self.clock_watch, self.environment
+        leapt_ms = watch.leapt_ms
+        holds = watch.look(environment.utc_ms(), environment.monotonic_ms())
+        if holds and leapt_ms:
+            log.warning("this machine's clock is right again; central signs as before")
+        elif not holds and not leapt_ms:
+            log.error(
+                "this machine's clock leapt by %d s: nothing is signed, since kiosks would be misled. Set it "
+                "right (timedatectl), or restart central if it is right now",
+                watch.leapt_ms // 1000,
+            )
+        return holds
 
     def publish_heads(self) -> None:
         """Take up changes, and tell them and every head, now."""

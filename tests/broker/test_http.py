@@ -76,7 +76,7 @@ async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles
     keys = [tmp_path / "ada.json", tmp_path / "bea.json"]
     for key in keys:
         await asyncio.to_thread(add_reviewer, config, ReviewerId(key.stem), key)
-    rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
+    rig.clock.advance(max(0, utc_ms() + 1 - rig.clock.ms))
     subject, _ = rig.add_member()
     terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), "Incident 12", rig.clock.ms + DAY_MS)
     made = issue_restriction(use_cases, terms, keys[0])

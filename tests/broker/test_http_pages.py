@@ -63,7 +63,7 @@ async def restricted(rig: Rig, folder: Path, text: str = "Incident 12") -> tuple
     """A member with a restriction of ada's, and the contest code."""
     config, key = load_config(rig.config), folder / "ada.json"
     await asyncio.to_thread(add_reviewer, config, ReviewerId("ada"), key)
-    rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
+    rig.clock.advance(max(0, utc_ms() + 1 - rig.clock.ms))
     subject, claim = rig.add_member(PIN)
     terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), text, rig.clock.ms + DAY_MS)
     return subject, claim, issue_restriction(rig.central.use_cases, terms, key).contest_code

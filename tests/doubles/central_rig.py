@@ -58,11 +58,20 @@ class Clock:
     """Time that moves when a test says so."""
 
     ms: int = NOON_MS
+    passed_ms: int = 0
 
     def now_ms(self) -> int:
         return self.ms
 
+    def monotonic_ms(self) -> int:
+        return self.passed_ms
+
     def advance(self, ms: int) -> None:
+        self.ms += ms
+        self.passed_ms += ms
+
+    def leap(self, ms: int) -> None:
+        """Somebody sets the clock; no time passes."""
         self.ms += ms
 
 
@@ -119,7 +128,12 @@ class Rig:
 async def running(config: Path, clock: Clock, seed: int = 1) -> AsyncIterator[Rig]:
     """Open central from a configuration file."""
     drawn = random.Random(seed)
-    made = Environment(utc_ms=clock.now_ms, random_bytes=drawn.randbytes, hasher=CHEAP_HASHER)
+    made = Environment(
+        utc_ms=clock.now_ms,
+        monotonic_ms=clock.monotonic_ms,
+        random_bytes=drawn.randbytes,
+        hasher=CHEAP_HASHER,
+    )
     async with open_central(load_config(config), made) as central:
         yield Rig(central, clock, config, drawn)
 

@@ -97,7 +97,11 @@ class Hours:
     @property
     def central_environment(self) -> Environment:
         """Central's: its clock is right, whatever the kiosk's host says."""
-        return Environment(utc_ms=lambda: utc_ms() + self.monotonic_ms, hasher=CHEAP_HASHER)
+        return Environment(
+            utc_ms=lambda: utc_ms() + self.monotonic_ms,
+            monotonic_ms=lambda: monotonic_ms() + self.monotonic_ms,
+            hasher=CHEAP_HASHER,
+        )
 
 
 class Floor:
