@@ -162,7 +162,7 @@ def _http_server(config: LoadedConfig) -> HttpServer:
         return HttpServer(http.host, http.port, HTTP_LIMITS)
     except ListenError as error:
         where = str(config.folder / CONFIG_FILE)
-        raise ConfigError(where, "http.host, http.port", error.address, error.why) from error
+        raise ConfigError(where, "http.port", error.address, error.why) from error
 
 
 def _check(files: TlsFiles) -> None:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from wire.canonical import joined
 from wire.ids import ClaimDigest
 
+QR_SCHEME = "stile:"
+"""What stands before a claim id in a member's QR code."""
 _CLAIM = b"stile claim v1"
 
 

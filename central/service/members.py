@@ -41,6 +41,10 @@ class MemberStore(Protocol):
         """A subject, withdrawn ones included."""
         ...
 
+    def subjects_after(self, after: str, most: int) -> Sequence[Subject]:
+        """The next subjects in their order, withdrawn ones included."""
+        ...
+
     def template(self, subject: SubjectId) -> SealedTemplate | None:
         """A subject's template."""
         ...
@@ -114,9 +118,7 @@ class Members:
 
     def active(self, subject: SubjectId) -> Subject:
         """A subject who is enrolled and has not withdrawn; raises UnknownError or ConflictError."""
-        found = self._store.subject(subject)
-        if found is None:
-            raise UnknownError("subject", subject)
+        found = self.subject(subject)
         if found.withdrawn_at_ms is not None:
             raise ConflictError("subject", subject, "has withdrawn")
         return found
@@ -132,13 +134,33 @@ class Members:
         self.active(subject)
         held = [claim for claim in self._store.claims_of(subject) if claim.revoked_at_ms is None]
         check_claim(kind, text, len(held))
-        read = (
-            text.upper() if kind is ClaimKind.CARD else text
-        )  # as kiosks take cards, however they are typed
-        digest = claim_digest(self._context.secrets.claim_key, kind, read)
+        digest = self._digest(kind, text)
         if not self._store.add_claim(StoredClaim(digest, subject, kind, self._context.now_ms())):
             raise ConflictError("claim", digest.hex()[:8], "is taken: use another")
         return digest
+
+    def _digest(self, kind: ClaimKind, text: str) -> ClaimDigest:
+        # Cards as kiosks take them, however they are typed.
+        read = text.upper() if kind is ClaimKind.CARD else text
+        return claim_digest(self._context.secrets.claim_key, kind, read)
+
+    def found(self, kind: ClaimKind, text: str) -> StoredClaim:
+        """The claim that somebody shows or types, revoked ones included; raises UnknownError."""
+        claim = self._store.claim(self._digest(kind, text))
+        if claim is None:
+            raise UnknownError("member with the claim", f"{text[:4]}…")
+        return claim
+
+    def subject(self, subject: SubjectId) -> Subject:
+        """A subject, withdrawn ones included; raises UnknownError."""
+        found = self._store.subject(subject)
+        if found is None:
+            raise UnknownError("subject", subject)
+        return found
+
+    def after(self, subject: str, most: int) -> Sequence[Subject]:
+        """The next subjects in the order of their ids, withdrawn ones included."""
+        return self._store.subjects_after(subject, most)
 
     def renew_qr_claim(self, subject: SubjectId) -> ClaimId:
         """A new QR claim in place of all the subject's earlier ones: lost, copied or shown to somebody."""

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import NewType
 
+from wire.claims import QR_SCHEME
 from wire.ids import ClaimId
 
 CardNumber = NewType("CardNumber", str)
 PhoneDigits = NewType("PhoneDigits", str)
 
-QR_SCHEME = "stile:"
-QR_PATTERN = re.compile(r"stile:([0-9a-f]{32})\Z", re.IGNORECASE)
+QR_PATTERN = re.compile(rf"{QR_SCHEME}([0-9a-f]{{32}})\Z", re.IGNORECASE)
 CARD_PATTERN = re.compile(r"[0-9A-Za-z]{4,32}\Z")
 PHONE_DIGITS_PATTERN = re.compile(r"[0-9]{4,8}\Z")
 

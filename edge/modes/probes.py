@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.adapters.central.pairing import load_identity
 from edge.adapters.central.tls import chosen_files
 from edge.adapters.central.tls import probe as probe_tls
+from edge.adapters.storage.exclusive import holder
 from edge.config import BrokerSection, KioskConfig
 from edge.modes.common import open_eye, tls_files
 from edge.modes.lane import open_configured_gate
@@ -24,6 +25,11 @@ def broker_of(config: KioskConfig) -> tuple[str, int]:
         return given.host, given.port
     identity = load_identity(Path(config.kiosk.state_dir), os.urandom)
     return given.host or identity.broker_host, given.port or identity.broker_port
+
+
+def running_kiosk(config: KioskConfig) -> str | None:
+    """The process that runs this kiosk and so has its gate and camera; None where it does not run."""
+    return holder(Path(config.kiosk.state_dir))
 
 
 async def probe_broker(config: KioskConfig, within_s: float) -> str:

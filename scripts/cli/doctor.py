@@ -14,9 +14,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edge.config import KioskConfig, read_config
 from edge.errors import StileError
+from edge.modes.probes import running_kiosk
 from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
 from wire.environment import timesync_marker
 
@@ -48,7 +50,8 @@ def main(
     except StileError as error:
         fail(error, EXIT_UNUSABLE)
     findings = list(examine(kiosk))
-    _show(findings, Console(stderr=as_json))
+    # No markup: what stands in brackets is a section of the configuration.
+    _show(findings, Console(stderr=as_json, markup=False))
     fine = all(finding.ok for finding in findings)
     if as_json:
         tell_json({"ok": fine, "findings": [asdict(each) for each in findings]})
@@ -63,10 +66,11 @@ def examine(kiosk: KioskConfig | None) -> Iterator[Finding]:
     yield _disk(kiosk)
     yield _clock()
     yield _broker(kiosk)
+    running = None if kiosk is None else running_kiosk(kiosk)
     if kiosk is None or kiosk.kiosk.mode == "turnstile":
-        yield _serial(kiosk)
+        yield _serial(kiosk) if running is None else _in_use("gate", running)
     if kiosk is not None:
-        yield _camera(kiosk)
+        yield _camera(kiosk) if running is None or kiosk.camera.in_browser else _in_use("camera", running)
     if kiosk is not None and kiosk.kiosk.mode == "enrol":
         yield _consent(kiosk)
 
@@ -74,7 +78,7 @@ def examine(kiosk: KioskConfig | None) -> Iterator[Finding]:
 def _show(findings: list[Finding], console: Console) -> None:
     table = Table(show_header=False, box=None)
     for each in findings:
-        table.add_row("well" if each.ok else "[red]look[/red]", each.name, each.found, each.remedy)
+        table.add_row(Text("well") if each.ok else Text("look", "red"), each.name, each.found, each.remedy)
     console.print(table)
 
 
@@ -164,6 +168,10 @@ def _broker(kiosk: KioskConfig | None) -> Finding:
     if trouble:
         return Finding("broker", False, f"{host}:{port}: {trouble}", "the kiosk goes on without it")
     return Finding("broker", True, f"{host}:{port} answers")
+
+
+def _in_use(name: str, process: str) -> Finding:
+    return Finding(name, True, f"in use by this kiosk, which runs as process {process}; its state says more")
 
 
 def _serial(kiosk: KioskConfig | None) -> Finding:

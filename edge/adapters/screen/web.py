@@ -80,7 +80,7 @@ class WebScreen:
         try:
             server = HttpServer(host, port, Limits(CONNECTIONS_MAX, PER_ADDRESS_MAX, largest))
         except ListenError as error:
-            raise ConfigError("screen.address", error.address, error.why) from error
+            raise ConfigError("screen.port", error.address, error.why) from error
         app = screen_app(
             self._board,
             self._page,

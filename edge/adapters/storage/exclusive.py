@@ -13,6 +13,22 @@ from edge.errors import StoreError
 LOCK_FILE = "kiosk.lock"
 
 
+def holder(folder: Path) -> str | None:
+    """The process that has the folder; None where none has."""
+    try:
+        number = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(number, 32).decode("ascii", "replace") or "unknown"
+    else:
+        return None
+    finally:
+        os.close(number)
+
+
 @contextlib.contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
     """Hold the folder while the context lasts; raises `StoreError` that says which process has it."""

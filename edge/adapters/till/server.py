@@ -45,7 +45,7 @@ async def serve_till(counter: Counter, token: str, host: str, port: int) -> Asyn
     try:
         server = HttpServer(host, port, Limits(CONNECTIONS_MAX, PER_ADDRESS_MAX))
     except ListenError as error:
-        raise ConfigError("till.host", error.address, error.why) from error
+        raise ConfigError("till.port", error.address, error.why) from error
     try:
         await server.open(till_app(counter, token, Names((host,))), "till")
         yield server.url

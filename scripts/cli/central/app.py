@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from scripts.cli.central import records as central_records
 from scripts.cli.central import reenrol as central_reenrol
 from scripts.cli.central import review as central_review
 from scripts.cli.central import scorecard as central_scorecard
+from scripts.cli.central import subject as central_subject
 from scripts.cli.central import withdrawal as central_withdrawal
 from scripts.cli.central.broker import broker_config
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
@@ -33,9 +34,12 @@ from wire.ids import (
 )
 from wire.values import AgreeBy
 
+if TYPE_CHECKING:
+    from central.rules.fleet import Kiosk, Sighting
+
 app = typer.Typer(help="The central service: members, standings, kiosks, records.", no_args_is_help=True)
 kiosk_app = typer.Typer(help="Kiosks: add, list, order, set, show, revoke.", no_args_is_help=True)
-subject_app = typer.Typer(help="Members: add, claim, PIN, withdraw.", no_args_is_help=True)
+subject_app = typer.Typer(help="Members: add, find, list, code, PIN, withdraw.", no_args_is_help=True)
 for name, sub in (
     ("kiosk", kiosk_app),
     ("subject", subject_app),
@@ -158,6 +162,13 @@ def kiosk_add(
     _tell({"kiosk": kiosk, "pairing_code": code}, as_json=as_json, plain=code)
 
 
+def _presence(kiosk: Kiosk, seen: Sighting | None) -> str | None:
+    """What a kiosk last said of itself; of a revoked one nothing counts but that."""
+    if kiosk.revoked_at_ms is not None:
+        return "revoked"
+    return None if seen is None else seen.presence
+
+
 @kiosk_app.command("list")
 def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List kiosks, and what each last said of itself."""
@@ -172,7 +183,7 @@ def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
                 "paired": each.certificate is not None,
                 "revoked": each.revoked_at_ms is not None,
                 "enrols": each.enrols,
-                "presence": seen[each.kiosk].presence if each.kiosk in seen else None,
+                "presence": _presence(each, seen.get(each.kiosk)),
             }
             for each in use_cases.kiosks.all()
         ]
@@ -182,7 +193,7 @@ def kiosk_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> 
     table = Table("kiosk", "purpose", "paired", "revoked", "enrols", "presence")
     for row in rows:
         table.add_row(*(str(cell) for cell in row.values()))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @kiosk_app.command("revoke")
@@ -206,6 +217,7 @@ def subject_add(
     agree_by: Annotated[
         AgreeBy, typer.Option(help="How they agree to a payment; all three are equal.")
     ] = AgreeBy.BUTTON,
+    qr: central_subject.QrFile = None,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -225,6 +237,8 @@ def subject_add(
         )
         claim = use_cases.members.add_qr_claim(subject)
         use_cases.members.set_pin(subject, typed)
+    if qr is not None:
+        central_subject.write_qr(claim, qr)
     told = {"subject": subject, "claim_id": claim}
     _tell(told, as_json=as_json, plain=f"subject {subject}\nclaim   {claim} (told once: make the QR of it)")
 
@@ -238,17 +252,26 @@ def subject_withdraw(subject: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
         use_cases.members.withdraw(parse_subject_id(subject))
 
 
+subject_app.command("find")(central_subject.find)
+subject_app.command("list")(central_subject.list_subjects)
 subject_app.command("withdrawal")(central_withdrawal.withdrawal)
 subject_app.command("alike")(central_withdrawal.alike)
 
 
 @subject_app.command("new-code")
-def subject_new_code(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def subject_new_code(
+    subject: str,
+    qr: central_subject.QrFile = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Give a member a new QR code; every earlier one of theirs is revoked and refers to staff."""
     from central.app import load_config, open_use_cases
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
         claim = use_cases.members.renew_qr_claim(parse_subject_id(subject))
+    if qr is not None:
+        central_subject.write_qr(claim, qr)
     _tell({"claim_id": claim}, as_json=as_json, plain=f"claim   {claim} (told once: make the QR of it)")
 
 

@@ -114,7 +114,7 @@ def event_list(
     for event, _ in events:
         what, state = f"{event.kind} {event.outcome}", _state(event.disputed, event.struck)
         table.add_row(event.event_id, when(event.at_ms), what, state)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _state(disputed: bool, struck: bool) -> str:

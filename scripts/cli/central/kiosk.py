@@ -152,4 +152,4 @@ def show(
     )
     for row in rows:
         table.add_row(*("" if cell is None else cell for cell in row.values()))
-    Console().print(table)
+    Console(markup=False).print(table)

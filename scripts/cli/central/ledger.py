@@ -94,7 +94,7 @@ def balance(subject: str, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson =
     for each in held:
         sums = (each.stored_minor, each.debt_minor)
         table.add_row(*(format_amount(sum_minor, each.currency) for sum_minor in sums))
-    Console().print(table if held else "no money was moved yet")
+    Console(markup=False).print(table if held else "no money was moved yet")
 
 
 @ledger_app.command("top-up")
@@ -181,7 +181,7 @@ def settle(
     for each in found:
         sums = (each.charged_minor, each.refunded_minor, each.reversed_minor, each.net_minor)
         table.add_row(*(format_amount(sum_minor, each.currency) for sum_minor in sums))
-    Console().print(table if found else "nothing was charged on that day")
+    Console(markup=False).print(table if found else "nothing was charged on that day")
 
 
 @ledger_app.command("export")

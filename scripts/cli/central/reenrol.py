@@ -32,7 +32,7 @@ def _tell(now: Progress, plan: Plan | None, *, as_json: bool) -> None:
     if as_json:
         tell_json(as_told(now, plan))
         return
-    screen = Console()
+    screen = Console(markup=False)
     typer.echo(
         f"to recipe {now.recipe_digest[:SHOWN]}…"
         f"{f' of pack {plan.pack}' if plan else ''}: {now.stage.value}; {now.members} members, "

@@ -102,7 +102,7 @@ def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) 
             when(int(row["added_at_ms"] or 0)),
             "" if revoked is None else when(int(revoked)),
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @restriction_app.command("issue")
@@ -335,7 +335,7 @@ def restriction_report(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
         remark = "too few to tell" if share.low_n else "FOLLOWS THE SCORE" if share.follows_score else ""
         shares_told = (_percent(share.share), _percent(share.base_share), remark)
         table.add_row(name, str(share.issued), str(share.lowest_tier), *shares_told)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @reviewer_app.command("cases")

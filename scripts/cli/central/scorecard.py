@@ -101,4 +101,4 @@ def standing_explain(
     table = Table("points", "why", title=f"{standing.score} points, tier {standing.tier}")
     for each in standing.factors:
         table.add_row(f"{each.points:+d}", each.text)
-    Console().print(table)
+    Console(markup=False).print(table)

@@ -36,7 +36,7 @@ def withdrawal(
     for each in found.kiosks:
         heard = "never" if each.seen_at_ms is None else f"{(now_ms - each.seen_at_ms) / 1000:.0f} s ago"
         table.add_row(each.kiosk, each.reach.value.replace("_", " "), heard)
-    Console().print(table)
+    Console(markup=False).print(table)
     typer.echo(", ".join(f"{number} {reach.replace('_', ' ')}" for reach, number in counts.items()))
 
 
@@ -52,4 +52,4 @@ def alike(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     table = Table("enrolled later", "like")
     for later, earlier in pairs:
         table.add_row(later, earlier)
-    Console().print(table)
+    Console(markup=False).print(table)

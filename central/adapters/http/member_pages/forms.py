@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from central.adapters.http.member_pages.tickets import TICKET_CHARS
 from wire import ids
+from wire.claims import QR_SCHEME
 from wire.fields import TEXT_MAX
 from wire.ids import ClaimId, ContestCode
 from wire.pins import PIN_MAX_DIGITS, PIN_MIN_DIGITS
@@ -20,7 +21,6 @@ _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u200e\u200f]")
 """Spaces, dashes, and marks of writing direction, as copied."""
 _JOINERS = re.compile(r"[\u200c\u200d\ufe0e\ufe0f]")
 """What keyboards put between letters and into emoji; a note is as readable without."""
-_QR_SCHEME = "stile:"
 
 
 class FormError(Exception):
@@ -54,7 +54,7 @@ def _plain(text: str) -> str:
 
 def claim_of(fields: Mapping[str, str]) -> ClaimId:
     """The member code; raises FormError."""
-    typed = _plain(fields.get("code", "")).lower().removeprefix(_QR_SCHEME)
+    typed = _plain(fields.get("code", "")).lower().removeprefix(QR_SCHEME)
     if re.match(ids.TOKEN_PATTERN, typed) is None:
         raise FormError("malformed_code")
     return ClaimId(typed)

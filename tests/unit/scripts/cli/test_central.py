@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
+import zxingcpp
 from typer.testing import CliRunner, Result
 
 from central.app import load_config, open_use_cases
@@ -53,6 +55,39 @@ def test_a_member_without_a_face_is_added_explained_restricted_and_withdrawn(con
     assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0
     gone = run("standing", "explain", member["subject"], "--config", str(config))
     assert (gone.exit_code, "has withdrawn" in gone.stderr) == (1, True)
+
+
+def test_a_member_is_found_by_their_code_and_gets_its_qr_once_more(config: Path, tmp_path: Path):
+    member = told(config, "subject", "add", "--consent", "2026-11")
+    code = member["claim_id"]
+    for typed in (code, f"STILE:{code.upper()}", f" {code[:16]}-{code[16:]}"):
+        found = told(config, "subject", "find", typed, "--qr", str(tmp_path / "code.png"))
+        assert (found["subject"], found["claim_revoked_at_ms"]) == (member["subject"], None)
+    picture = cv2.imread(str(tmp_path / "code.png"))
+    assert [each.text for each in zxingcpp.read_barcodes(picture)] == [f"stile:{member['claim_id']}"]
+    assert (tmp_path / "code.png").stat().st_mode & 0o777 == 0o600
+    told(config, "subject", "new-code", member["subject"])
+    assert told(config, "subject", "find", member["claim_id"])["claim_revoked_at_ms"] is not None
+    unknown = run("subject", "find", "0" * 32, "--config", str(config))
+    assert (unknown.exit_code, "no member with the claim" in unknown.stderr) == (1, True)
+
+
+def test_members_are_listed_page_by_page_also_those_who_withdrew(config: Path):
+    members = sorted(told(config, "subject", "add", "--consent", "2026-11")["subject"] for _ in range(3))
+    assert run("subject", "withdraw", members[1], "--config", str(config)).exit_code == 0
+    listed = told(config, "subject", "list")["subjects"]
+    assert [each["subject"] for each in listed] == members
+    assert [each["withdrawn_at_ms"] is None for each in listed] == [True, False, True]
+    page = told(config, "subject", "list", "--after", members[0], "--most", "1")["subjects"]
+    assert [each["subject"] for each in page] == [members[1]]
+    assert members[2] in run("subject", "list", "--config", str(config)).stdout
+
+
+def test_a_revoked_kiosk_stands_so_in_the_list_whatever_it_last_said(config: Path):
+    told(config, "kiosk", "add", "gate-1")
+    assert run("kiosk", "revoke", "gate-1", "--config", str(config)).exit_code == 0
+    (row,) = told(config, "kiosk", "list")["kiosks"]
+    assert (row["revoked"], row["presence"]) == (True, "revoked")
 
 
 def test_a_lost_code_is_replaced_and_every_earlier_one_revoked(config: Path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from edge.adapters.storage.exclusive import held_alone
 from firmware_bridge import port
 from firmware_bridge.auth import derive_keys
 from firmware_bridge.simulator import ServedGate, SimulatedGate
@@ -90,6 +92,23 @@ def test_a_kiosk_that_has_no_gate_is_not_asked_for_one(tmp_path: Path) -> None:
     found = findings(stile("doctor", "--config", str(file), "--json")[1])
     assert "gate" not in found
     assert found["camera"]["ok"]
+
+
+def test_advice_that_names_a_section_is_shown_whole(
+    kiosk_toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    _, stdout, _ = stile("doctor", "--config", str(kiosk_toml))
+    assert "start it, or correct [broker]; the kiosk goes on without it" in stdout
+
+
+def test_gate_and_camera_that_the_kiosk_itself_uses_are_well(kiosk_toml: Path, tmp_path: Path) -> None:
+    with held_alone(tmp_path):
+        found = findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])
+    for name in ("gate", "camera"):
+        assert found[name]["ok"]
+        assert f"in use by this kiosk, which runs as process {os.getpid()}" in str(found[name]["found"])
+    assert not findings(stile("doctor", "--config", str(kiosk_toml), "--json")[1])["gate"]["ok"]
 
 
 def test_a_gate_that_answers_is_well(kiosk_toml: Path, tmp_path: Path) -> None:

@@ -387,7 +387,7 @@ def test_the_page_keeps_to_the_kiosks_own_bounds() -> None:
 async def test_a_port_in_use_is_a_configuration_error_that_names_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf'screen.address = "127.0.0.1:{port}"'):
+        with pytest.raises(ConfigError, match=rf'screen.port = "127.0.0.1:{port}"'):
             await WebScreen().serve(port=port)
     with pytest.raises(ConfigError, match="70000"):
         await WebScreen().serve(port=70000)
