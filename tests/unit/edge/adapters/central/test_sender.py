@@ -17,7 +17,7 @@ from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId
 from wire.records import RecordBatch
 from wire.signing import Signer
-from wire.topics import TopicKind
+from wire.topics import LARGEST_MESSAGE_BYTES, TopicKind
 
 KIOSK = KioskId("gate-1")
 
@@ -30,6 +30,9 @@ class SilentLink:
         self.sent: list[RecordBatch] = []
         self.on_connected: list[Callable[[], None]] = []
         self.on_lost: list[Callable[[], None]] = []
+
+    def room(self, kind: TopicKind) -> int:
+        return LARGEST_MESSAGE_BYTES
 
     def listen(self, kind: TopicKind, listener: object) -> None:
         assert kind is TopicKind.RECEIPT
