@@ -14,7 +14,8 @@ from firmware_bridge.gate import (
     ReleaseRefused,
 )
 from tests.doubles.bridge_pair import passage
-from tests.doubles.driver_rigs import ENDS, OPEN_MS, rig, until
+from tests.doubles.driver_rigs import ENDS, OPEN_MS, rig
+from tests.doubles.waiting import eventually
 
 ALL = ["own", "modbus", "modbus-flash", "osdp", "lcus", "gpio"]
 TELL_PASSAGES = ["own", "modbus", "gpio"]
@@ -85,10 +86,10 @@ async def test_a_link_lost_while_open_ends_the_release_untold_and_once(name, tmp
         lane.unplug()
         seen = await lane.until_event(values.LinkLost)
         lane.plug()
-        await until(lambda: lane.gate.state().link is LinkStatus.UP)
+        await eventually(lambda: lane.gate.state().link is LinkStatus.UP)
         if not any(isinstance(event, ENDS) for event in seen):
             seen += await lane.until_event(ENDS)
-        await until(lambda: lane.gate.state().mode is Mode.LOCKED)
+        await eventually(lambda: lane.gate.state().mode is Mode.LOCKED)
         await lane.until_unlocked()
         assert await lane.open(2) == Accepted()
         lane.pass_time(OPEN_MS)
@@ -121,7 +122,7 @@ async def test_what_these_boards_cannot_a_relay_stays_on_until_the_host_is_back(
         lane.unplug()
         await lane.until_event(values.LinkLost)
         lane.pass_time(2 * OPEN_MS)
-        await until(lambda: "not there" in str(lane.gate.state().trouble))
+        await eventually(lambda: "not there" in str(lane.gate.state().trouble))
         assert lane.unlocked() == frozenset({Direction.ENTRY})
         lane.plug()
         await lane.until_event(values.LinkUp)
@@ -132,13 +133,13 @@ async def test_what_these_boards_cannot_a_relay_stays_on_until_the_host_is_back(
 async def test_unplug_and_replug_needs_no_restart_and_state_tells_it(name, tmp_path):
     async with rig(name, tmp_path) as lane:
         assert await lane.next() == values.LinkUp(1)
-        state = await until(lambda: (found := lane.gate.state()).mode is Mode.LOCKED and found)
+        state = await eventually(lambda: (found := lane.gate.state()).mode is Mode.LOCKED and found)
         assert (state.link, state.trouble, state.fault) == (LinkStatus.UP, None, GateFault.NONE)
         assert (state.entry_unlocked, state.exit_unlocked) == (False, False)
         lane.unplug()
         lost = await lane.next()
         assert "gone while in use" in lost.why
-        state = await until(lambda: "not there" in str((found := lane.gate.state()).trouble) and found)
+        state = await eventually(lambda: "not there" in str((found := lane.gate.state()).trouble) and found)
         assert state.link is LinkStatus.NO_PORT
         assert (state.mode, state.fault, state.inputs, state.entry_unlocked) == (None, None, None, None)
         assert await lane.open(1) == ReleaseRefused(RefusedBecause.LINK_DOWN)
@@ -160,7 +161,7 @@ async def test_emergency_and_fire_free_the_gate_and_end_the_release(name, wire, 
         assert await lane.next() == told
         assert await lane.next() == values.Interrupted(passage(1), Cause[wire.upper()])
         await lane.until_unlocked(*EVERY_WAY)
-        state = await until(lambda: (found := lane.gate.state()).mode is Mode.FREE and found)
+        state = await eventually(lambda: (found := lane.gate.state()).mode is Mode.FREE and found)
         assert getattr(state.inputs, wire)
         assert await lane.open(2) == ReleaseRefused(RefusedBecause.FREE)
         await lane.set(wire, False)

@@ -21,7 +21,8 @@ from firmware_bridge.gate import (
 )
 from firmware_bridge.simulator.boards.gpio import FakeChip
 from tests.doubles.bridge_pair import passage
-from tests.doubles.driver_rigs import ENDS, GPIO_RELAYS, OPEN_MS, SCBK, GpioRig, rig, until
+from tests.doubles.driver_rigs import ENDS, GPIO_RELAYS, OPEN_MS, SCBK, GpioRig, rig
+from tests.doubles.waiting import eventually
 
 
 def test_four_bytes_switch_a_channel():
@@ -34,7 +35,7 @@ def test_four_bytes_switch_a_channel():
 async def test_a_board_that_refuses_a_command_is_a_state_with_advice(name, tmp_path):
     wrong = {"modbus": {"exit_coil": 99}, "osdp": {"exit_output": 7}}[name]
     async with rig(name, tmp_path, **wrong) as lane:
-        state = await until(lambda: (found := lane.gate.state()).trouble and found)
+        state = await eventually(lambda: (found := lane.gate.state()).trouble and found)
         assert state.link is LinkStatus.MISMATCHED
         assert "refuses" in state.trouble
         assert await lane.open(1) == ReleaseRefused(RefusedBecause.LINK_DOWN)
@@ -45,7 +46,7 @@ async def test_a_board_that_refuses_a_command_is_a_state_with_advice(name, tmp_p
 async def test_a_reader_without_the_key_is_refused_and_told_nothing(key, tmp_path, monkeypatch):
     monkeypatch.setattr("firmware_bridge.drivers.osdp.SECURE_WITHIN_S", 0.5)
     async with rig("osdp", tmp_path, key=key) as lane:
-        state = await until(lambda: (found := lane.gate.state()).trouble and found)
+        state = await eventually(lambda: (found := lane.gate.state()).trouble and found)
         assert state.link is LinkStatus.MISMATCHED
         assert "makes no secure channel" in state.trouble
         assert await lane.open(1) == ReleaseRefused(RefusedBecause.LINK_DOWN)
@@ -110,21 +111,21 @@ async def test_a_modbus_relay_that_does_not_follow_is_a_latched_fault(tmp_path):
         lane.device.stuck = True
         assert await lane.open(1, open_ms=10_000) == Accepted()
         commands = lane.device.commands
-        await until(lambda: lane.gate.state().entry_unlocked is False)
+        await eventually(lambda: lane.gate.state().entry_unlocked is False)
         lane.pass_time(OPEN_MS)
         assert await lane.next() == values.FaultLatched(GateFault.RELAY)
         assert await lane.next() == values.Interrupted(passage(1), Cause.FAULT)
-        state = await until(lambda: (found := lane.gate.state()).mode is Mode.FAULT and found)
+        state = await eventually(lambda: (found := lane.gate.state()).mode is Mode.FAULT and found)
         assert state.fault is GateFault.RELAY
         lane.device.stuck = False
         assert await lane.open(2) == ReleaseRefused(RefusedBecause.FAULT)
-        await until(lambda: lane.device.commands > commands)
+        await eventually(lambda: lane.device.commands > commands)
         assert lane.unlocked() == frozenset()
 
 
 async def test_a_modbus_unit_that_is_silent_is_a_state_with_advice(tmp_path):
     async with rig("modbus", tmp_path, unit=9) as lane:
-        state = await until(lambda: (found := lane.gate.state()).trouble and found)
+        state = await eventually(lambda: (found := lane.gate.state()).trouble and found)
         assert state.link is LinkStatus.MISMATCHED
         assert "unit 9 does not answer" in state.trouble
 
@@ -184,7 +185,7 @@ async def test_lines_that_another_program_holds_are_a_state_with_advice():
     first = GpioRig(chip)
     await first.next()
     second = open_gpio_gate(GpioWiring(entry_line=4), clock_ms=first.clock, request_lines=chip.request_lines)
-    state = await until(lambda: (found := second.state()).trouble and found)
+    state = await eventually(lambda: (found := second.state()).trouble and found)
     assert "gpioinfo says who holds its lines" in state.trouble
     assert first.gate.state().link is LinkStatus.UP
     await second.close()
@@ -196,7 +197,7 @@ async def test_a_release_for_a_way_without_a_relay_is_refused():
     lane = GpioRig(chip)
     await lane.end()
     gate = open_gpio_gate(GpioWiring(entry_line=4), clock_ms=lane.clock, request_lines=chip.request_lines)
-    await until(lambda: gate.state().link is LinkStatus.UP)
+    await eventually(lambda: gate.state().link is LinkStatus.UP)
     refused = await gate.release(lane.release(1, direction=Direction.EXIT))
     assert refused == ReleaseRefused(RefusedBecause.UNSUPPORTED)
     await gate.close()

@@ -9,7 +9,8 @@ from firmware_bridge.simulator.boards.cable import Cable
 from firmware_bridge.simulator.boards.lcus import LcusDevice
 from firmware_bridge.simulator.boards.modbus import ModbusDevice
 from firmware_bridge.simulator.boards.osdp import OsdpDevice
-from tests.doubles.driver_rigs import PATIENCE_S, SCBK
+from tests.doubles.driver_rigs import SCBK
+from tests.doubles.waiting import WAIT_S
 
 KIOSK = '[kiosk]\nstate_dir = "var/kiosk"\n\n'
 OWN = 'port = "/dev/gate"\nkey_file = "gate.key"\n'
@@ -118,13 +119,13 @@ async def test_a_kiosk_reaches_the_gate_that_its_configuration_names(driver, tmp
         match driver:
             case "lcus":
                 with LcusDevice(cable):
-                    assert await probe_gate(chosen, PATIENCE_S) == ""
+                    assert await probe_gate(chosen, WAIT_S) == ""
             case "modbus":
                 async with ModbusDevice(cable):
-                    assert await probe_gate(chosen, PATIENCE_S) == ""
+                    assert await probe_gate(chosen, WAIT_S) == ""
             case "osdp":
                 with OsdpDevice(cable, SCBK):
-                    assert await probe_gate(chosen, PATIENCE_S) == ""
+                    assert await probe_gate(chosen, WAIT_S) == ""
 
 
 async def test_a_gate_that_is_not_there_is_said_with_its_name(tmp_path):
@@ -134,4 +135,4 @@ async def test_a_gate_that_is_not_there_is_said_with_its_name(tmp_path):
 
 async def test_a_key_file_that_cannot_be_used_names_its_option():
     with pytest.raises(ConfigError, match=r'gate\.osdp\.key_file = "scbk"'):
-        await probe_gate(config(OSDP), PATIENCE_S)
+        await probe_gate(config(OSDP), WAIT_S)

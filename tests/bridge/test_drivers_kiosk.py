@@ -13,7 +13,8 @@ from edge.enact.display import Notice
 from edge.enact.record import KioskIdentity
 from edge.shell.kiosk import Devices, Kiosk
 from tests.doubles.attempt import RULES
-from tests.doubles.driver_rigs import OPEN_MS, rig, until
+from tests.doubles.driver_rigs import OPEN_MS, rig
+from tests.doubles.waiting import eventually
 from tests.doubles.wire_samples import pass_record
 from wire.ids import GateId, KioskId, PassageId, Purpose
 from wire.records import GateOutcome
@@ -76,7 +77,7 @@ async def kiosk_before(lane, quiet, **release):
 )
 async def test_a_release_at_a_gate_that_cannot_tell_is_recorded_as_that(name, outcome, tmp_path):
     async with rig(name, tmp_path) as lane:
-        await until(lambda: lane.gate.state().mode is not None)
+        await eventually(lambda: lane.gate.state().mode is not None)
         release = lane.release(1)
         kept = pass_record(
             KioskId("gate-1"),
@@ -89,7 +90,7 @@ async def test_a_release_at_a_gate_that_cannot_tell_is_recorded_as_that(name, ou
             await lane.gate.release(release)
             await lane.until_unlocked(release.direction)
             lane.pass_time(OPEN_MS)
-            await until(lambda: quiet.settled)
+            await eventually(lambda: quiet.settled)
         assert quiet.settled == [msgspec.structs.replace(kept, gate_outcome=outcome)]
 
 
@@ -103,6 +104,6 @@ async def test_a_release_at_a_gate_that_cannot_tell_is_recorded_as_that(name, ou
 )
 async def test_with_a_fare_on_passage_a_gate_that_cannot_report_it_is_not_ready(name, fare, state, tmp_path):
     async with rig(name, tmp_path) as lane:
-        await until(lambda: lane.gate.state().mode is not None)
+        await eventually(lambda: lane.gate.state().mode is not None)
         async with kiosk_before(lane, Quiet(lane.clock), fare=fare) as kiosk:
-            await until(lambda: kiosk.passage.surroundings.gate is state)
+            await eventually(lambda: kiosk.passage.surroundings.gate is state)

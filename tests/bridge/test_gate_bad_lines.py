@@ -22,8 +22,8 @@ from firmware_bridge.messages import Outputs
 from firmware_bridge.port import open_line
 from firmware_bridge.simulator import ServedGate, SimulatedGate
 from tests.doubles.bridge_pair import KEYS, nonce, passage
+from tests.doubles.waiting import WAIT_S
 
-PATIENCE_S = 15.0
 SEED = 20_251_123
 SPEAKS_EVERY_S = 0.02
 
@@ -45,7 +45,7 @@ async def driving(path):
 
 
 async def state_of(gate, holds):
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         while not holds(found := gate.state()):  # noqa: ASYNC110 - a state has no event to wait for
             await asyncio.sleep(0.005)
         return found
@@ -69,7 +69,7 @@ class Stranger:
 
     def __exit__(self, *_):
         self._stop.set()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
         os.close(self._master)
         os.close(self._slave)

@@ -24,8 +24,7 @@ from firmware_bridge.gate import Direction, GateRelease, LinkStatus, Mode
 from firmware_bridge.port import SerialPort
 from firmware_bridge.simulator import ServedGate, SimulatedGate
 from tests.doubles.bridge_pair import KEYS, nonce, passage
-
-PATIENCE_S = 15.0
+from tests.doubles.waiting import WAIT_S
 
 
 def clock_ms():
@@ -47,7 +46,7 @@ class Watched:
         self._events = self.gate.events()
 
     async def next(self):
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             return await anext(self._events)
 
     async def until(self, kind):
@@ -56,7 +55,7 @@ class Watched:
         return event
 
     async def state(self, holds):
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             while not holds(found := self.gate.state()):  # noqa: ASYNC110 - a state has no event to wait for
                 await asyncio.sleep(0.005)
             return found
@@ -178,7 +177,7 @@ async def test_a_modem_on_the_port_is_named(tmp_path):
         state = await host.state(lambda found: found.trouble is not None)
         assert "modem" in state.trouble
     os.close(slave)
-    thread.join(PATIENCE_S)
+    thread.join(WAIT_S)
     assert not thread.is_alive()
     os.close(master)
 
@@ -239,7 +238,7 @@ async def test_closing_ends_the_events_and_leaves_no_release_waiting(served):
     waiting = asyncio.create_task(host.gate.release(a_release(1)))
     await asyncio.sleep(0)
     await host.gate.close()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         assert await waiting == values.Unanswered()
         told = [event async for event in host._events]
     assert [type(event) for event in told] == [values.LinkLost]
@@ -271,7 +270,7 @@ async def test_a_device_that_never_reads_closes_the_port_instead_of_growing_its_
     session = Listening()
     port = SerialPort(os.ttyname(slave), session)
     port.start()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         await session.opened.wait()
         while not session.closed.is_set():
             port.write(bytes(4_096))
@@ -311,7 +310,7 @@ async def test_an_error_of_a_class_nobody_listed_ends_one_life_of_the_port_and_i
     session = Session()
     port = SerialPort(os.ttyname(slave), session)
     port.start()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         await session.opened.wait()
         if where == "reading":
             os.write(master, b"what it chokes on")
@@ -328,7 +327,7 @@ async def test_an_error_of_a_class_nobody_listed_ends_one_life_of_the_port_and_i
 
 
 def test_plain_pyserial_sees_the_gate_speak_unasked(served):
-    with serial.Serial(str(served.path), 250_000, timeout=PATIENCE_S, exclusive=True) as port:
+    with serial.Serial(str(served.path), 250_000, timeout=WAIT_S, exclusive=True) as port:
         assert port.read_until(b"\x00", 1) == b"\x00"
 
 
@@ -348,13 +347,13 @@ async def test_stile_gate_simulate_serves_a_gate_from_its_own_process(tmp_path):
             assert await host.next() == values.Passed(passage(1), Direction.ENTRY)
         arguments = ("console", row["port"], "--key-file", row["key_file"], "--for-s", 1, "--json")
         showing = stile_gate(*arguments)
-        out, errors = await asyncio.to_thread(showing.communicate, timeout=PATIENCE_S)
+        out, errors = await asyncio.to_thread(showing.communicate, timeout=WAIT_S)
         assert (showing.returncode, errors.strip()) == (0, "")
         shown = json.loads(out.splitlines()[-1])
         assert (shown["link"], shown["state"], shown["fault"]) == ("up", "locked", "none")
     finally:
         serving.send_signal(signal.SIGTERM)
-        _, errors = serving.communicate(timeout=PATIENCE_S)
+        _, errors = serving.communicate(timeout=WAIT_S)
     assert (serving.returncode, errors) == (0, "")
     assert left_in(Path(row["port"]).parent) == []
 
@@ -363,7 +362,7 @@ def test_simulate_never_takes_the_place_of_a_file_that_is_there(tmp_path):
     path = tmp_path / "device"
     path.write_text("mine")
     serving = stile_gate("simulate", "--port", path)
-    _, errors = serving.communicate(timeout=PATIENCE_S)
+    _, errors = serving.communicate(timeout=WAIT_S)
     assert serving.returncode == 2
     assert "name a path that is free" in errors
     assert path.read_text() == "mine"
@@ -378,6 +377,6 @@ def test_a_bad_key_file_ends_the_command_with_code_2_and_a_sentence(tmp_path, te
         path.write_text(text)
         path.chmod(0o600)
     showing = stile_gate("console", "/dev/null", "--key-file", path)
-    _, errors = showing.communicate(timeout=PATIENCE_S)
+    _, errors = showing.communicate(timeout=WAIT_S)
     assert showing.returncode == 2
     assert says in errors

@@ -21,8 +21,7 @@ from firmware_bridge.gate import LinkStatus
 from firmware_bridge.port import advice, open_line, stable_name, stable_names
 from firmware_bridge.simulator import ServedGate, SimulatedGate
 from tests.doubles.bridge_pair import KEYS
-
-PATIENCE_S = 15.0
+from tests.doubles.waiting import WAIT_S
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def a_gate(path):
 
 
 async def until(events, kind):
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         while not isinstance(event := await anext(events), kind):
             pass
         return event
@@ -152,7 +151,7 @@ def test_a_tool_beside_a_running_kiosk_is_told_so_and_changes_nothing(command, t
         }[command]
         ran = subprocess.run(
             [sys.executable, "-c", "from scripts.cli.main import main; main()", "gate", *map(str, arguments)],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=WAIT_S, check=False,
         )  # fmt: skip
         assert "in use by another program" in ran.stdout + ran.stderr
         assert ran.returncode == (0 if command == "console" else 2)

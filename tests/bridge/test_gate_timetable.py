@@ -24,11 +24,11 @@ from firmware_bridge.messages import Outputs
 from firmware_bridge.simulator import ServedGate, SimulatedGate
 from tests.doubles.attempt import RULES
 from tests.doubles.bridge_pair import KEYS
+from tests.doubles.waiting import eventually
 from wire.ids import GateId, KioskId, Purpose
 from wire.records import GateOutcome, IdentifiedBy
 from wire.transport.supervision import Supervisor
 
-PATIENCE_S = 20.0
 ALWAYS = ScheduleConfig(("00:00-24:00",))
 
 
@@ -71,13 +71,6 @@ class Quiet:
         self.settled.append(record)
 
 
-async def until(holds):
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := holds()):  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.005)
-        return found
-
-
 @asynccontextmanager
 async def held_free_before(served):
     quiet, nonces = Quiet(), itertools.count(1)
@@ -110,7 +103,7 @@ async def held_free_before(served):
 async def test_one_after_the_other_walks_through_and_each_has_a_record_that_names_nobody():
     with ServedGate(SimulatedGate(KEYS, auto_walk_ms=50)) as served:
         async with held_free_before(served) as (_, quiet):
-            await until(lambda: len(quiet.settled) >= 3)
+            await eventually(lambda: len(quiet.settled) >= 3)
         assert {record.gate_outcome for record in quiet.settled[:3]} == {GateOutcome.PASSED}
         for record in quiet.settled:
             assert (record.identified_by, record.staff) == (IdentifiedBy.STAFF, OPENED_BY)
@@ -120,7 +113,7 @@ async def test_one_after_the_other_walks_through_and_each_has_a_record_that_name
 async def test_with_nobody_there_each_release_ends_by_the_gates_own_clock_and_is_renewed():
     with ServedGate(SimulatedGate(KEYS)) as served:
         async with held_free_before(served) as (_, quiet):
-            await until(lambda: len(quiet.settled) >= 2)
+            await eventually(lambda: len(quiet.settled) >= 2)
         assert {record.gate_outcome for record in quiet.settled[:2]} == {GateOutcome.TIMED_OUT}
 
 
@@ -128,15 +121,15 @@ async def test_with_nobody_there_each_release_ends_by_the_gates_own_clock_and_is
 async def test_it_ends_when_the_clock_is_unsure_or_staff_close_the_lane(ends):
     with ServedGate(SimulatedGate(KEYS)) as served:
         async with held_free_before(served) as (kiosk, quiet):
-            await until(lambda: quiet.settled)
+            await eventually(lambda: quiet.settled)
             if ends == "the clock is unsure":
                 quiet.sure = False
             else:
                 kiosk.close_lane(closed=True)
-            await until(lambda: served.do(lambda gate: gate.unlocked) == Outputs(0) and kiosk.is_waiting)
+            await eventually(lambda: served.do(lambda gate: gate.unlocked) == Outputs(0) and kiosk.is_waiting)
             settled = len(quiet.settled)
             until_ms = quiet.uptime_ms() + 700
-            await until(lambda: quiet.uptime_ms() > until_ms)
+            await eventually(lambda: quiet.uptime_ms() > until_ms)
             assert (len(quiet.settled), served.do(lambda gate: gate.unlocked)) == (settled, Outputs(0))
 
 

@@ -12,7 +12,8 @@ import pytest_asyncio
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from tests.doubles.contract_lane import Lane, open_lane
-from tests.doubles.kiosk_rig import WAIT_S, enrol, eventually
+from tests.doubles.kiosk_rig import enrol
+from tests.doubles.waiting import WAIT_S, eventually
 from wire import topics
 from wire.codec import Decoded, decode
 from wire.fleet import Presence, RollCall

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from central.adapters.broker.embedded import EmbeddedBroker, free_port
-from tests.doubles.central_rig import RIDE, Clock, Rig, fix_ports, running, until
+from tests.doubles.central_rig import RIDE, Clock, Rig, fix_ports, running
+from tests.doubles.waiting import eventually
 from wire.fleet import RollCall
 from wire.requests import HeadRequest
 
@@ -15,8 +16,8 @@ async def test_an_embedded_broker_that_is_killed_comes_back_and_everybody_with_i
     async with rig.kiosk() as end:
         assert rig.central.embedded is not None
         await asyncio.to_thread(rig.central.embedded.kill)
-        await until(lambda: not end.link.connected.is_set() and not rig.central.link.connected.is_set())
-        await until(lambda: end.link.connected.is_set() and rig.central.link.connected.is_set())
+        await eventually(lambda: not end.link.connected.is_set() and not rig.central.link.connected.is_set())
+        await eventually(lambda: end.link.connected.is_set() and rig.central.link.connected.is_set())
         assert (await end.ask(HeadRequest)).head.name == RIDE
 
 
@@ -30,7 +31,7 @@ async def test_central_starts_without_its_broker_and_finds_it_later(config: Path
         try:
             await asyncio.to_thread(broker.start)
             async with rig.kiosk() as end:
-                await until(rig.central.link.connected.is_set)
+                await eventually(rig.central.link.connected.is_set)
                 assert (await end.ask(HeadRequest)).head.name == RIDE
         finally:
             await asyncio.to_thread(broker.stop)
@@ -41,7 +42,7 @@ async def test_central_calls_the_roll_and_tells_its_heads_again_when_the_broker_
         assert rig.central.embedded is not None
         before = len(end.heard)
         await asyncio.to_thread(rig.central.embedded.restart)
-        await until(lambda: end.link.connected.is_set() and rig.central.link.connected.is_set())
+        await eventually(lambda: end.link.connected.is_set() and rig.central.link.connected.is_set())
         if not any(isinstance(r.message, RollCall) for r in end.heard[before:]):
             # The kiosk may have come back after central's call; then it asks.
             rig.central.on_connect()

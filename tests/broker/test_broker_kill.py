@@ -12,7 +12,8 @@ import pytest
 from edge.adapters.central.uplink import Uplink
 from tests.doubles.brokers import NatsCluster
 from tests.doubles.central_rig import Clock, new_config, running
-from tests.doubles.kiosk_rig import Kiosk, eventually, paired
+from tests.doubles.kiosk_rig import Kiosk, paired
+from tests.doubles.waiting import WAIT_S, eventually
 from tests.doubles.wire_samples import pass_record
 from wire.environment import utc_ms
 from wire.ids import PassageId, RecordId
@@ -20,8 +21,6 @@ from wire.requests import HeadReply, HeadRequest
 
 KIOSKS = 12
 EVERY_S = 0.05
-BACK_S = 60.0
-"""NATS elects a new leader for each stream; twelve seconds were measured."""
 
 
 async def passing(uplink: Uplink, number: int, passages: list[PassageId], closed: asyncio.Event) -> None:
@@ -58,7 +57,7 @@ async def asked(uplink: Uplink) -> bool:
 
 async def everybody(uplinks: list[Uplink]) -> None:
     """Wait, bounded, until central answers every kiosk again."""
-    async with asyncio.timeout(BACK_S):
+    async with asyncio.timeout(WAIT_S):
         for uplink in uplinks:
             while not await asked(uplink):  # noqa: ASYNC110 - nobody announces it
                 await asyncio.sleep(0.1)
@@ -96,7 +95,7 @@ async def test_a_node_of_three_is_killed_under_load_and_every_record_lands_once(
             await everybody(uplinks)
             cluster.start_one(node)
             await written(passages, 20)
-        async with asyncio.timeout(BACK_S):
+        async with asyncio.timeout(WAIT_S):
             while any(uplink.outbox.backlog.waiting for uplink in uplinks):  # noqa: ASYNC110 - nor this
                 await asyncio.sleep(0.1)
         await cluster.healthy()

@@ -12,7 +12,8 @@ import pytest
 from central.adapters.broker.embedded import LOOPBACK, free_port
 from tests.doubles.brokers import answers, mosquitto_program
 from tests.doubles.central_rig import Clock, fix_ports, new_config, running
-from tests.doubles.kiosk_rig import eventually, paired
+from tests.doubles.kiosk_rig import paired
+from tests.doubles.waiting import eventually
 from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId, PassageId, RecordId
 from wire.topics import PACKET_MAX_BYTES

@@ -19,7 +19,8 @@ from edge.adapters.central.renewal import LEFT, Renewal, due
 from edge.adapters.central.tls import files_in, look_at_files, open_context, probe
 from tests.doubles.brokers import TLS_HOST, Mosquitto
 from tests.doubles.contract_lane import Lane, open_lane
-from tests.doubles.kiosk_rig import enrol, eventually
+from tests.doubles.kiosk_rig import enrol
+from tests.doubles.waiting import WAIT_S, eventually
 from wire import topics
 from wire.environment import utc_ms
 from wire.ids import KioskId, Purpose
@@ -283,7 +284,7 @@ async def test_a_kiosk_that_is_revoked_hears_and_says_nothing_from_then_on(lane:
         # Central's next tick writes the ACL and has Mosquitto read it.
         acl = lane.broker.folder / "acl"
         await eventually(lambda: "gate-lost" not in acl.read_text())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             while await called():
                 pass
         before = sum(ignored.values())

@@ -8,7 +8,8 @@ from central.app import add_reviewer, issue_restriction, load_config
 from central.rules.restriction import DAY_MS, Terms
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.service.feeds import LEASE_MS
-from tests.doubles.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, kiosk_state, until
+from tests.doubles.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, kiosk_state
+from tests.doubles.waiting import eventually
 from wire.canonical import canonical
 from wire.environment import utc_ms
 from wire.fleet import Head, Presence
@@ -102,7 +103,7 @@ async def test_a_standing_of_another_purpose_is_never_served(rig: Rig):
         assert (reply.entry.purpose, reply.entry.score) == ("locker", 500)
         assert {row.purpose for row in (await standings_of(end)).values()} == {"locker"}
         end.send(TopicKind.REQUEST, StandingRequest(end.nonce(), end.clock.ms + 1, subject), RIDE)
-        await until(lambda: rig.central.router.ignored["wrong_purpose"] == 1)
+        await eventually(lambda: rig.central.router.ignored["wrong_purpose"] == 1)
         assert {received.purpose for received in end.heard} <= {LOAN, ""}
 
 
@@ -229,9 +230,9 @@ async def test_a_kiosks_state_is_known_and_a_will_of_an_earlier_life_is_not_beli
     async with rig.kiosk() as end:
         sightings = rig.central.use_cases.kiosks.sightings
         end.send(TopicKind.STATE, kiosk_state(end, Presence.READY, "2"))
-        await until(lambda: sightings().get("gate-1"))
+        await eventually(lambda: sightings().get("gate-1"))
         end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "1"))
-        await until(lambda: rig.central.router.ignored["late_will"] == 1)
+        await eventually(lambda: rig.central.router.ignored["late_will"] == 1)
         assert sightings()["gate-1"].presence == "ready"
         end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "2"))
-        await until(lambda: sightings()["gate-1"].presence == "lost")
+        await eventually(lambda: sightings()["gate-1"].presence == "lost")

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from central.rules.fleet import DAY_MS
-from tests.doubles.central_rig import Clock, Rig, new_config, running, until
+from tests.doubles.central_rig import Clock, Rig, new_config, running
+from tests.doubles.waiting import eventually
 from wire.ids import SubjectId
 
 
@@ -51,7 +52,7 @@ async def test_retention_runs_by_itself_each_day_and_leaves_no_body_and_no_salt(
     async with running(config, clock) as rig:
         subject, _ = rig.add_member()
         use_cases = rig.central.use_cases
-        await until(lambda: use_cases.retention.ran_at_ms == clock.ms)
+        await eventually(lambda: use_cases.retention.ran_at_ms == clock.ms)
         async with rig.kiosk() as end:
             end.write_records(40, subject=subject)
             await end.deliver(end.batch(1, 40))
@@ -61,7 +62,7 @@ async def test_retention_runs_by_itself_each_day_and_leaves_no_body_and_no_salt(
         await asyncio.to_thread(use_cases.retention.run_when_due)
         first_ms = use_cases.retention.ran_at_ms
         clock.advance(91 * DAY_MS)
-        await until(lambda: use_cases.retention.ran_at_ms == clock.ms)
+        await eventually(lambda: use_cases.retention.ran_at_ms == clock.ms)
         assert first_ms == clock.ms - 92 * DAY_MS + 1
         assert found(tmp_path, *pieces) == [], "while it runs"
         async with rig.http() as http:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.doubles.central_rig import LOAN, RECIPE, KioskEnd, Rig, held, kiosk_state, until
+from tests.doubles.central_rig import LOAN, RECIPE, KioskEnd, Rig, held, kiosk_state
+from tests.doubles.waiting import eventually
 from wire.canonical import canonical
 from wire.enrolment import (
     EnrolReply,
@@ -314,15 +315,15 @@ async def test_a_withdrawal_is_counted_at_each_kiosk_by_the_versions_it_says_it_
             kiosk_state(lost, Presence.DISCONNECTED, "b", caches=held(gallery - 1, standings)),
         )
         expected = {"gate-1": "reached", "gate-2": "not_yet", "gate-3": "unreachable"}
-        await until(lambda: reaches() == expected)
+        await eventually(lambda: reaches() == expected)
         # The will was made when the kiosk connected: it takes nothing back.
         near.send(TopicKind.STATE, kiosk_state(near, Presence.LOST, "b", caches=held(0, 0)))
-        await until(lambda: use_cases.kiosks.sightings()[KioskId("gate-1")].presence == "lost")
+        await eventually(lambda: use_cases.kiosks.sightings()[KioskId("gate-1")].presence == "lost")
         assert reaches() == expected
         slow.send(
             TopicKind.STATE, kiosk_state(slow, Presence.READY, "b", caches=held(gallery, standings - 1))
         )
-        await until(lambda: use_cases.kiosks.sightings()[KioskId("gate-2")].gallery.version == gallery)
+        await eventually(lambda: use_cases.kiosks.sightings()[KioskId("gate-2")].gallery.version == gallery)
         assert reaches() == expected
         async with rig.http() as client:
             told = (await client.get(f"/v1/subjects/{subject}/withdrawal")).json()

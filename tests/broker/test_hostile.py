@@ -7,7 +7,8 @@ import random
 import msgspec
 import pytest
 
-from tests.doubles.central_rig import RIDE, KioskEnd, Rig, until
+from tests.doubles.central_rig import RIDE, KioskEnd, Rig
+from tests.doubles.waiting import eventually
 from wire import topics
 from wire.canonical import canonical
 from wire.codec import encode
@@ -19,7 +20,7 @@ from wire.topics import TopicKind
 
 
 async def ignored(rig: Rig, reason: str) -> None:
-    await until(lambda: rig.central.router.ignored[reason] == 1)
+    await eventually(lambda: rig.central.router.ignored[reason] == 1)
 
 
 def asking(end: KioskEnd) -> HeadRequest:
@@ -69,7 +70,7 @@ async def test_a_retained_request_is_ignored(rig: Rig):
         again = rig.central.link
         await again.close()
         again.open(rig.central.broker.host, rig.central.broker.port)
-        await until(lambda: again.connected.is_set())
+        await eventually(lambda: again.connected.is_set())
         before = len(end.heard)
         await end.ask(HeadRequest)
         replies = [r for r in end.heard[before:] if r.address.kind is TopicKind.REPLY]
@@ -96,7 +97,7 @@ async def test_central_answers_on_after_a_flood_of_rubbish(rig: Rig, seed: int):
             end.send_raw(kind, dice.randbytes(size))
         assert (await end.ask(HeadRequest)).head.name == RIDE
         counted = rig.central.router.ignored
-        await until(lambda: sum(counted.values()) == 300)
+        await eventually(lambda: sum(counted.values()) == 300)
         assert set(counted) <= {"malformed", "unknown_version", "oversized"}
 
 

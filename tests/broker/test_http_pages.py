@@ -32,6 +32,7 @@ from edge.compare.claim import qr_text
 from edge.decide.verdict import Reason
 from tests.doubles.central_rig import RIDE, Rig, held, kiosk_state, new_config, running
 from tests.doubles.ledger_samples import asked
+from tests.doubles.waiting import WAIT_S
 from tests.doubles.wire_samples import SUBJECT
 from wire.claims import ClaimKind
 from wire.environment import utc_ms
@@ -123,7 +124,7 @@ async def test_who_withdrew_sees_kiosk_after_kiosk_confirm_it(rig: Rig) -> None:
             "standings": heads["standing"][RIDE].version,
         }
         kiosk.send(TopicKind.STATE, kiosk_state(kiosk, caches=held(**versions)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             while EN.withdraw.heard_all.format(all=1) not in said(done):
                 done = await member.post("/withdraw/heard", data={"ticket": ticket_in(done)})
                 assert done.status_code == 200

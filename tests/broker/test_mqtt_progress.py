@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.doubles.kiosk_rig import eventually
 from tests.doubles.scripted_broker import (
     MAXIMUM_PACKET_SIZE,
     RECEIVE_MAXIMUM,
     ScriptedBroker,
     number,
 )
+from tests.doubles.waiting import eventually
 from wire.transport import mqtt
 from wire.transport.mqtt import BACKOFF_FIRST_S, Callbacks, Connection, Endpoint
 from wire.transport.outgoing import Publication

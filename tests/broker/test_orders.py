@@ -15,7 +15,8 @@ from central.adapters.broker.access import acl
 from central.config import HomeAssistantConfig, load_config
 from central.errors import RefusedError, UnknownError
 from central.rules.fleet import Order
-from tests.doubles.central_rig import Clock, KioskEnd, Rig, kiosk_state, running, until
+from tests.doubles.central_rig import Clock, KioskEnd, Rig, kiosk_state, running
+from tests.doubles.waiting import eventually
 from wire.fleet import (
     CacheAge,
     Command,
@@ -63,7 +64,7 @@ async def test_an_order_reaches_its_kiosk_signed_and_once_and_what_became_of_it_
         other.send(
             TopicKind.STATE, kiosk_state(other, orders=(OrderAnswer(given.nonce, OrderOutcome.GATE_FAULT),))
         )
-        await until(lambda: "gate-2" in rig.central.use_cases.kiosks.sightings())
+        await eventually(lambda: "gate-2" in rig.central.use_cases.kiosks.sightings())
         assert rig.central.use_cases.commands.of(given.nonce).outcome is None, (
             "it is not the other one's to say"
         )
@@ -71,7 +72,7 @@ async def test_an_order_reaches_its_kiosk_signed_and_once_and_what_became_of_it_
             TopicKind.STATE,
             kiosk_state(end, orders=(OrderAnswer(given.nonce, OrderOutcome.OBEYED, passage),)),
         )
-        await until(lambda: rig.central.use_cases.commands.of(given.nonce).outcome)
+        await eventually(lambda: rig.central.use_cases.commands.of(given.nonce).outcome)
         end.send(TopicKind.STATE, kiosk_state(end, orders=(OrderAnswer(given.nonce, OrderOutcome.LATE),)))
         order(rig)
         await commanded(end, 2)
@@ -170,7 +171,7 @@ async def test_a_desired_version_is_told_whole_retained_and_with_a_version_above
             (RemarkedSetting("camera.fps", SettingRemark.NEEDS_RESTART),),
         )
         end.send(TopicKind.REPORTED, known)
-        await until(lambda: shadows.of(GATE_1).reported_version == 7)
+        await eventually(lambda: shadows.of(GATE_1).reported_version == 7)
         shown = shadows.of(GATE_1)
         assert (shown.reported, shown.remarks) == (
             {"screen.language": "de"},
@@ -181,7 +182,7 @@ async def test_a_desired_version_is_told_whole_retained_and_with_a_version_above
         assert desired_by(end)[1] == Desired(8, (Setting("screen.language", "de"),))
         assert desired_by(other) == []
         async with reading(rig, end.address(TopicKind.DESIRED).topic) as heard:
-            await until(lambda: heard)
+            await eventually(lambda: heard)
             assert heard[0][2], "it lies at the broker for whoever comes later"
 
 
@@ -194,7 +195,7 @@ async def test_a_kiosk_that_still_reports_an_older_version_is_told_the_newest_ag
         await end.wait_for(lambda: desired_by(end)[1:] or None)
         rig.clock.advance(1)
         end.send(TopicKind.REPORTED, Reported(1, ()))
-        await until(lambda: rig.central.use_cases.shadows.of(GATE_1).reported_version == 1)
+        await eventually(lambda: rig.central.use_cases.shadows.of(GATE_1).reported_version == 1)
         await rig.central.announcer.look()
         assert len(desired_by(end)) == 2
 
@@ -262,7 +263,7 @@ async def test_each_kiosk_is_a_device_in_home_assistant_until_it_is_revoked(show
             TopicKind.HEALTH,
             Health(GATE_1, BootId("2" * 32), end.clock.ms, (Metric("outbox_waiting_count", 3.0),)),
         )
-        await until(lambda: (newest("/state") or {}).get("waiting_records") == 3)
+        await eventually(lambda: (newest("/state") or {}).get("waiting_records") == 3)
         assert newest("/state") == {
             "presence": "ready",
             "standing_age_s": 12,
@@ -289,15 +290,15 @@ async def test_each_kiosk_is_a_device_in_home_assistant_until_it_is_revoked(show
         end.send(
             TopicKind.STATE, kiosk_state(end, notes=("camera_black", "lane_closed"), presence=Presence.ALERT)
         )
-        await until(lambda: newest("/state")["fault"] == "on")
+        await eventually(lambda: newest("/state")["fault"] == "on")
         assert (newest("/state")["faults"], newest("/state")["lane"]) == (["camera_black"], "closed")
 
         before = len([each for each in heard if each[0] == state_topic])
         shown.clock.advance(60_000)
-        await until(lambda: len([each for each in heard if each[0] == state_topic]) > before)
+        await eventually(lambda: len([each for each in heard if each[0] == state_topic]) > before)
 
         shown.central.use_cases.kiosks.revoke(GATE_1)
-        await until(lambda: (topic, b"", False) in heard)
+        await eventually(lambda: (topic, b"", False) in heard)
 
 
 def test_where_the_broker_asks_for_certificates_home_assistant_may_read_its_prefix_and_nothing_else():
@@ -315,8 +316,8 @@ async def test_home_assistant_is_told_nothing_unless_it_is_asked_for(rig: Rig):
         reading(rig, "homeassistant/#", end.address(TopicKind.DESIRED).topic) as heard,
     ):
         end.send(TopicKind.STATE, kiosk_state(end))
-        await until(lambda: "gate-1" in rig.central.use_cases.kiosks.sightings())
+        await eventually(lambda: "gate-1" in rig.central.use_cases.kiosks.sightings())
         rig.central.use_cases.shadows.set(GATE_1, {"screen.language": "de"})
-        await until(lambda: heard)
+        await eventually(lambda: heard)
         await rig.central.announcer.look()
         assert {topic for topic, _, _ in heard} == {end.address(TopicKind.DESIRED).topic}

@@ -9,7 +9,8 @@ import pytest
 
 from central.errors import ConflictError
 from central.rules.fleet import CODE_VALID_MS
-from tests.doubles.central_rig import LOAN, RIDE, Rig, pair, until
+from tests.doubles.central_rig import LOAN, RIDE, Rig, pair
+from tests.doubles.waiting import eventually
 from wire.ids import KioskId
 from wire.pairing import format_code
 from wire.requests import GalleryKeyRequest
@@ -92,7 +93,7 @@ async def test_a_revoked_kiosk_is_heard_no_longer(rig: Rig):
         rig.central.use_cases.kiosks.revoke(KioskId("gate-1"))
         end.write_records(1)
         end.send(TopicKind.RECORD, end.batch(1, 1))
-        await until(lambda: rig.central.router.ignored["unknown_key"] == 1)
+        await eventually(lambda: rig.central.router.ignored["unknown_key"] == 1)
         other.write_records(1)
         await other.deliver(other.batch(1, 1))
         assert end.receipts() == []

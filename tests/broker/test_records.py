@@ -15,6 +15,7 @@ import pytest
 from central.adapters.broker.embedded import EmbeddedBroker, free_port
 from central.app import load_config, open_use_cases
 from tests.doubles.central_rig import Clock, KioskEnd, Rig, fix_ports, new_config, pair, running
+from tests.doubles.waiting import WAIT_S
 from wire import chain
 from wire.environment import utc_ms
 from wire.ids import KioskId, PassageId
@@ -159,7 +160,7 @@ class CentralProcess:
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             assert b'"http"' in await self._process.stdout.readline()
 
     async def kill(self) -> None:

@@ -6,7 +6,8 @@ import base64
 
 import msgspec
 
-from tests.doubles.central_rig import RECIPE, Rig, kiosk_state, until
+from tests.doubles.central_rig import RECIPE, Rig, kiosk_state
+from tests.doubles.waiting import eventually
 from wire.fleet import Presence
 from wire.ids import SubjectId
 from wire.sealing import seal, template_binding
@@ -57,7 +58,7 @@ async def test_what_a_kiosk_says_of_its_pack_is_counted_and_outlives_its_will(ri
         )
         assert use_cases.reenrolments.progress(NEXT).kiosks_there == 0
         end.send(TopicKind.STATE, ready)
-        await until(lambda: use_cases.reenrolments.progress(NEXT).kiosks_there == 1)
+        await eventually(lambda: use_cases.reenrolments.progress(NEXT).kiosks_there == 1)
         end.send(TopicKind.STATE, kiosk_state(end, Presence.LOST, "2"))
-        await until(lambda: use_cases.kiosks.sightings()["gate-1"].presence == "lost")
+        await eventually(lambda: use_cases.kiosks.sightings()["gate-1"].presence == "lost")
         assert use_cases.reenrolments.progress(NEXT).kiosks_there == 1

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,22 +32,14 @@ from tests.doubles.brokers import mosquitto_program
 from tests.doubles.central_rig import RIDE
 from tests.doubles.kiosk_rig import Kiosk
 from tests.doubles.postgres import NO_POSTGRES, USER, Postgres, running_postgres
+from tests.doubles.waiting import WAIT_S, eventually
 from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId, PassageId, RecordId
 
 ROOT = Path(__file__).parents[2]
 SITES = ("north", "south", "west")
-WAIT_S = 60.0
 EVERY_S = 0.02
 RECEIPT_S = 0.5  # doubled each time a kiosk waits for a receipt in vain
-
-
-async def until(holds: Callable[[], object], what: str) -> None:
-    """Wait, bounded, until it holds."""
-    end_s = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < end_s, f"waited in vain until {what}"
-        await asyncio.sleep(0.05)
 
 
 def site_config(folder: Path, site: str, database: str, mqtt_port: int, http_port: int) -> Path:
@@ -82,7 +74,7 @@ def plain_mosquitto(folder: Path) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(WAIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +145,7 @@ async def working(*workers: WorkerProcess) -> AsyncIterator[None]:
         for worker in workers:
             if worker.process is not None and worker.process.poll() is None:
                 worker.process.kill()
-                worker.process.wait(10)
+                worker.process.wait(WAIT_S)
 
 
 def shared(*workers: WorkerProcess) -> bool:
@@ -192,13 +184,13 @@ class Traffic:
     async def more(self, count: int) -> None:
         """Wait until so many more have passed at each."""
         wanted = {site: len(passed) + count for site, passed in self.passages.items()}
-        await until(
+        await eventually(
             lambda: all(len(self.passages[site]) >= goal for site, goal in wanted.items()), "people passed"
         )
 
     async def all_committed(self) -> None:
         """Wait until every outbox is empty."""
-        await until(
+        await eventually(
             lambda: not any(uplink.outbox.backlog.waiting for uplink in self.uplinks.values()),
             "every outbox is empty",
         )
@@ -237,18 +229,18 @@ async def test_a_worker_killed_or_told_to_end_under_load_is_replaced_and_no_reco
 ) -> None:
     workers, third = [city.worker(tmp_path, name) for name in ("one", "two")], city.worker(tmp_path, "three")
     async with working(*workers):
-        await until(lambda: shared(*workers), "each site is served by exactly one")
+        await eventually(lambda: shared(*workers), "each site is served by exactly one")
         async with contextlib.AsyncExitStack() as later, traffic(city, tmp_path, "gate-kill") as people:
             await people.more(20)
             survivor, victim = sorted(workers, key=lambda worker: len(worker.held))
             await asyncio.to_thread(victim.end, signal.SIGKILL)
             await later.enter_async_context(working(third))
             await people.more(20)
-            await until(lambda: shared(survivor, third), "its sites went to the others")
+            await eventually(lambda: shared(survivor, third), "its sites went to the others")
             assert await asyncio.to_thread(survivor.end) == 0
             assert survivor.held == set()
             await people.more(10)
-            await until(lambda: third.held == set(SITES), "the last one serves every site")
+            await eventually(lambda: third.held == set(SITES), "the last one serves every site")
             await people.more(10)
 
 
@@ -259,16 +251,16 @@ async def test_after_the_database_was_restarted_a_worker_serves_its_sites_again(
 ) -> None:
     worker = city.worker(tmp_path, "only")
     async with working(worker):
-        await until(lambda: worker.held == set(SITES), "it serves every site")
+        await eventually(lambda: worker.held == set(SITES), "it serves every site")
         async with traffic(city, tmp_path, "gate-restart") as people:
             await people.more(10)
             await asyncio.to_thread(city.postgres.crash)
-            await until(lambda: worker.held == set(), "it serves no site without its lease")
+            await eventually(lambda: worker.held == set(), "it serves no site without its lease")
             await people.more(10)
-            await until(lambda: len(worker.trouble) == len(SITES), "it says why")
+            await eventually(lambda: len(worker.trouble) == len(SITES), "it says why")
             assert all("see that PostgreSQL runs" in why for why in worker.trouble.values())
             await asyncio.to_thread(city.postgres.start)
-            await until(lambda: worker.held == set(SITES), "it serves every site again")
+            await eventually(lambda: worker.held == set(SITES), "it serves every site again")
             assert worker.trouble == {}
 
 
@@ -282,13 +274,13 @@ async def test_a_site_that_cannot_be_opened_is_named_with_the_reason_and_the_oth
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", http_port), working(worker):
         try:
             card.write_text(right.replace("valid_hours", "valid_days"))
-            await until(lambda: len(worker.trouble) == 2, "both are named")
-            await until(lambda: worker.held == {"north"}, "the other one is served")
+            await eventually(lambda: len(worker.trouble) == 2, "both are named")
+            await eventually(lambda: worker.held == {"north"}, "the other one is served")
             assert "valid_days" in worker.trouble[str(city.configs["south"])]
             assert str(http_port) in worker.trouble[str(city.configs["west"])]
         finally:
             card.write_text(right)
-        await until(lambda: worker.held == {"north", "south"}, "the mended one is served too")
+        await eventually(lambda: worker.held == {"north", "south"}, "the mended one is served too")
 
 
 @NO_POSTGRES
@@ -302,9 +294,9 @@ async def test_sites_that_take_long_to_open_keep_no_other_waiting(city: City, tm
             # Whoever migrates this site's tables has to wait for it.
             lock(held.enter_context(engine.connect()), "stile")
         async with working(worker):
-            await until(lambda: worker.held == {"west"}, "the other is served")
+            await eventually(lambda: worker.held == {"west"}, "the other is served")
             held.close()
-            await until(lambda: worker.held == set(SITES), "they are served as well")
+            await eventually(lambda: worker.held == set(SITES), "they are served as well")
             assert worker.trouble == {}
 
 
@@ -315,17 +307,17 @@ async def test_a_frozen_worker_loses_its_sites_and_stops_serving_them_once_it_go
 ) -> None:
     frozen, other = city.worker(tmp_path, "frozen"), city.worker(tmp_path, "other")
     async with working(frozen):
-        await until(lambda: frozen.held == set(SITES), "the only worker serves every site")
+        await eventually(lambda: frozen.held == set(SITES), "the only worker serves every site")
         async with traffic(city, tmp_path, "gate-frozen") as people:
             await people.more(10)
             frozen.send(signal.SIGSTOP)
             async with working(other):
                 # Its HTTP ports are still open: another host's worker would have its own.
-                await until(lambda: len(other.trouble) == len(SITES), "its leases went to the other")
+                await eventually(lambda: len(other.trouble) == len(SITES), "its leases went to the other")
                 assert all("Address already in use" in why for why in other.trouble.values())
                 frozen.send(signal.SIGCONT)
-                await until(lambda: frozen.held == set(), "it stops serving")
-                await until(lambda: shared(frozen, other), "each is served by exactly one again")
+                await eventually(lambda: frozen.held == set(), "it stops serving")
+                await eventually(lambda: shared(frozen, other), "each is served by exactly one again")
                 await people.more(10)
 
 
@@ -337,7 +329,7 @@ async def test_a_lease_is_had_by_one_until_that_one_gives_it_back(city: City) ->
         assert (one.take(), two.take()) == (True, False)
         one.beat()
         one.close()
-        await until(two.take, "PostgreSQL has ended the session")
+        await eventually(two.take, "PostgreSQL has ended the session")
     finally:
         two.close()
 

@@ -27,6 +27,7 @@ from edge.enact.display import (
 from tests.doubles.axe import WCAG_AA, violations
 from tests.doubles.browser_kiosk import LANDSCAPE, PORTRAIT, Kiosk
 from tests.doubles.screen_states import STATES, step
+from tests.doubles.waiting import WAIT_S
 from wire.values import AgreeBy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -35,7 +36,6 @@ SETTLED_MS = 500
 """Past the time in which what has just appeared cannot be pressed (panel.js)."""
 FAR_LANGUAGE = "ar"
 """Right to left."""
-SOON_S = 60.0
 REACHED = """() => {
   const e = document.activeElement, style = getComputedStyle(e);
   const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 3;
@@ -140,7 +140,7 @@ async def test_axe_finds_nothing_against_wcag_2_2_aa_in_any_prompt(
 
 
 async def touched(kiosk: Kiosk) -> Touch:
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(WAIT_S):
         return await kiosk.screen.touch()
 
 

@@ -33,11 +33,11 @@ from edge.enact.display import (
 )
 from tests.doubles.browser_kiosk import Kiosk
 from tests.doubles.screen_states import CLAIM, STATES
+from tests.doubles.waiting import WAIT_S
 from wire.values import AgreeBy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SOON_S = 60.0
 EN, DE = (read_messages(MESSAGES / f"{language}.json") for language in ("en", "de"))
 
 
@@ -48,7 +48,7 @@ async def shown(kiosk: Kiosk, display: Display) -> None:
 
 async def pressed(kiosk: Kiosk, name: str) -> Touch:
     await kiosk.page.get_by_role("button", name=name).tap()
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(WAIT_S):
         return await kiosk.screen.touch()
 
 
@@ -126,7 +126,7 @@ async def test_enrolling_from_the_first_touch_to_the_card(kiosk: Kiosk) -> None:
         await shown(kiosk, STATES[prompt])
         await page.keyboard.type("730194")
         await page.keyboard.press("Enter")
-        async with asyncio.timeout(SOON_S):
+        async with asyncio.timeout(WAIT_S):
             assert await kiosk.screen.touch() == PinEntered("730194")
     await shown(kiosk, STATES[Prompt.ENROL_DONE])
     assert await pressed(kiosk, EN.page.done) == Finished()
@@ -186,7 +186,7 @@ async def test_the_picture_is_painted_as_in_a_mirror_and_wiped_when_no_more_come
     image = np.zeros((480, 640, 3), np.uint8)
     image[:, :320] = 255  # bright on the camera's left
     await shown(kiosk, STATES[Prompt.LOOK_HERE])
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(WAIT_S):
         while await page.locator("body[data-live]").count() == 0:
             kiosk.screen.preview.offer(Frame(image, 0, "test"), Box(0, 0, 640, 480))
             await asyncio.sleep(0.02)
@@ -197,6 +197,6 @@ async def test_the_picture_is_painted_as_in_a_mirror_and_wiped_when_no_more_come
     assert (left < 60, right > 200) == (True, True)
     await expect(page.locator("body[data-live]")).to_have_count(0)
     await shown(kiosk, STATES[Prompt.ENTER_PIN])
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(WAIT_S):
         while kiosk.screen.preview.watching:  # noqa: ASYNC110 - the preview has no event for it
             await asyncio.sleep(0.02)

@@ -24,10 +24,10 @@ from edge.enact.display import (
 )
 from tests.doubles.browser_kiosk import LANDSCAPE, PORTRAIT, SHOTS, Kiosk
 from tests.doubles.screen_states import STATES, always_offered
+from tests.doubles.waiting import WAIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SOON_S = 60.0
 PIN = "730194"
 TARGET_MIN_PX = 64
 """WCAG 2.2 AA asks for 24 (2.5.8), AAA for 44 (2.5.5); a kiosk for gloved hands gives more."""
@@ -73,7 +73,7 @@ OVERFLOW = """() => [document.documentElement.scrollHeight - innerHeight,
 
 
 async def touched(kiosk: Kiosk) -> Touch:
-    return await asyncio.wait_for(kiosk.screen.touch(), SOON_S)
+    return await asyncio.wait_for(kiosk.screen.touch(), WAIT_S)
 
 
 async def shown(kiosk: Kiosk, display: Display, notice: Notice = NOTICE) -> None:
@@ -279,7 +279,7 @@ async def test_the_page_says_when_the_kiosk_is_gone_and_comes_back_by_itself(kio
     await kiosk.keep("out-of-touch")
     kiosk.screen.show(STATES[Prompt.WELCOME], NOTICE)
     await kiosk.screen.serve(port=kiosk.port)
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Welcome", timeout=SOON_S * 1000)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Welcome", timeout=WAIT_S * 1000)
     await page.get_by_role("button", name="Help").tap()
     assert await touched(kiosk) == HelpAsked()
 

@@ -24,10 +24,10 @@ from central.adapters.broker.embedded import LOOPBACK, EmbeddedBroker, free_port
 from central.adapters.broker.files import Listener, write_broker
 from central.app import load_config
 from tests.doubles.central_rig import fix_ports
+from tests.doubles.waiting import WAIT_S
 from wire.environment import utc_ms
 from wire.topics import LARGEST_MESSAGE_BYTES
 
-START_S = 40.0
 STARTS_MAX = 3
 """Another program may take a free port between our finding it and a node's binding it."""
 BOTH = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
@@ -58,7 +58,7 @@ class RunningBroker(Protocol):
 
 async def answers(host: str, port: int) -> None:
     """Wait, bounded, until somebody listens."""
-    async with asyncio.timeout(START_S):
+    async with asyncio.timeout(WAIT_S):
         while True:
             try:
                 _, writer = await asyncio.open_connection(host, port)
@@ -72,7 +72,7 @@ async def answers(host: str, port: int) -> None:
 def _end(process: subprocess.Popen[bytes] | None, number: int = signal.SIGTERM) -> None:
     if process is not None and process.poll() is None:
         process.send_signal(number)
-        process.wait(10)
+        process.wait(WAIT_S)
 
 
 @dataclass
@@ -307,7 +307,7 @@ class NatsCluster:
 
     async def healthy(self) -> None:
         """Wait, bounded, until every node has JetStream and is up to date; NodeEndedError if one ended."""
-        async with asyncio.timeout(START_S), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(WAIT_S), httpx.AsyncClient(trust_env=False) as client:
             for port, process in zip(self._monitors, self.processes, strict=True):
                 while True:
                     if process is None or process.poll() is not None:

@@ -21,6 +21,7 @@ from argon2 import PasswordHasher
 from central.adapters.mqtt.link import MqttLink
 from central.app import Central, init_central, load_config, open_central
 from central.rules.enrolment import Consent
+from tests.doubles.waiting import WAIT_S
 from tests.doubles.wire_samples import pass_record
 from wire import chain, topics
 from wire.claims import ClaimKind, claim_digest
@@ -44,8 +45,6 @@ from wire.signing import KeyRing, Signer, TrustedKey, certificate_holds, sign_ch
 from wire.topics import Address, TopicKind
 from wire.values import SealedTemplate
 
-WAIT_S = 60.0
-"""For what must come, however busy the machine; nothing is asserted about how soon it does."""
 RIDE, LOAN = Purpose("ride"), Purpose("locker")
 RECIPE = "ab" * 32
 CHEAP_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -73,13 +72,6 @@ class Clock:
     def leap(self, ms: int) -> None:
         """Somebody sets the clock; no time passes."""
         self.ms += ms
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait, within bounds, until a condition holds that announces itself nowhere."""
-    async with asyncio.timeout(WAIT_S):
-        while not holds():  # noqa: ASYNC110 - nobody announces it
-            await asyncio.sleep(0.005)
 
 
 @dataclass

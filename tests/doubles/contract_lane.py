@@ -18,8 +18,9 @@ from edge.adapters.central.pairing import Identity, load_identity
 from edge.adapters.central.tls import files_in, open_context
 from edge.adapters.central.uplink import Uplink
 from tests.doubles.brokers import RunningBroker, running_broker
-from tests.doubles.central_rig import WAIT_S, Clock, Rig, new_config, running
-from tests.doubles.kiosk_rig import Host, Kiosk, eventually, filled, paired
+from tests.doubles.central_rig import Clock, Rig, new_config, running
+from tests.doubles.kiosk_rig import Host, Kiosk, filled, paired
+from tests.doubles.waiting import WAIT_S, eventually
 from tests.doubles.wire_samples import pass_record
 from wire.environment import utc_ms
 from wire.ids import KioskId, PassageId, RecordId

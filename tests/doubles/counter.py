@@ -24,7 +24,7 @@ from edge.shell.kiosk import PassReport
 from scripts.people.cast import MEMBERS, Cast
 from scripts.people.clip import ClipFormat, Studio
 from scripts.stage.stage import OPERATOR, PURPOSE, SITE, AttendedScreen, Enrolled, enrol_member
-from tests.doubles.lane import eventually
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.ids import KioskId, Purpose
 from wire.records import PassRecord
 
@@ -79,7 +79,7 @@ class Counter:
         request = urllib.request.Request(opened.url + path, content, headers, method=method)
 
         def call() -> dict[str, Any]:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
                 return json.loads(answer.read())
 
         return await asyncio.to_thread(call)
@@ -97,7 +97,7 @@ class Counter:
         self.screen.press(Agreed())
 
     async def settled(self) -> PassRecord:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             return (await self.reports.get()).record
 
     def stored_minor(self) -> int:

@@ -21,8 +21,8 @@ from firmware_bridge.simulator.boards.lcus import LcusDevice
 from firmware_bridge.simulator.boards.modbus import FLASH_ADDRESS, ModbusDevice
 from firmware_bridge.simulator.boards.osdp import OsdpDevice
 from tests.doubles.bridge_pair import KEYS, nonce, passage
+from tests.doubles.waiting import WAIT_S, eventually
 
-PATIENCE_S = 15.0
 OPEN_MS = 500
 INPUTS = ("beam_a", "beam_b", "door_open", "request_to_exit", "fire", "emergency")
 WALK = (("beam_a", True), ("beam_b", True), ("beam_a", False), ("beam_b", False))
@@ -32,14 +32,6 @@ SCBK = bytes(range(1, 17))
 
 def monotonic_ms():
     return time.monotonic_ns() // 1_000_000
-
-
-async def until(holds):
-    """What `holds` returns once it is true, within bounded patience."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := holds()):  # noqa: ASYNC110 - devices have no event to wait for
-            await asyncio.sleep(0.005)
-        return found
 
 
 class Clock:
@@ -76,7 +68,7 @@ class Rig:
         self.clock.put_forward(span_ms)
 
     async def next(self):
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             return await anext(self._events)
 
     def rest(self):
@@ -91,7 +83,7 @@ class Rig:
         return seen
 
     async def until_unlocked(self, *ways):
-        await until(lambda: self.unlocked() == frozenset(ways))
+        await eventually(lambda: self.unlocked() == frozenset(ways))
 
     async def walk(self):
         for name, active in WALK:
@@ -100,7 +92,7 @@ class Rig:
 
     async def seen(self, name, active):
         """The driver has read an input."""
-        await until(lambda: getattr(self.gate.state().inputs, name) is active)
+        await eventually(lambda: getattr(self.gate.state().inputs, name) is active)
 
     async def end(self):
         await self._events.aclose()
@@ -142,7 +134,9 @@ class OwnRig(Rig):
     async def seen(self, name, active):
         if name in ("beam_a", "beam_b"):  # STATUS comes twice a second, a person passes meanwhile
             bit = Inputs[name.upper()]
-            await until(lambda: self._served.do(lambda gate: bool(gate.controller.inputs & bit)) is active)
+            await eventually(
+                lambda: self._served.do(lambda gate: bool(gate.controller.inputs & bit)) is active
+            )
         else:
             await super().seen(name, active)
 

@@ -37,7 +37,8 @@ from edge.modes.common import Extras
 from edge.modes.enrol import OpenEnroller, open_enroller
 from edge.ports import Camera, Screen
 from scripts.stage.stage import AttendedScreen
-from tests.doubles.lane import PATIENT, Floor, Lane, eventually
+from tests.doubles.lane import PATIENT, Floor, Lane
+from tests.doubles.waiting import WAIT_S, eventually
 from wire import topics
 from wire.ids import ClaimId, KioskId, Purpose
 from wire.topics import Address, TopicKind
@@ -188,7 +189,7 @@ async def overhearing(lane: Lane, into: list[bytes]) -> AsyncIterator[None]:
     link = MqttLink("eavesdropper", filters, hear, lambda: None)
     link.open(broker.host, broker.port)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await link.connected.wait()
         yield
     finally:

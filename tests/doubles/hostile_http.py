@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.doubles.waiting import WAIT_S
+
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 HOSTILE: tuple[tuple[str, bytes], ...] = (
@@ -56,7 +58,7 @@ async def raw(url: str, *parts: bytes, pause_s: float = 0) -> bytes:
         writer.write(part)
         await writer.drain()
         await asyncio.sleep(pause_s)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

@@ -14,7 +14,8 @@ from edge.ports import Screen
 from edge.shell.kiosk import PassReport
 from scripts.people.cast import Cast
 from scripts.people.clip import Studio
-from tests.doubles.lane import Floor, eventually
+from tests.doubles.lane import Floor
+from tests.doubles.waiting import eventually
 
 
 class ToldScreen:

@@ -22,7 +22,8 @@ from edge.adapters.central.uplink import Uplink, UplinkConfig, open_uplink
 from edge.adapters.storage.vault import Vault
 from edge.compare.claim import QrClaim
 from edge.compare.gallery import Template
-from tests.doubles.central_rig import RECIPE, RIDE, WAIT_S, Rig
+from tests.doubles.central_rig import RECIPE, RIDE, Rig
+from tests.doubles.waiting import WAIT_S, eventually
 from wire import topics
 from wire.codec import Decoded, decode, encode
 from wire.environment import Environment
@@ -125,14 +126,6 @@ def enrol(rig: Rig, seed: int = 1, pin: str | None = None, recipe: str = RECIPE)
     if pin is not None:
         use_cases.members.set_pin(subject, pin)
     return subject, claim
-
-
-async def eventually(found: Callable[[], Any], what: str = "") -> Any:
-    """Wait, bounded, until `found` gives something."""
-    async with asyncio.timeout(WAIT_S):
-        while not (value := found()):  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.01)
-        return value
 
 
 async def filled(uplink: Uplink, *subjects: SubjectId) -> None:

@@ -46,7 +46,8 @@ from scripts.people.clip import (
 )
 from scripts.people.clip import figure as cut_out
 from scripts.stage.stage import KIOSK, Enrolled, Stage, Staging, open_stage
-from tests.doubles.central_rig import CHEAP_HASHER, WAIT_S
+from tests.doubles.central_rig import CHEAP_HASHER
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.codec import decode_record
 from wire.environment import Environment, monotonic_ms, utc_ms
 from wire.ids import KioskId
@@ -60,17 +61,6 @@ HASTY_MS = 2_000
 SEED = 7
 FACES = {"amber": "obama3.jpg", "birch": "astronaut.png", "cedar": "grace_hopper.jpg"}
 STRANGER = "biden.jpg"
-
-
-async def eventually(holds: Callable[[], Any], what: str) -> Any:
-    """Wait, bounded, until `holds` gives something."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while not (value := holds()):  # noqa: ASYNC110 - what is waited for is told by nobody
-                await asyncio.sleep(0.005)
-            return value
-    except TimeoutError:
-        raise AssertionError(f"not within {WAIT_S:.0f} s: {what}") from None
 
 
 @dataclass

@@ -20,8 +20,8 @@ from edge.modes.common import Extras
 from edge.modes.lane import OpenKiosk, open_kiosk
 from scripts.people.clip import ClipFormat, Studio
 from scripts.stage.stage import AttendedScreen
-from tests.doubles.lane import eventually
 from tests.doubles.till import Till
+from tests.doubles.waiting import eventually
 from wire.ids import SubjectId
 from wire.records import ChargeOutcome, PassRecord
 

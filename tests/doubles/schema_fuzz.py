@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
+from tests.doubles.waiting import WAIT_S
+
 CHECKED = (
     "not_a_server_error",
     "status_code_conformance",
@@ -45,7 +47,7 @@ def try_out(document: dict[str, Any], url: str, token: str, examples: int, secon
                 if tried[label] and time.monotonic() > until_s:
                     return  # each was tried at least once
                 tried[label] += 1
-                answer = case.call(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=10)
+                answer = case.call(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=WAIT_S)
                 case.validate_response(answer, checks=checks)
 
             one()

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.modes.lane import OpenKiosk
-
-ANSWER_S = 10
+from tests.doubles.waiting import WAIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +37,5 @@ class Till:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **headers}
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, content, headers, method=method)
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             return json.loads(answer.read())

@@ -20,6 +20,7 @@ from edge.adapters.till.app import Counter
 from edge.adapters.till.server import serve_till
 from edge.enact.charge import PayConfig
 from tests.doubles.outboxes import attempt, opened
+from tests.doubles.waiting import WAIT_S
 from wire.ids import Nonce, ReasonCode
 from wire.records import ChargeOutcome
 from wire.requests import RefundReply, RefundRequest
@@ -61,7 +62,7 @@ class Till:
         self, method: str, path: str, body: Any, key: str | None, headers: dict[str, str]
     ) -> tuple[int, Any]:
         at = urlsplit(self.url)
-        line = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+        line = http.client.HTTPConnection(at.hostname, at.port, timeout=WAIT_S)
         sent_headers = {"Authorization": f"Bearer {TOKEN}"} | ({"Idempotency-Key": key} if key else {})
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         if content is not None:

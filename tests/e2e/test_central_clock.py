@@ -9,7 +9,8 @@ import pytest
 from edge.compare.member import KnownMember
 from edge.decide.verdict import Age
 from tests.doubles.central_rig import Rig
-from tests.doubles.kiosk_rig import Kiosk, enrol, eventually, filled
+from tests.doubles.kiosk_rig import Kiosk, enrol, filled
+from tests.doubles.waiting import eventually
 
 TWELVE_YEARS_MS = 12 * 365 * 86_400_000
 

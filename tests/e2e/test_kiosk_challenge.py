@@ -14,7 +14,8 @@ from edge.confirm.liveness import CHALLENGE_TRIES
 from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.passage.state import Phase
 from tests.doubles.actors import ASKING, actor
-from tests.doubles.lane import CONFIRM, FACES, Lane, eventually, open_lane, staged
+from tests.doubles.lane import CONFIRM, FACES, Lane, open_lane, staged
+from tests.doubles.waiting import eventually
 from wire.records import GateOutcome, PassRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -28,7 +28,8 @@ from edge.enact.display import (
 )
 from edge.enrolling.state import Step
 from tests.doubles.enrol_desk import DESK, PIN, Desk, enrolled_as, open_desk_at, read_code
-from tests.doubles.lane import Lane, eventually, open_lane
+from tests.doubles.lane import Lane, open_lane
+from tests.doubles.waiting import eventually
 from wire.enrolment import EnrolReply
 from wire.ids import ClaimId
 from wire.requests import PinOutcome

@@ -8,7 +8,8 @@ from edge.adapters.camera.clip import ClipDevice
 from edge.enact.display import OtherWayAsked, Prompt
 from edge.passage.state import Phase
 from tests.doubles.kiosk_rig import Watcher
-from tests.doubles.lane import FACES, Lane, eventually
+from tests.doubles.lane import FACES, Lane
+from tests.doubles.waiting import eventually
 from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

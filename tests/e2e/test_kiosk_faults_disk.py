@@ -8,7 +8,8 @@ from edge.decide.verdict import GateState
 from edge.enact.display import Prompt
 from edge.passage.state import Phase
 from tests.doubles.full_disk import fill_disk, free_disk
-from tests.doubles.lane import FACES, Lane, eventually
+from tests.doubles.lane import FACES, Lane
+from tests.doubles.waiting import eventually
 from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,7 +10,8 @@ from edge.passage.state import Phase
 from firmware_bridge.gate import LinkStatus
 from firmware_bridge.simulator.device import SimulatedGate
 from tests.doubles.kiosk_rig import Watcher
-from tests.doubles.lane import FACES, Lane, eventually
+from tests.doubles.lane import FACES, Lane
+from tests.doubles.waiting import eventually
 from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,8 @@ import pytest
 from edge.decide.standing import StandingConfig
 from edge.enact.display import Prompt
 from firmware_bridge.gate import LinkStatus
-from tests.doubles.lane import Lane, eventually
+from tests.doubles.lane import Lane
+from tests.doubles.waiting import eventually
 from wire.environment import utc_ms
 from wire.records import GateOutcome
 

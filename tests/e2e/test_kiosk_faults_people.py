@@ -16,8 +16,8 @@ from edge.enact.display import NotMe, OtherWayAsked, Prompt
 from edge.passage.advance import RECLAIM_MS
 from scripts.people.cast import MEMBERS
 from scripts.stage.stage import OPERATOR, PURPOSE, enrol_member
-from tests.doubles.central_rig import WAIT_S
-from tests.doubles.lane import FACES, STRANGER, Lane, eventually
+from tests.doubles.lane import FACES, STRANGER, Lane
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId
 from wire.records import GateOutcome
 

@@ -10,8 +10,9 @@ from central.service.feeds import FeedKind
 from edge.adapters.central.uplink import Uplink
 from edge.adapters.storage.cache import FeedName
 from edge.decide.verdict import Age
-from tests.doubles.central_rig import RIDE, WAIT_S, Rig
-from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled, forge
+from tests.doubles.central_rig import RIDE, Rig
+from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, filled, forge
+from tests.doubles.waiting import WAIT_S, eventually
 from tests.doubles.wire_samples import standing
 from wire import topics
 from wire.canonical import canonical

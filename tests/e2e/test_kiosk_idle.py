@@ -8,7 +8,8 @@ import pytest
 
 from edge.capture.idle import AWAKE_MS, LOOK_EVERY_MS
 from edge.capture.sample import Frame
-from tests.doubles.lane import FACES, Lane, eventually
+from tests.doubles.lane import FACES, Lane
+from tests.doubles.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

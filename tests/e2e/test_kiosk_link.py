@@ -26,7 +26,8 @@ from edge.confirm.pin import PinOutcome
 from edge.decide.standing import StandingConfig
 from edge.decide.verdict import Age, Membership, RestrictionState
 from tests.doubles.central_rig import RIDE, Rig
-from tests.doubles.kiosk_rig import Host, Kiosk, Watcher, enrol, eventually, face, filled, forge
+from tests.doubles.kiosk_rig import Host, Kiosk, Watcher, enrol, face, filled, forge
+from tests.doubles.waiting import eventually
 from tests.doubles.wire_samples import pass_record
 from wire import topics
 from wire.canonical import canonical

@@ -11,7 +11,8 @@ from edge.decide.verdict import Age
 from edge.errors import StoreError
 from tests.doubles.central_rig import Rig
 from tests.doubles.full_disk import fill_disk, free_disk
-from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, eventually, filled
+from tests.doubles.kiosk_rig import Kiosk, Watcher, enrol, filled
+from tests.doubles.waiting import eventually
 from tests.doubles.wire_samples import pass_record
 from wire.fleet import Presence
 from wire.ids import KioskId

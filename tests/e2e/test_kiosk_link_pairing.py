@@ -19,8 +19,9 @@ from edge.compare.claim import Claim
 from edge.compare.gallery import Template
 from edge.compare.member import KnownMember
 from edge.errors import PairingError, StoreError
-from tests.doubles.central_rig import RIDE, WAIT_S, Clock, Rig, new_config, running
-from tests.doubles.kiosk_rig import enrol, eventually, face, filled, paired
+from tests.doubles.central_rig import RIDE, Clock, Rig, new_config, running
+from tests.doubles.kiosk_rig import enrol, face, filled, paired
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.ids import KioskId, SubjectId
 from wire.pairing import GalleryKey
 from wire.values import GalleryRow

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from edge.adapters.central.pairing import load_identity
-from tests.doubles.central_rig import WAIT_S, Rig
-from tests.doubles.kiosk_rig import Kiosk, Watcher, eventually, filled, forge
+from tests.doubles.central_rig import Rig
+from tests.doubles.kiosk_rig import Kiosk, Watcher, filled, forge
+from tests.doubles.waiting import WAIT_S, eventually
 from wire import topics
 from wire.codec import Decoded, decode
 from wire.fleet import KioskState, Presence

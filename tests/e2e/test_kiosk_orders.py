@@ -23,8 +23,9 @@ from firmware_bridge.simulator.device import SimulatedGate
 from scripts.cli.central.app import app
 from tests.doubles.central_rig import Rig
 from tests.doubles.kiosk_rig import Kiosk, Watcher, filled, forge
-from tests.doubles.kiosk_rig import eventually as soon
-from tests.doubles.lane import Lane, eventually
+from tests.doubles.lane import Lane
+from tests.doubles.waiting import eventually
+from tests.doubles.waiting import eventually as soon
 from wire import topics
 from wire.fleet import Command, CommandAction, OrderOutcome
 from wire.ids import GateId, Nonce, PassageId

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge.enact.display import Prompt
 from tests.doubles.counter import TEA, open_counter
-from tests.doubles.lane import eventually
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.records import ChargeOutcome
 from wire.values import AgreeBy
 
@@ -32,7 +32,7 @@ async def test_a_member_pays_once_whatever_a_lost_reply_and_a_restart_do_and_is_
             # `CentralPayments` is what the kiosk holds: central commits, and its reply never comes.
             kiosk.till.payments.take = take_and_hear_nothing
             await counter.agrees()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WAIT_S):
                 await taken.wait()
             assert counter.stored_minor() == 750
             assert (await counter.till("GET", f"/checkouts/{made['checkout']}"))["state"] == "paying"

@@ -26,9 +26,9 @@ from edge.modes.lane import open_kiosk
 from scripts.stage.stage import OPERATOR, PURPOSE, SITE
 from tests.doubles.central_rig import CHEAP_HASHER
 from tests.doubles.kiosk_rig import Eager
-from tests.doubles.lane import eventually
 from tests.doubles.pay_child import Point, Purchase, empty_room, pay_until_killed
 from tests.doubles.till import Till
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.codec import Decoded, decode, decode_record
 from wire.environment import Environment, utc_ms
 from wire.ids import KioskId, Purpose, SubjectId
@@ -38,7 +38,6 @@ from wire.topics import Address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-REACHED_S = 60.0
 STORED_MINOR, PRICE_MINOR = 1_000, 250
 TEA = {"amount_minor": PRICE_MINOR, "currency": "EUR", "reference": "tea"}
 TAKEN = {
@@ -151,7 +150,7 @@ async def pay_and_die(office: Office, config: KioskConfig, purchase: Purchase, p
     name = KioskId(Path(config.kiosk.state_dir).name)
     said: list[str] = []
     try:
-        async with asyncio.timeout(REACHED_S):
+        async with asyncio.timeout(WAIT_S):
             checkout = (await heard(ear, said, "may agree to ")).removeprefix("may agree to ")
             if point.alone:
                 await asyncio.to_thread(office.central.embedded.stop)

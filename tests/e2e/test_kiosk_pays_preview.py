@@ -15,7 +15,8 @@ from edge.passage.state import Phase
 from scripts.people.cast import MEMBERS, Cast
 from scripts.people.clip import ClipFormat, Studio
 from tests.doubles.counter import TEA, open_counter
-from tests.doubles.lane import FACES, PATIENT, Floor, eventually
+from tests.doubles.lane import FACES, PATIENT, Floor
+from tests.doubles.waiting import eventually
 from wire.values import AgreeBy
 
 

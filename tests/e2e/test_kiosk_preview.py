@@ -6,7 +6,8 @@ import pytest
 
 from edge.capture.sample import Box, Frame
 from edge.passage.state import Phase
-from tests.doubles.lane import FACES, STRANGER, Lane, eventually
+from tests.doubles.lane import FACES, STRANGER, Lane
+from tests.doubles.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

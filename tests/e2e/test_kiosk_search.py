@@ -19,8 +19,8 @@ from edge.passage.state import Phase
 from scripts.people.cast import MEMBERS
 from scripts.stage.stage import Enrolled, enrol_member
 from tests.doubles.actors import ASKING, actor
-from tests.doubles.central_rig import WAIT_S
-from tests.doubles.lane import CONFIRM, FACES, STRANGER, Lane, eventually, open_lane, staged
+from tests.doubles.lane import CONFIRM, FACES, STRANGER, Lane, open_lane, staged
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.records import GateOutcome
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

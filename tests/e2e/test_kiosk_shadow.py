@@ -20,7 +20,8 @@ from edge.adapters.central.shadow import (
 from edge.adapters.central.uplink import Uplink
 from edge.config import GateSection, KioskConfig, KioskSection, ScreenSection
 from tests.doubles.central_rig import Rig
-from tests.doubles.kiosk_rig import Kiosk, eventually, filled, forge
+from tests.doubles.kiosk_rig import Kiosk, filled, forge
+from tests.doubles.waiting import eventually
 from wire import topics
 from wire.fields import SETTING_MAX
 from wire.fleet import SETTINGS_MAX, Desired, Setting, SettingRemark

@@ -10,7 +10,8 @@ import pytest
 from edge.enact.display import NotMe
 from edge.shell.settling import Settling
 from firmware_bridge.link import GateLink
-from tests.doubles.lane import FACES, Lane, eventually
+from tests.doubles.lane import FACES, Lane
+from tests.doubles.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 

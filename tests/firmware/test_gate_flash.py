@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from tests.doubles.gate_firmware import avr_build
+from tests.doubles.waiting import WAIT_S
 
 KEEPS = """#!/bin/sh
 printf '%s\\n' "$@" > {folder}/told
@@ -29,7 +30,7 @@ exit {code}
 def stile_gate_flash(*options, path):
     program = [sys.executable, "-c", "from scripts.cli.main import main; main()", "gate", "flash", *options]
     return subprocess.run(
-        program, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PATH": path}
+        program, capture_output=True, text=True, timeout=WAIT_S, check=False, env={**os.environ, "PATH": path}
     )
 
 

@@ -15,8 +15,8 @@ from firmware_bridge.messages import Inputs
 from scripts.cli.gate.inject import Controls, InjectionError, inject, obey
 from scripts.cli.gate.stand import Runs, open_stand
 from tests.doubles.gate_firmware import KEYS, host_build
+from tests.doubles.waiting import WAIT_S
 
-PATIENCE_S = 30.0
 BOTH_KINDS = [Runs.FIRMWARE, Runs.SIMULATOR]
 
 
@@ -38,13 +38,13 @@ def simulating(*options, **how):
         yield json.loads(serving.stdout.readline())
     finally:
         serving.send_signal(signal.SIGTERM)
-        _, errors = serving.communicate(timeout=PATIENCE_S)
+        _, errors = serving.communicate(timeout=WAIT_S)
     assert (serving.returncode, errors) == (0, "")
 
 
 def console(row, *options):
     showing = stile_gate("console", row["port"], "--key-file", row["key_file"], "--json", *options)
-    out, errors = showing.communicate(timeout=PATIENCE_S)
+    out, errors = showing.communicate(timeout=WAIT_S)
     return showing.returncode, out, errors
 
 
@@ -83,7 +83,7 @@ def test_where_a_compiler_is_the_firmware_is_simulated_and_where_none_is_the_sim
 
 def test_the_firmware_asked_for_where_no_compiler_is_ends_with_a_sentence(tmp_path):
     serving = stile_gate("simulate", "--firmware", env=without_compilers(tmp_path))
-    _, errors = serving.communicate(timeout=PATIENCE_S)
+    _, errors = serving.communicate(timeout=WAIT_S)
     assert serving.returncode == 2
     assert "install gcc" in errors
 
@@ -102,7 +102,7 @@ def test_simulate_says_in_words_what_it_runs_on(tmp_path):
     serving = stile_gate("simulate", env=without_compilers(tmp_path) | {"PYTHONUNBUFFERED": "1"})
     lines = [serving.stdout.readline() for _ in range(3)]
     serving.send_signal(signal.SIGTERM)
-    serving.communicate(timeout=PATIENCE_S)
+    serving.communicate(timeout=WAIT_S)
     assert "the Python simulator, because no C compiler is here" in lines[1]
     assert "stile gate console" in lines[2]
 

@@ -15,10 +15,10 @@ import pytest
 from scripts.harness.invariants import Invariant
 from tests.doubles.brokers import mosquitto_program
 from tests.doubles.saboteurs import BREAKS
+from tests.doubles.waiting import WAIT_S
 from tests.harness.conftest import Ran, run_harness
 
 WORKERS = 4
-WAIT_S = 60.0
 BROKEN = {
     Invariant.LOST_RECORDS: "forget_records",
     Invariant.DOUBLE_COUNTED: "count_twice",

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from scripts.harness.proxy import Proxy
-from tests.doubles.kiosk_rig import eventually
 from tests.doubles.scripted_broker import ScriptedBroker
+from tests.doubles.waiting import eventually
 from wire.transport import mqtt
 from wire.transport.mqtt import Callbacks, Connection, Endpoint
 from wire.transport.outgoing import Publication

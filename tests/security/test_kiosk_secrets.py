@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from edge.adapters.screen import WebScreen
 from edge.enact.display import Display, Notice, Prompt
 from tests.doubles.till_api import ASKED, TOKEN, open_till_at
+from tests.doubles.waiting import WAIT_S
 
 PIN, BAD_PIN, CLAIM, WRONG_TOKEN = (
     "48151623",
@@ -59,7 +60,7 @@ async def test_the_screen_writes_down_no_pin_and_no_claim(
             ):
                 screen.show(Display(prompt), Notice(None))
                 await page.send(json.dumps(touch))
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(WAIT_S):
                     while '"kind":"state"' in (said := await page.recv()):
                         answers += said
                 answers += said

@@ -16,6 +16,7 @@ from central.adapters.db.store import Store
 from central.adapters.mqtt.batcher import Batcher
 from central.app import RequestRouter, UseCases, init_central, load_config, open_use_cases
 from central.service.kiosks import BrokerAddress
+from tests.doubles.waiting import WAIT_S
 from tests.doubles.wire_samples import pass_record
 from wire import chain, topics
 from wire.codec import decode, encode
@@ -108,12 +109,12 @@ class Counted:
 
     def commit(self, offers, now_ms):
         self.groups.append(len(offers))
-        assert self.may_go_on.wait(30)
+        assert self.may_go_on.wait(WAIT_S)
         return self._store.commit(offers, now_ms)
 
     def saw(self, sightings):
         self.groups.append(len(sightings))
-        assert self.may_go_on.wait(30)
+        assert self.may_go_on.wait(WAIT_S)
         return self._store.saw(sightings)
 
 
@@ -173,7 +174,7 @@ async def test_what_comes_while_a_commit_is_under_way_shares_the_next(use_cases:
     board = RequestRouter(use_cases)
     payloads = [sender.payload(use_cases, TopicKind.RECORD, sender.batch(1)) for sender in senders]
     answering = [asyncio.create_task(board.answer(*payload)) for payload in payloads]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while not store.groups:  # noqa: ASYNC110 - a thread tells nobody
             await asyncio.sleep(0.001)
     store.may_go_on.set()
@@ -230,14 +231,14 @@ async def test_a_group_is_bounded_in_order_and_fails_together_alone():
 
     def work(items: Sequence[int]) -> list[int]:
         worked.append(list(items))
-        assert go_on.wait(30)
+        assert go_on.wait(WAIT_S)
         if 5 in items:
             raise ValueError("five")
         return [item * 10 for item in items]
 
     together = Batcher(work, most=3)
     asked = [asyncio.create_task(together.answer(item)) for item in range(8)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while not worked:  # noqa: ASYNC110 - a thread tells nobody
             await asyncio.sleep(0.001)
     asked[7].cancel()
@@ -285,7 +286,7 @@ def test_a_writer_waits_for_another_of_its_process_longer_than_for_another_progr
         thread = threading.Thread(target=write)
         thread.start()
         assert not ended.wait(0.3), failed
-    assert ended.wait(30)
+    assert ended.wait(WAIT_S)
     thread.join()
     assert (failed, store.secret("other")) == ([], b"1")
     store.close()

@@ -25,6 +25,7 @@ from central.rules.restriction import Terms, issue
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.rules.subjects import PinState, StoredClaim, Subject
 from tests.doubles.postgres import NO_POSTGRES, Postgres
+from tests.doubles.waiting import WAIT_S
 from wire.claims import ClaimKind
 from wire.fields import FIELD_MAX_BYTES
 from wire.fleet import CommandAction, OrderOutcome
@@ -237,7 +238,7 @@ def test_a_standing_computed_while_an_event_of_its_subject_came_is_not_kept(wher
 def test_two_workers_that_start_at_once_migrate_once(where: Path | str):
     program = f"from pathlib import *; from central.adapters.db.store import Store; Store({where!r}).close()"
     workers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
-    assert [worker.wait(60) for worker in workers] == [0, 0]
+    assert [worker.wait(WAIT_S) for worker in workers] == [0, 0]
 
 
 @NO_POSTGRES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,9 +16,9 @@ from edge.capture.tracking import TrackingConfig
 from edge.enrolling.observations import Observation
 from edge.enrolling.state import Step, new_enrolment
 from edge.shell.sampling import Sampler
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.ids import ClaimId, SubjectId
 
-SOON_S = 10.0
 FACE = Face(Box(10, 10, 30, 40), 0.9, ((15, 20), (25, 20), (20, 27)))
 
 
@@ -60,7 +60,7 @@ class Booth:
 
     def find(self, frame: Frame) -> Face:
         self.looks += 1
-        assert self._go_on.wait(SOON_S)
+        assert self._go_on.wait(WAIT_S)
         return FACE
 
     def observe(self, frame: Frame, face: Face) -> FailureToAcquire:
@@ -81,19 +81,13 @@ async def booth() -> AsyncIterator[Booth]:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not condition():  # noqa: ASYNC110 - nothing tells of an offer
-            await asyncio.sleep(0.001)
-
-
 async def test_only_the_face_that_is_sampled_is_clear_and_every_other_step_is_shown_covered(
     booth: Booth,
 ) -> None:
     for step in (Step.WELCOME, Step.AGE, Step.SAMPLES, Step.CHECKING, Step.PIN, Step.DONE, Step.AGAIN):
         booth.at(step)
         before = len(booth.offers)
-        await until(lambda before=before: len(booth.offers) >= before + 3)
+        await eventually(lambda before=before: len(booth.offers) >= before + 3)
     assert {face for step, face in booth.offers if step is Step.SAMPLES} == {FACE.box}
     assert {face for step, face in booth.offers if step is not Step.SAMPLES} == {None}
 
@@ -102,11 +96,11 @@ async def test_only_the_face_that_is_sampled_is_clear_and_every_other_step_is_sh
 async def test_a_face_found_after_the_samples_are_over_is_covered(booth: Booth, somebody_else: bool) -> None:
     booth.hold_up()
     booth.at(Step.SAMPLES)
-    await until(lambda: booth.looks == 1)
+    await eventually(lambda: booth.looks == 1)
     booth.at(Step.WELCOME if somebody_else else Step.AGREE_BY)
     if somebody_else:
         booth.sampler.begin()
     before = len(booth.offers)
     booth.let_go()
-    await until(lambda: len(booth.offers) > before)
+    await eventually(lambda: len(booth.offers) > before)
     assert {face for _, face in booth.offers} == {None}

@@ -13,9 +13,9 @@ from edge.adapters.camera.device import STALLED_AFTER_MS, NewestFrameCamera, ope
 from edge.capture.health import BLACK_AFTER_MS, FROZEN_AFTER_MS, CameraHealth, Watch, watch
 from edge.capture.sample import Frame, Image
 from edge.errors import CameraError
+from tests.doubles.waiting import WAIT_S
 
 SCENE = np.full((48, 64, 3), 90, np.uint8)
-WITHIN_S = 20.0
 
 
 class Flickering:
@@ -49,7 +49,7 @@ async def camera(device: ClipDevice) -> AsyncIterator[NewestFrameCamera]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(WAIT_S):
         while True:
             if await condition():
                 return
@@ -99,7 +99,7 @@ class Faulty(ClipDevice):
         self.lets_go.set()
 
     def grab(self) -> np.ndarray | None:
-        self.lets_go.wait(WITHIN_S)
+        self.lets_go.wait(WAIT_S)
         error, self.raises = self.raises, None
         if error is not None:
             raise error

@@ -13,11 +13,11 @@ from edge.adapters.camera.clip import MAX_QUEUED, ClipDevice, clip_camera
 from edge.adapters.camera.device import NewestFrameCamera
 from edge.capture.sample import Image
 from edge.errors import CameraError
+from tests.doubles.waiting import WAIT_S
 
 FRAMES_PER_S = 50
 FRAME_MS = 1000 // FRAMES_PER_S
 IDLE, FIRST, SECOND = 100, 150, 200
-BOUND_S = 20.0
 
 
 class Numbered:
@@ -63,7 +63,7 @@ class SteppedTime:
         """Let the device take so many frames, and wait until it wants one more."""
         self.blocked.clear()
         self._ticks.release(ticks)
-        assert await asyncio.to_thread(self.blocked.wait, BOUND_S)
+        assert await asyncio.to_thread(self.blocked.wait, WAIT_S)
 
 
 def seen(image: Image | None) -> tuple[int, int] | None:
@@ -207,4 +207,4 @@ async def test_the_end_of_a_scene_can_be_awaited(stepped: Stepped) -> None:
     assert seen(frame.image)[0] == FIRST
     assert not ended.done()
     await time.allow(4)
-    await asyncio.wait_for(ended, BOUND_S)
+    await asyncio.wait_for(ended, WAIT_S)

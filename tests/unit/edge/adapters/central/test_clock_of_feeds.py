@@ -14,6 +14,7 @@ from edge.adapters.central.snapshot import standing_feed
 from edge.adapters.storage.cache import Cache, FeedName, Held
 from edge.adapters.storage.keyfile import RowSealer
 from tests.doubles.host_clocks import DAY, HOUR, NOON, Host
+from tests.doubles.waiting import WAIT_S
 from wire import topics
 from wire.codec import Received
 from wire.fleet import Head
@@ -22,7 +23,6 @@ from wire.requests import HeadRequest, Request
 from wire.topics import TopicKind
 
 RIDE = Purpose("ride")
-WAIT_S = 5.0
 
 
 class BrokerOnly:

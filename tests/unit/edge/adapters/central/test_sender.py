@@ -13,6 +13,7 @@ from edge.adapters.central import sender as sender_module
 from edge.adapters.central.sender import Sender
 from edge.adapters.storage.keyfile import RowSealer
 from edge.adapters.storage.outbox import Outbox, Standstill
+from tests.doubles.waiting import WAIT_S
 from tests.doubles.wire_samples import pass_record
 from wire.ids import KioskId
 from wire.records import RecordBatch
@@ -60,7 +61,7 @@ async def test_records_that_wait_for_a_later_try_go_at_once_when_central_is_back
     sender = Sender(link, outbox, receipt_timeout_s=0.01)  # type: ignore[arg-type]
     running = asyncio.create_task(sender.run())
     await outbox.settle(pass_record(KIOSK, 1))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         while len(link.sent) < 2:  # noqa: ASYNC110 nobody announces it
             await asyncio.sleep(0.001)
     sender._wait_s, sender._again_at = 1e6, asyncio.get_running_loop().time() + 1e6

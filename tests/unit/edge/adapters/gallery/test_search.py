@@ -20,13 +20,13 @@ from edge.compare.gallery import Gallery, Template
 from edge.compare.search import Ambiguous, Match, NoMatch
 from edge.errors import StoreError
 from tests.doubles.likenesses import OTHER_TWIN, POINT, POINTS, RECIPE, TWIN, at, probe, strangers
+from tests.doubles.waiting import eventually
 from wire.ids import SubjectId
 
 LIMITS = SearchLimits(attempts=3, max_fpir=0.01)
 MOST = 28
 """Members at most, with POINT's upper bound of the FMR, 1.18e-4, and three attempts."""
 MEMBER = SubjectId("m0")
-WAIT_S = 10
 
 
 class Shelf:
@@ -82,13 +82,6 @@ async def following(search: GallerySearch, monkeypatch: pytest.MonkeyPatch) -> A
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def eventually(holds, what: str) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for is told by nobody
-            await asyncio.sleep(0.001)
-    assert holds(), what
 
 
 async def test_a_member_is_found_with_the_template_that_matched() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import cv2
 import numpy as np
@@ -21,8 +21,8 @@ from edge.compare.search import choose_point
 from models.manifest import MaxFmr
 from models.registry import open_pack
 from tests.doubles.capture_people import frame, observed, pipeline, portrait, resized
+from tests.doubles.waiting import WAIT_S, eventually
 
-SOON_S = 10.0
 PEOPLE = ("astronaut.png", "biden.jpg", "grace_hopper.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg")
 HEIGHT_PX = 480
 WIDTH_PX = 480
@@ -138,14 +138,8 @@ async def looked() -> AsyncIterator[Looked]:
     await screen.close()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not condition():  # noqa: ASYNC110 - the preview has no event for it
-            await asyncio.sleep(0.005)
-
-
 async def picture(page: ClientConnection) -> Image:
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(WAIT_S):
         jpeg = await page.recv()
     assert isinstance(jpeg, bytes)
     return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
@@ -158,17 +152,17 @@ def plain(level: int) -> Frame:
 async def test_nothing_is_made_or_kept_while_nobody_looks(looked: Looked) -> None:
     looked.preview.offer(plain(1), None)
     async with looked.connect() as page:
-        await until(lambda: looked.preview.watching == 1)
+        await eventually(lambda: looked.preview.watching == 1)
         for level in range(2, 30):
             looked.preview.offer(plain(level), None)
         assert looked.preview.made == 0  # a page that has not asked costs nothing either
         await page.send("ready")
         assert (await picture(page)).mean() == pytest.approx(29, abs=1)
-    await until(lambda: looked.preview.watching == 0)
+    await eventually(lambda: looked.preview.watching == 0)
     looked.preview.offer(plain(200), None)
     assert looked.preview.made == 1
     async with looked.connect() as page:
-        await until(lambda: looked.preview.watching == 1)
+        await eventually(lambda: looked.preview.watching == 1)
         await page.send("ready")
         looked.preview.offer(plain(90), None)
         assert (await picture(page)).mean() == pytest.approx(90, abs=1)  # nothing of before
@@ -178,7 +172,7 @@ async def test_a_slow_page_skips_pictures_and_gets_the_newest(looked: Looked) ->
     painted: list[int] = []
     looked.preview.on_painted = painted.append
     async with looked.connect() as page:
-        await until(lambda: looked.preview.watching == 1)
+        await eventually(lambda: looked.preview.watching == 1)
         await page.send("ready")
         looked.preview.offer(plain(10), None)
         assert (await picture(page)).mean() == pytest.approx(10, abs=1)
@@ -187,7 +181,7 @@ async def test_a_slow_page_skips_pictures_and_gets_the_newest(looked: Looked) ->
         await page.send("painted")
         assert (await picture(page)).mean() == pytest.approx(199, abs=1)
         await page.send("painted")
-        await until(lambda: painted == [10, 199])
+        await eventually(lambda: painted == [10, 199])
     assert looked.preview.made == 2
 
 
@@ -196,7 +190,7 @@ async def test_a_frame_offered_long_ago_is_not_shown() -> None:
     screen = WebScreen(preview=Preview(clock_s=lambda: now_s))
     looked = Looked(screen, await screen.serve())
     async with looked.connect() as page:
-        await until(lambda: looked.preview.watching == 1)
+        await eventually(lambda: looked.preview.watching == 1)
         looked.preview.offer(plain(10), Box(0, 0, 640, 480))
         now_s = STALE_S
         await page.send("ready")
@@ -208,7 +202,7 @@ async def test_a_frame_offered_long_ago_is_not_shown() -> None:
 
 async def test_pages_that_look_share_one_picture_and_one_too_many_is_refused(looked: Looked) -> None:
     pages = [await looked.connect() for _ in range(VIEWERS_MAX)]
-    await until(lambda: looked.preview.watching == VIEWERS_MAX)
+    await eventually(lambda: looked.preview.watching == VIEWERS_MAX)
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with looked.connect():
             pass
@@ -221,7 +215,7 @@ async def test_pages_that_look_share_one_picture_and_one_too_many_is_refused(loo
     assert looked.preview.made == 1
     for page in pages:
         await page.close()
-    await until(lambda: looked.preview.watching == 0)
+    await eventually(lambda: looked.preview.watching == 0)
 
 
 async def test_only_a_page_on_this_machine_gets_the_preview() -> None:
@@ -233,7 +227,7 @@ async def test_only_a_page_on_this_machine_gets_the_preview() -> None:
             pass
     assert refused.value.response.status_code == 403
     async with looked.connect(f"localhost:{port}"):
-        await until(lambda: named.preview.watching == 1)
+        await eventually(lambda: named.preview.watching == 1)
     await named.close()
 
     wide = WebScreen()

@@ -8,7 +8,7 @@ import logging
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -51,13 +51,12 @@ from edge.enact.display import (
     WithdrawConfirmed,
 )
 from edge.errors import ConfigError
+from tests.doubles.waiting import WAIT_S, eventually
 from wire.requests import PIN_MAX_DIGITS
 from wire.transport.guard import HEADERS, PAGE_HEADERS
 from wire.values import AgreeBy
 
 PIN = "730194"
-SOON_S = 10.0
-"""Long enough for a busy machine; nothing waits for it unless something is wrong."""
 NO_NOTICE = Notice(None)
 TOUCHES: list[tuple[dict[str, object], Touch]] = [
     ({"touch": "claim", "text": "4929-1180"}, ClaimEntered("4929-1180")),
@@ -111,23 +110,17 @@ async def served() -> AsyncIterator[Served]:
 
 async def heard(page: ClientConnection, kind: str) -> dict[str, Any]:
     """The next message of that kind."""
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(WAIT_S):
         while True:
             message = json.loads(await page.recv())
             if message["kind"] == kind:
                 return message
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON_S):
-        while not condition():  # noqa: ASYNC110 - the screen has no event for it
-            await asyncio.sleep(0.01)
-
-
 async def said(page: ClientConnection, message: object) -> dict[str, Any]:
     """Send one message, and the answer to it."""
     await page.send(message if isinstance(message, str | bytes) else json.dumps(message))
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(WAIT_S):
         while True:
             answer = json.loads(await page.recv())
             if answer["kind"] != "state":
@@ -248,7 +241,7 @@ async def test_each_touch_reaches_the_kiosk_under_its_prompts_alone_and_is_answe
                 answer = await said(page, message)
                 if prompt in under:
                     assert answer == {"kind": "taken", "touch": message["touch"]}
-                    assert await asyncio.wait_for(served.screen.touch(), SOON_S) == touch
+                    assert await asyncio.wait_for(served.screen.touch(), WAIT_S) == touch
                 else:
                     assert answer == {"kind": "refused", "why": "not_now"}, (prompt, touch)
 
@@ -293,7 +286,7 @@ async def test_what_is_no_touch_is_refused_with_a_value_and_the_page_stays(
     async with served.connect() as page:
         assert await said(page, message) == {"kind": "refused", "why": why}
         assert await said(page, {"touch": "help"}) == {"kind": "taken", "touch": "help"}
-    assert await asyncio.wait_for(served.screen.touch(), SOON_S) == HelpAsked()
+    assert await asyncio.wait_for(served.screen.touch(), WAIT_S) == HelpAsked()
 
 
 @given(st.one_of(st.binary(max_size=2 * TOUCH_MAX_BYTES), st.text(max_size=TOUCH_MAX_BYTES)))
@@ -304,7 +297,7 @@ def test_no_bytes_at_all_make_the_decoder_raise(message: bytes | str) -> None:
 async def test_a_message_past_the_socket_bound_closes_that_page_and_no_other(served: Served) -> None:
     async with served.connect() as greedy, served.connect() as other:
         await greedy.send("x" * (MESSAGE_MAX_BYTES + 1))
-        await asyncio.wait_for(greedy.wait_closed(), SOON_S)
+        await asyncio.wait_for(greedy.wait_closed(), WAIT_S)
         assert greedy.close_code == 1009
         assert await said(other, {"touch": "help"}) == {"kind": "taken", "touch": "help"}
 
@@ -321,19 +314,19 @@ async def test_a_full_queue_refuses_the_newest_touch_and_keeps_the_oldest(served
         for _ in range(TOUCHES_MAX - 1):
             assert (await said(page, {"touch": "not_me"}))["kind"] == "taken"
         assert await said(page, {"touch": "not_me"}) == {"kind": "refused", "why": "busy"}
-        assert await asyncio.wait_for(served.screen.touch(), SOON_S) == HelpAsked()
+        assert await asyncio.wait_for(served.screen.touch(), WAIT_S) == HelpAsked()
         assert (await said(page, {"touch": "not_me"}))["kind"] == "taken"
 
 
 async def test_one_page_too_many_is_refused_and_a_place_given_back_is_used_again(served: Served) -> None:
     pages = [await served.connect() for _ in range(WATCHERS_MAX)]
-    await until(lambda: served.screen.watching == WATCHERS_MAX)
+    await eventually(lambda: served.screen.watching == WATCHERS_MAX)
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with served.connect():
             pass
     assert refused.value.response.status_code == 503
     await pages.pop().close()
-    await until(lambda: served.screen.watching == WATCHERS_MAX - 1)
+    await eventually(lambda: served.screen.watching == WATCHERS_MAX - 1)
     async with served.connect() as page:
         assert (await heard(page, "state"))["serial"] == 0
     for page in pages:
@@ -352,7 +345,7 @@ async def test_a_pin_is_in_no_log_record_at_any_level_and_is_never_said_again(
         await page.send(json.dumps({"touch": "pin", "pin": PIN}))
         answer = await heard(page, "taken")
         wrong = await said(page, {"touch": "pin", "pin": PIN + "x"})
-    touch = await asyncio.wait_for(served.screen.touch(), SOON_S)
+    touch = await asyncio.wait_for(served.screen.touch(), WAIT_S)
     assert touch == PinEntered(PIN)
     for spoken in (json.dumps(answer), json.dumps(wrong), repr(touch), caplog.text):
         assert PIN not in spoken
@@ -362,7 +355,7 @@ async def test_the_port_is_given_back_and_can_be_served_again(served: Served) ->
     async with served.connect() as page:
         await heard(page, "state")
         await served.screen.close()
-        await asyncio.wait_for(page.wait_closed(), SOON_S)
+        await asyncio.wait_for(page.wait_closed(), WAIT_S)
         assert page.close_code == 1012  # the service restarts: come back
     await served.screen.close()
     assert await served.screen.serve(port=served.port) == served.port

@@ -16,6 +16,7 @@ from edge.adapters.storage import database as store
 from edge.adapters.storage.database import Database, Schema
 from edge.adapters.storage.keyfile import RowSealer, read_secret, write_secret
 from edge.errors import StoreError
+from tests.doubles.waiting import WAIT_S
 from wire.errors import SealBrokenError
 
 SCHEMA = Schema("notes", 3, "FULL", "CREATE TABLE note (text TEXT NOT NULL) STRICT;", "copy it aside")
@@ -67,7 +68,7 @@ async def test_changes_that_wait_for_a_commit_share_the_next_and_one_that_fails_
 
     def slow(connection: sqlite3.Connection) -> None:
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(WAIT_S)
 
     def note(text: str) -> Callable[[sqlite3.Connection], str]:
         def change(connection: sqlite3.Connection) -> str:
@@ -81,7 +82,7 @@ async def test_changes_that_wait_for_a_commit_share_the_next_and_one_that_fails_
     first = asyncio.create_task(database.write(slow))
     await asyncio.to_thread(entered.wait, 10)
     others = [asyncio.create_task(database.write(note(str(number)))) for number in range(5)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         while len(database._queue) < len(others):  # noqa: ASYNC110 threads put them there
             await asyncio.sleep(0)
         commits.clear()
