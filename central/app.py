@@ -16,6 +16,7 @@ from central.adapters.broker.files import Listener, write_broker
 from central.adapters.db.store import Store
 from central.adapters.http.api import make_api
 from central.adapters.keyfiles import (
+    BEGUN_FILE,
     ReviewerKey,
     create_reviewer,
     load_identity,
@@ -85,7 +86,8 @@ def open_use_cases(config: LoadedConfig, environment: Environment | None = None)
     settings = config.settings
     identity = load_identity(config.keys_path)
     secret = config.database_password_path
-    store = Store(config.database, None if secret is None else load_password(secret))
+    password = None if secret is None else load_password(secret)
+    store = Store(config.database, password, config.keys_path / BEGUN_FILE)
     try:
         keys = GalleryKeys(
             operator=settings.operator,

@@ -90,10 +90,10 @@ class SecretsError(CentralError):
 
 
 class StorageError(CentralError):
-    """A database that cannot be opened."""
+    """A database that cannot be opened; `why` ends with what to do."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"{path}: {why}; restore a backup, then run `stile central restored`")
+        super().__init__(f"{path}: {why}")
         self.path = path
         self.why = why
 

@@ -69,8 +69,13 @@ def stopped() -> asyncio.Event:
     return told
 
 
-def log_warnings() -> None:
-    """Log what is worth a look to standard error, for commands that run until interrupted."""
+def log_events() -> None:
+    """Log with the time to standard error, for commands that run until interrupted.
+
+    Of our own: connections, pairings and revocations too; of libraries only what is worth a look.
+    """
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    for package in ("wire", "edge", "central"):
+        logging.getLogger(package).setLevel(logging.INFO)

@@ -20,6 +20,8 @@ KEY_BYTES = 32
 KEY_FILES = ("root", "central", "box", "pepper", "database")
 TOKEN_FILE = "api.token"  # noqa: S105 - a file's name
 CERTIFICATE_FILE = "central.certificate.json"
+BEGUN_FILE = "database.begun"
+"""There once a database was made for these keys: an empty one beside it is a mistake."""
 
 
 class ReviewerKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

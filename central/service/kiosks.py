@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -26,6 +27,8 @@ from wire.signing import KeyRing, TrustedKey, key_id_of
 from wire.values import Role
 
 _CODE_KEY_VERSION = 1
+
+log = logging.getLogger(__name__)
 
 
 class KioskStore(Protocol):
@@ -114,6 +117,8 @@ class Kiosks:
         self._context = context
         self._store = store
         self._roster: _Roster | None = None
+        self._told: frozenset[KioskId] | None = None
+        """The kiosks of which the log says last that they are paired."""
 
     def add(self, kiosk: KioskId, purpose: Purpose, *, enrols: bool = False) -> str:
         """Add a kiosk (or give an unpaired one a new code); the one-time pairing code, as printed.
@@ -262,7 +267,16 @@ class Kiosks:
                     key = TrustedKey.of(kiosk.certificate)
                     keys[key_id_of(key.public_key)] = key
             roster = self._roster = _Roster(mark, KeyRing(self._context.operator, keys), kiosks)
+            self._tell(frozenset(kiosks))
         return roster
+
+    def _tell(self, paired: frozenset[KioskId]) -> None:
+        told, self._told = self._told, paired
+        if told is not None:
+            for kiosk in sorted(paired - told):
+                log.info("kiosk %s is paired", kiosk)
+            for kiosk in sorted(told - paired):
+                log.warning("kiosk %s is revoked: nothing that it signs counts any more", kiosk)
 
     def look_again(self) -> None:
         """Take up what another program may have paired or revoked."""

@@ -21,7 +21,7 @@ from scripts.output import (
     EXIT_UNUSABLE,
     AsJson,
     fail,
-    log_warnings,
+    log_events,
     read_secret,
     refuse_secret,
     say,
@@ -112,7 +112,7 @@ def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Run the kiosk until interrupted."""
     from edge.config import read_config
 
-    log_warnings()
+    log_events()
     with _expected_errors(), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(read_config(config), as_json=as_json))
 

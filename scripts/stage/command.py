@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, log_warnings, tell_json
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, fail, log_events, tell_json
 
 if TYPE_CHECKING:
     from edge.shell.kiosk import PassReport
@@ -155,7 +155,7 @@ def main(
     from edge.errors import CameraError, StileError
     from models.errors import ModelsError
 
-    log_warnings()
+    log_events()
     console = Console(stderr=True)
     try:
         with tempfile.TemporaryDirectory(prefix="stile-demo-") as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 import httpx
@@ -60,6 +61,22 @@ async def test_the_code_of_a_kiosk_that_was_revoked_before_it_paired_gives_nothi
     code = rig.central.use_cases.kiosks.add(KioskId("gate-1"), RIDE)
     rig.central.use_cases.kiosks.revoke(KioskId("gate-1"))
     assert await refused_status(rig, code) == 403
+
+
+async def test_the_log_says_who_was_paired_and_revoked(rig: Rig, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, "central")
+    kiosks = rig.central.use_cases.kiosks
+    kiosks.ring()
+    await pair(rig.central.http_url, kiosks.add(KioskId("gate-1"), RIDE), rig.clock, rig.dice)
+    kiosks.ring()
+    kiosks.revoke(KioskId("gate-1"))
+    kiosks.ring()
+    kiosks.ring()
+    told = [each.getMessage() for each in caplog.records if each.name == "central.service.kiosks"]
+    assert told == [
+        "kiosk gate-1 is paired",
+        "kiosk gate-1 is revoked: nothing that it signs counts any more",
+    ]
 
 
 async def test_a_paired_kiosk_gets_no_second_code(rig: Rig):

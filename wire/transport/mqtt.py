@@ -256,6 +256,7 @@ class Connection:
         self.complaint = ""
         if self._ready:
             self._ready = False
+            log.info("%s:%d: not connected any more", self._endpoint.host, self._endpoint.port)
             self._callbacks.lost()
 
     async def close(self, last_word: Publication | None = None) -> None:
@@ -343,6 +344,7 @@ class Connection:
         self.trouble = ""
         self._complain(self._limits.complaint())
         self._ready = True
+        log.info("%s:%d: connected", self._endpoint.host, self._endpoint.port)
         self._callbacks.connected()
 
     def _on_publish(

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from central.adapters.db import tables as t
-from central.adapters.db.engines import POSTGRES, database_url, lock, open_engine, writer_of
+from central.adapters.db.engines import POSTGRES, RESTORE, database_url, lock, open_engine, trouble, writer_of
 from central.errors import SchemaError, StorageError
 from wire.errors import SealBrokenError
 from wire.ids import SubjectId
@@ -49,8 +49,10 @@ def decoded(body: bytes, kind: type[Value]) -> Value:
 class Database:
     """A SQLite file or a PostgreSQL URL: opened, migrated, and changed in whole transactions."""
 
-    def __init__(self, where: Path | str, password: str | None = None) -> None:
+    def __init__(self, where: Path | str, password: str | None = None, begun: Path | None = None) -> None:
+        """`begun`: a file beside the keys that is there once a database has been made for them."""
         url = database_url(where)
+        self._begun = begun
         self._engine = open_engine(url, password)
         self.unreadable: dict[str, str] = {}
         """Rows that cannot be read, by table and key, and why; each is left out."""
@@ -66,7 +68,7 @@ class Database:
             self._migrate()
         except DBAPIError as error:
             self._engine.dispose()
-            raise StorageError(self._place, str(error.orig)) from None
+            raise trouble(self._place, error) from None
 
     def _migrate(self) -> None:
         with self._writer.connect() as connection:
@@ -78,10 +80,16 @@ class Database:
                 self._check_schema(connection, ScriptDirectory.from_config(settings))
                 command.upgrade(settings, "head")
             connection.commit()
+        if self._begun is not None:
+            self._begun.touch(mode=0o600)
 
     def _check_schema(self, connection: Connection, migrations: ScriptDirectory) -> None:
         found = MigrationContext.configure(connection).get_current_revision()
         known = [each.revision for each in migrations.walk_revisions()]
+        if found is None and self._begun is not None and self._begun.exists():
+            self._engine.dispose()
+            why = "it is empty, and its keys have served a database before"
+            raise StorageError(self._place, f"{why}: {RESTORE}; to begin anew, delete {self._begun}")
         if found is not None and found not in known:
             self._engine.dispose()
             raise SchemaError(self._place, found, known)

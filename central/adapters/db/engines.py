@@ -38,6 +38,37 @@ _WRITES = "stile_writes"
 _COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
+RESTORE = "restore a backup, then run `stile central restored`"
+_REMEDIES = {
+    "malformed": RESTORE,
+    "not a database": RESTORE,
+    "disk I/O error": "see the disk that it lies on",
+    "full": "make room on its disk",
+    "readonly": "give central's user the right to write there",
+    "unable to open": "give central's user the right to write there",
+    "locked": "end the other program that uses it",
+    "Can't create a connection": "see that PostgreSQL runs there, and that `database` names it",
+    "28": "correct the user in `database`, or the password in `database_password_file`",
+    "3D": "make that database, or correct its name in `database`",
+    "42501": "give its user the right to make tables",
+    "53": "let PostgreSQL have more connections, memory or disk",
+    "57P": "wait until PostgreSQL has started",
+}
+"""What to do, by a part of SQLite's or the driver's words, or by how PostgreSQL's error code begins."""
+
+
+def trouble(place: str, error: DBAPIError) -> StorageError:
+    """Why a database cannot be opened, with advice that fits the cause."""
+    told = error.orig.args[0] if error.orig is not None and error.orig.args else str(error.orig)
+    if isinstance(told, dict):
+        code, said = str(told.get("C", "")), str(told.get("M", told))
+        fitting = [remedy for start, remedy in _REMEDIES.items() if code.startswith(start)]
+    else:
+        said = str(told)
+        fitting = [remedy for part, remedy in _REMEDIES.items() if not part[0].isdigit() and part in said]
+    return StorageError(place, "; ".join((said, *fitting[:1])))
+
+
 def database_url(where: Path | str) -> URL:
     """SQLAlchemy's URL for a SQLite file or a `postgresql://user@host/name`; raises StorageError."""
     if isinstance(where, Path):

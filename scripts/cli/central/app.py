@@ -26,7 +26,7 @@ from scripts.cli.central import withdrawal as central_withdrawal
 from scripts.cli.central.broker import broker_config
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.cli.central.worker import work
-from scripts.output import AsJson, log_warnings, read_secret, refuse_secret, say, stopped, tell_json
+from scripts.output import AsJson, log_events, read_secret, refuse_secret, say, stopped, tell_json
 from wire.ids import (
     parse_kiosk_id,
     parse_purpose,
@@ -92,7 +92,7 @@ def init(
 @app.command()
 def run(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Run central until interrupted."""
-    log_warnings()
+    log_events()
     with expected_errors(), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(config, as_json=as_json))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.cli.central.options import expected_errors
-from scripts.output import AsJson, log_warnings, stopped
+from scripts.output import AsJson, log_events, stopped
 
 if TYPE_CHECKING:
     from central.worker import WorkerState
@@ -29,7 +29,7 @@ def work(
     """
     from central.worker import check_sites
 
-    log_warnings()
+    log_events()
     with expected_errors():
         check_sites(configs)
         asyncio.run(_work(configs, as_json=as_json))

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import LargeBinary, String, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from central.adapters.db.engines import database_url
+from central.adapters.db.engines import database_url, trouble
 from central.adapters.db.store import Store
 from central.adapters.db.tables import METADATA
 from central.errors import StorageError
@@ -189,6 +189,47 @@ def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(tmp_path: 
     with pytest.raises(StorageError, match=r"central\.db: file is not a database; restore a backup"):
         Store(file)
     assert file.read_bytes() == before
+
+
+def test_an_empty_database_is_refused_where_one_was_before(where: Path | str, tmp_path: Path):
+    begun = tmp_path / "database.begun"
+    Store(where, begun=begun).close()
+    assert begun.exists()
+    Store(where, begun=begun).close()
+    told = "it is empty, and its keys have served a database before: restore a backup"
+    with pytest.raises(StorageError, match=told):
+        Store(tmp_path / "other.db", begun=begun)
+    begun.unlink()
+    Store(tmp_path / "other.db", begun=begun).close()
+
+
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [
+        (
+            {"C": "28P01", "M": "password authentication failed"},
+            "; correct the user in `database`, or the",
+        ),
+        ({"C": "3D000", "M": "database x does not exist"}, "; make that database"),
+        ({"C": "57P03", "M": "the database system is starting up"}, "; wait until PostgreSQL has started"),
+        ({"C": "XX000", "M": "no idea"}, ": no idea"),
+        ("Can't create a connection to host h and port 1", "; see that PostgreSQL runs there"),
+        ("database is locked", "; end the other program that uses it"),
+        ("database or disk is full", "; make room on its disk"),
+        ("database disk image is malformed", "; restore a backup, then run `stile central restored`"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_advises_what_fits_the_cause(cause: object, advice: str):
+    told = str(trouble("there", DBAPIError("", None, Exception(cause))))
+    assert advice in told
+    assert ("restore" in told) == ("malformed" in told)
+
+
+def test_a_server_that_is_not_there_advises_no_restore():
+    with pytest.raises(StorageError) as refused:
+        Store("postgresql://stile@127.0.0.1:1/central")
+    assert "see that PostgreSQL runs there, and that `database` names it" in str(refused.value)
+    assert "restore" not in str(refused.value)
 
 
 def test_only_the_owner_may_read_the_database_and_the_files_beside_it(tmp_path: Path):
