@@ -36,7 +36,7 @@ class RecordStore(Protocol):
         """
         ...
 
-    def stored_links(self, kiosk: KioskId, up_to: int) -> Iterable[StoredLink]:
+    def stored_links(self, kiosk: KioskId, up_to: int = ...) -> Iterable[StoredLink]:
         """A kiosk's chain from its first record, read as it is walked."""
         ...
 

@@ -25,7 +25,7 @@ class SlowHasher(PasswordHasher):
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
         self.meanwhile: Callable[[], object] | None = None
 
-    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002 - argon2's name
+    def verify(self, hash: str | bytes, password: str | bytes):  # noqa: A002 - argon2's name
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
             happens()
