@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from central.adapters.broker.access import BrokerAccess
 from central.adapters.broker.certificates import BrokerAuthority
@@ -15,15 +14,7 @@ from central.adapters.broker.embedded import EmbeddedBroker
 from central.adapters.broker.files import Listener, write_broker
 from central.adapters.db.store import Store
 from central.adapters.http.api import make_api
-from central.adapters.keyfiles import (
-    BEGUN_FILE,
-    ReviewerKey,
-    create_reviewer,
-    load_identity,
-    load_password,
-    load_reviewer,
-    load_token,
-)
+from central.adapters.keyfiles import BEGUN_FILE, load_identity, load_password, load_token
 from central.adapters.mqtt.announcer import Announcer
 from central.adapters.mqtt.home_assistant import HomeAssistant
 from central.adapters.mqtt.link import MqttLink
@@ -34,8 +25,6 @@ from central.errors import ConfigError, SecretsError
 from central.rules.clock import ClockWatch
 from central.rules.fares import Tariff
 from central.rules.posting import Rules
-from central.rules.restriction import Terms, issue
-from central.rules.review import Case, Matter, Outcome, rule
 from central.running import Central
 from central.service.commands import Commands
 from central.service.context import Context
@@ -58,12 +47,10 @@ from central.setup import CONFIG_FILE, init_central
 from wire import topics
 from wire.environment import Environment, utc_ms
 from wire.errors import ListenError, TlsFileError
-from wire.ids import Purpose, ReviewerId
-from wire.signing import Signer
+from wire.ids import Purpose
 from wire.tls import TlsFiles
 from wire.transport.http import HttpServer, Limits
 from wire.transport.tls import look_at_files, open_context
-from wire.values import Restriction
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +71,7 @@ def open_use_cases(config: LoadedConfig, environment: Environment | None = None)
     """
     environment = environment or Environment()
     settings = config.settings
-    identity = load_identity(config.keys_path)
+    identity = load_identity(config.keys_path, settings.operator, settings.site)
     secret = config.database_password_path
     password = None if secret is None else load_password(secret)
     store = Store(config.database, password, config.keys_path / BEGUN_FILE)
@@ -263,52 +250,6 @@ async def open_central(
         yield central
 
 
-def add_reviewer(config: LoadedConfig, reviewer: ReviewerId, key_file: Path) -> ReviewerKey:
-    """Make a reviewer's own key file, certified by the operator root, and list them.
-
-    Raises ConflictError when the file exists or the name has a key, RefusedError for a name that is taken.
-    """
-    with open_use_cases(config) as use_cases:
-        use_cases.reviews.check_new(reviewer)
-        context = use_cases.context
-        made = create_reviewer(
-            key_file,
-            reviewer,
-            operator=context.operator,
-            root=context.identity.root,
-            now_ms=context.now_ms(),
-            draw=context.draw,
-        )
-        use_cases.reviews.add(made.certificate)
-    return made
-
-
-def issue_restriction(use_cases: UseCases, terms: Terms, key_file: Path) -> Restriction:
-    """Sign a restriction with a reviewer's key file and store it; raises SecretsError or RefusedError."""
-    key = load_reviewer(key_file)
-    context = use_cases.context
-    signed = issue(terms, Signer.from_seed(key.seed), key.certificate, context.now_ms(), context.draw(21))
-    use_cases.standings.add_restriction(signed)
-    return signed
-
-
-def reviewer_of(use_cases: UseCases, key_file: Path) -> ReviewerId:
-    """Whose key file it is; raises SecretsError, or RefusedError when they are not listed or were revoked."""
-    return use_cases.reviews.reviewer_of(load_reviewer(key_file).certificate)
-
-
-def settle(
-    use_cases: UseCases, matter: Matter, *, target: str, outcome: Outcome, note: str, key_file: Path
-) -> Case:
-    """Sign a ruling on an open case with a reviewer's key file; raises as `Reviews.settle`."""
-    key = load_reviewer(key_file)
-    case = use_cases.reviews.open_case(matter, target)
-    signer, now_ms = Signer.from_seed(key.seed), use_cases.context.now_ms()
-    return use_cases.reviews.settle(
-        rule(case, outcome, note=note, reviewer=signer, certificate=key.certificate, at_ms=now_ms)
-    )
-
-
 __all__ = [
     "BrokerAddress",
     "Central",
@@ -317,14 +258,10 @@ __all__ = [
     "Purpose",
     "RequestRouter",
     "UseCases",
-    "add_reviewer",
     "init_central",
-    "issue_restriction",
     "load_config",
     "open_central",
     "open_use_cases",
-    "reviewer_of",
-    "settle",
     "state_fields",
     "write_broker",
 ]

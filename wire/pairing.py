@@ -49,6 +49,7 @@ class PairRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PairGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who the kiosk now is, whom it trusts, where its broker is; SiteSecrets sealed for it alone.
 
+    The root certifies central and the issuer, and the issuer certifies the kiosk.
     With `broker_authority` and `broker_certificate` (X.509, DER) the broker is spoken to over TLS.
     """
 
@@ -59,6 +60,7 @@ class PairGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gallery: f.Gallery
     root_public_key: f.PublicKeyBytes
     central_certificate: Certificate
+    issuer_certificate: Certificate
     kiosk_certificate: Certificate
     central_box_public_key: f.PublicKeyBytes
     sealed_secrets: f.SealedSmallBytes

@@ -1,5 +1,7 @@
 """Ed25519 signatures, the key ring that knows whose they are, and certificates chained to the operator root.
 
+The root certifies central, issuers and reviewers; an issuer certifies the kiosks of its site and nobody else.
+
 Every signature covers a context string and length-prefixed parts: bytes signed for one use fit no other.
 Keys come from seeds that the caller drew: nothing here is random.
 """
@@ -20,16 +22,23 @@ from wire.canonical import canonical, joined
 from wire.errors import MalformedKeyError
 from wire.ids import KeyId, KioskId, OperatorId
 from wire.records import ChainHead
-from wire.values import Certificate, Restriction, Role
+from wire.values import REVIEWERS_TO_RESTRICT, Certificate, Endorsement, Restriction, Role
 
 KEY_BYTES = 32
 """Ed25519 seed and public key."""
 SIGNATURE_BYTES = 64
+DAY_MS = 86_400_000
+CERTIFIED_DAYS = {Role.CENTRAL: 5 * 365, Role.ISSUER: 5 * 365, Role.KIOSK: 5 * 365, Role.REVIEWER: 90}
+"""The longest that a certificate of each role lasts; the root itself has none."""
+ROOTED = frozenset({Role.CENTRAL, Role.ISSUER, Role.REVIEWER})
+"""The roles that only the root certifies."""
+RESTRICTED_DAYS = 366
+"""The longest that a restriction lasts: without an end in sight it would be a punishment."""
 
 _KEY_ID = b"stile key id v1"
 _MESSAGE = b"stile message v1"
 _CERTIFICATE = b"stile certificate v1"
-_RESTRICTION = b"stile restriction v1"
+_RESTRICTION = b"stile restriction v2"
 _CHAIN_HEAD = b"stile chain head v1"
 
 
@@ -80,13 +89,21 @@ def message_bytes(
 
 
 def certificate_bytes(certificate: Certificate) -> bytes:
-    """The bytes the root signs of a certificate."""
+    """The bytes the root or an issuer signs of a certificate."""
     return joined(_CERTIFICATE, canonical(msgspec.structs.replace(certificate, signature=b"")))
 
 
 def restriction_bytes(restriction: Restriction) -> bytes:
-    """The bytes a reviewer signs of a restriction, their certificate included."""
-    return joined(_RESTRICTION, canonical(msgspec.structs.replace(restriction, signature=b"")))
+    """The bytes that every reviewer signs of a restriction: all of it but the endorsements."""
+    return joined(_RESTRICTION, canonical(msgspec.structs.replace(restriction, endorsements=())))
+
+
+def restriction_in(signed: bytes) -> Restriction:
+    """What bytes that a reviewer is asked to sign say; raises ValueError when they are no restriction's."""
+    found = msgspec.msgpack.decode(signed[len(joined(_RESTRICTION, b"")) :], type=Restriction)
+    if restriction_bytes(found) != signed:
+        raise ValueError("these bytes are no restriction's in its one form")
+    return found
 
 
 def chain_head_bytes(kiosk: KioskId, sequence: int, link: bytes) -> bytes:
@@ -94,14 +111,15 @@ def chain_head_bytes(kiosk: KioskId, sequence: int, link: bytes) -> bytes:
     return joined(_CHAIN_HEAD, kiosk.encode(), struct.pack(">Q", sequence), link)
 
 
-def sign_certificate(certificate: Certificate, root: Signer) -> Certificate:
-    """The certificate with the root's signature on it."""
-    return msgspec.structs.replace(certificate, signature=root.sign(certificate_bytes(certificate)))
+def sign_certificate(certificate: Certificate, by: Signer) -> Certificate:
+    """The certificate with the root's or the issuer's signature on it."""
+    return msgspec.structs.replace(certificate, signature=by.sign(certificate_bytes(certificate)))
 
 
-def sign_restriction(restriction: Restriction, reviewer: Signer) -> Restriction:
-    """The restriction with its reviewer's signature on it."""
-    return msgspec.structs.replace(restriction, signature=reviewer.sign(restriction_bytes(restriction)))
+def endorse(restriction: Restriction, reviewer: Signer, certificate: Certificate) -> Restriction:
+    """The restriction with one more reviewer's signature under it."""
+    made = Endorsement(certificate, reviewer.sign(restriction_bytes(restriction)))
+    return msgspec.structs.replace(restriction, endorsements=(*restriction.endorsements, made))
 
 
 def sign_chain_head(kiosk: KioskId, sequence: int, link: bytes, signer: Signer) -> ChainHead:
@@ -109,31 +127,53 @@ def sign_chain_head(kiosk: KioskId, sequence: int, link: bytes, signer: Signer) 
     return ChainHead(kiosk, sequence, link, signer.sign(chain_head_bytes(kiosk, sequence, link)))
 
 
-def certificate_holds(
-    certificate: Certificate, root_public_key: bytes, operator: OperatorId, at_ms: int
-) -> bool:
-    """Whether the operator root signed this certificate and it is valid at `at_ms`."""
+def _valid(certificate: Certificate, role: Role, operator: str, at_ms: int, *, signed_by: bytes) -> bool:
     return (
-        certificate.operator == operator
-        and certificate.role is not Role.ROOT
+        certificate.role is role
+        and certificate.operator == operator
         and certificate.not_before_ms <= at_ms <= certificate.not_after_ms
-        and verifies(root_public_key, certificate.signature, certificate_bytes(certificate))
+        and certificate.not_after_ms - certificate.not_before_ms <= CERTIFIED_DAYS[role] * DAY_MS
+        and verifies(signed_by, certificate.signature, certificate_bytes(certificate))
+    )
+
+
+def root_certified(
+    certificate: Certificate, role: Role, root_public_key: bytes, operator: OperatorId, at_ms: int
+) -> bool:
+    """Whether the operator root itself gave a key this role, CENTRAL, ISSUER or REVIEWER, for `at_ms`."""
+    return role in ROOTED and _valid(certificate, role, operator, at_ms, signed_by=root_public_key)
+
+
+def kiosk_certified(
+    certificate: Certificate, issuer: Certificate, root_public_key: bytes, operator: OperatorId, at_ms: int
+) -> bool:
+    """Whether an issuer that the root certified for the kiosk's own site gave a key the role KIOSK."""
+    return (
+        root_certified(issuer, Role.ISSUER, root_public_key, operator, at_ms)
+        and certificate.site == issuer.site
+        and _valid(certificate, Role.KIOSK, operator, at_ms, signed_by=issuer.public_key)
     )
 
 
 def restriction_holds(restriction: Restriction, root_public_key: bytes, operator: OperatorId) -> bool:
-    """Whether a reviewer of this operator, certified when they issued it, signed this restriction.
+    """Whether two reviewers of different name and key, certified when it was issued, signed a restriction.
 
     Expiry against the clock is the caller's: an expired restriction is genuine, and over.
     """
-    certificate = restriction.certificate
+    signed, endorsements = restriction_bytes(restriction), restriction.endorsements
+    names = {each.certificate.name for each in endorsements}
+    keys = {each.certificate.public_key for each in endorsements}
     return (
         restriction.operator == operator
-        and restriction.issued_at_ms < restriction.expires_at_ms
-        and certificate.role is Role.REVIEWER
-        and certificate.name == restriction.reviewer
-        and certificate_holds(certificate, root_public_key, operator, restriction.issued_at_ms)
-        and verifies(certificate.public_key, restriction.signature, restriction_bytes(restriction))
+        and 0 < restriction.expires_at_ms - restriction.issued_at_ms <= RESTRICTED_DAYS * DAY_MS
+        and len(endorsements) == len(names) == len(keys) == REVIEWERS_TO_RESTRICT
+        and all(
+            root_certified(
+                each.certificate, Role.REVIEWER, root_public_key, operator, restriction.issued_at_ms
+            )
+            and verifies(each.certificate.public_key, each.signature, signed)
+            for each in endorsements
+        )
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from wire import fields as f
+from wire.ids import ReviewerId
 
 FACTORS_MAX = 12
 """Factors named in one standing."""
@@ -18,6 +19,8 @@ CLAIMS_MAX = 8
 """Claims of one subject: QR codes, cards, phone digits."""
 IMAGES_MAX = 16
 """Images behind one template."""
+REVIEWERS_TO_RESTRICT = 2
+"""Signatures under a restriction, by people of different names with different keys."""
 
 
 class Tier(StrEnum):
@@ -29,10 +32,11 @@ class Tier(StrEnum):
 
 
 class Role(StrEnum):
-    """What a key may sign."""
+    """What a key may sign. The root certifies all but kiosks, whom an issuer certifies."""
 
     ROOT = "root"
     CENTRAL = "central"
+    ISSUER = "issuer"
     KIOSK = "kiosk"
     REVIEWER = "reviewer"
 
@@ -62,7 +66,7 @@ class Limits(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The operator root's word that a key belongs to a name in a role, at one site or (empty) all of them."""
+    """The root's or an issuer's word whose key it is, in which role, at one site or (empty) all of them."""
 
     operator: f.Operator
     role: Role
@@ -74,8 +78,18 @@ class Certificate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     signature: f.SignatureBytes
 
 
+class Endorsement(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A reviewer's signature, and the root's word whose key made it."""
+
+    certificate: Certificate
+    signature: f.SignatureBytes
+
+
 class Restriction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A reviewer's signed word that a subject is refused: why, until when, and how to contest it."""
+    """Two reviewers' signed word that a subject is refused: why, until when, and how to contest it.
+
+    With fewer endorsements it is a draft, and refuses nobody.
+    """
 
     restriction_id: f.RestrictionToken
     subject: f.Subject
@@ -86,9 +100,12 @@ class Restriction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     contest_code: f.Contest
     issued_at_ms: f.InstantMs
     expires_at_ms: f.InstantMs
-    reviewer: f.Reviewer
-    certificate: Certificate
-    signature: f.SignatureBytes
+    endorsements: Annotated[tuple[Endorsement, ...], Meta(max_length=REVIEWERS_TO_RESTRICT)] = ()
+
+    @property
+    def reviewers(self) -> tuple[ReviewerId, ...]:
+        """Who signed, in their order."""
+        return tuple(ReviewerId(each.certificate.name) for each in self.endorsements)
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="standing"):

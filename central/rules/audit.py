@@ -12,8 +12,8 @@ from wire import fields as f
 from wire.chain import commitment, genesis, joins, link
 from wire.ids import KioskId, OperatorId
 from wire.records import ChainedRecord, ChainHead, RecordBatch, RecordFault
-from wire.signing import certificate_holds, chain_head_holds
-from wire.values import Certificate, Role
+from wire.signing import chain_head_holds, kiosk_certified
+from wire.values import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +213,16 @@ def merged(stored: Iterable[StoredLink], heads: Iterable[ChainHead]) -> Iterator
 
 
 def kiosk_key(
-    kiosk: KioskId, certificate: Certificate | None, root_public_key: bytes, operator: OperatorId
+    kiosk: KioskId,
+    certificate: Certificate | None,
+    issuer: Certificate | None,
+    *,
+    root_public_key: bytes,
+    operator: OperatorId,
 ) -> bytes | None:
-    """The key that a kiosk signs its chain with; None unless the operator root says it is the kiosk's."""
-    if certificate is None or (certificate.role, certificate.name) != (Role.KIOSK, kiosk):
+    """The key that a kiosk signs its chain with; None unless an issuer of the operator root's says so."""
+    if certificate is None or issuer is None or certificate.name != kiosk:
         return None
-    # What it signed while its certificate was valid stays signed: only the root's word is asked for.
-    holds = certificate_holds(certificate, root_public_key, operator, certificate.not_before_ms)
+    # What it signed while its certificate was valid stays signed: only the issuer's word is asked for.
+    holds = kiosk_certified(certificate, issuer, root_public_key, operator, certificate.not_before_ms)
     return certificate.public_key if holds else None

@@ -1,8 +1,8 @@
 """Records in one file: written line by line, and verified offline with no database.
 
 Each line is one JSON object in its one form, so that any changed byte shows. In order: a header, then for
-each kiosk its certificate, its records and, right after the record it signs, each chain head; last the
-seal, central's signature over every byte before it.
+each kiosk its certificate and its issuer's, its records and, right after the record it signs, each chain
+head; last the seal, central's signature over every byte before it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from wire.canonical import joined
 from wire.chain import SALT_BYTES
 from wire.ids import KioskId, PassageId, RecordId
 from wire.records import BODY_MAX_BYTES, ChainHead
-from wire.signing import Signer, certificate_holds, verifies
+from wire.signing import Signer, root_certified, verifies
 from wire.values import Certificate, Role
 
-_SEAL = b"stile records export v1"
+_SEAL = b"stile records export v2"
 Salt = Annotated[bytes, Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
 Body = Annotated[bytes, Meta(max_length=BODY_MAX_BYTES)]
 
@@ -33,7 +33,7 @@ Body = Annotated[bytes, Meta(max_length=BODY_MAX_BYTES)]
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="header"):
     """Whose records these are, and whose word the keys in the file rest on."""
 
-    version: Literal[1]
+    version: Literal[2]
     operator: f.Operator
     site: f.Site
     exported_at_ms: f.InstantMs
@@ -41,10 +41,11 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="heade
 
 
 class KioskLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="kiosk"):
-    """The next chain's kiosk, and the root's word for its key; None when it was never paired."""
+    """The next chain's kiosk, and the certificates its key rests on; None when it was never paired."""
 
     kiosk: f.Kiosk
     certificate: Certificate | None
+    issuer: Certificate | None
 
 
 class RecordLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="record"):
@@ -84,6 +85,7 @@ class Chain:
 
     kiosk: KioskId
     certificate: Certificate | None
+    issuer: Certificate | None
     records: Iterable[StoredLink]
     heads: Iterable[ChainHead]
 
@@ -111,7 +113,7 @@ def export_lines(
 def _unsealed(header: Header, chains: Iterable[Chain]) -> Iterator[Line]:
     yield header
     for chain in chains:
-        yield KioskLine(chain.kiosk, chain.certificate)
+        yield KioskLine(chain.kiosk, chain.certificate, chain.issuer)
         for each in merged(chain.records, chain.heads):
             yield HeadLine(each) if isinstance(each, ChainHead) else _record_line(chain.kiosk, each)
 
@@ -210,7 +212,13 @@ class _Reading:
     def _open(self, line: KioskLine) -> None:
         if self.header is None:
             return
-        key = kiosk_key(line.kiosk, line.certificate, self.header.root_public_key, self.header.operator)
+        key = kiosk_key(
+            line.kiosk,
+            line.certificate,
+            line.issuer,
+            root_public_key=self.header.root_public_key,
+            operator=self.header.operator,
+        )
         self._walk = ChainWalk(line.kiosk, key)
 
     def _of(self, kiosk: KioskId) -> ChainWalk | None:
@@ -273,9 +281,13 @@ class _Reading:
         own = seal.certificate
         holds = (
             (seal.lines, seal.digest) == (self._count, self._digest.digest())
-            and own.role is Role.CENTRAL
-            and certificate_holds(
-                own, self.header.root_public_key, self.header.operator, self.header.exported_at_ms
+            and own.site == self.header.site
+            and root_certified(
+                own,
+                Role.CENTRAL,
+                self.header.root_public_key,
+                self.header.operator,
+                self.header.exported_at_ms,
             )
             and verifies(own.public_key, seal.signature, _sealed_bytes(seal.lines, seal.digest))
         )

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wire.fleet import CommandAction, OrderOutcome
-from wire.ids import GalleryName, KioskId, Nonce, OperatorId, PassageId, Purpose, SiteId
-from wire.signing import Signer, sign_certificate
-from wire.values import Certificate, Role
+from wire.ids import GalleryName, KioskId, Nonce, PassageId, Purpose, SiteId
+from wire.values import Certificate
 
 CODE_VALID_MS = 15 * 60_000
 """How long a pairing code is valid; it is typed in at once, or made anew."""
-CERTIFICATE_DAYS = 5 * 365
-DAY_MS = 86_400_000
 CLOCK_SLACK_MS = 3_600_000
 """How far a kiosk without a clock of its own may be behind."""
 
@@ -31,7 +28,7 @@ NOTHING_HELD = FeedPlace(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Kiosk:
-    """A kiosk, its purpose and gallery; keys and certificate once it is paired. `enrols`: it may enrol."""
+    """A kiosk, its purpose and gallery; keys and certificates once it is paired. `enrols`: it may enrol."""
 
     kiosk: KioskId
     site: SiteId
@@ -39,6 +36,7 @@ class Kiosk:
     gallery: GalleryName
     added_at_ms: int
     certificate: Certificate | None = None
+    issuer: Certificate | None = None
     box_public_key: bytes | None = None
     software: str | None = None
     revoked_at_ms: int | None = None
@@ -114,22 +112,3 @@ class Shadow:
 def usable(code: PairingCode, now_ms: int) -> bool:
     """Whether a pairing code may still be answered: once, and in time."""
     return code.used_at_ms is None and now_ms < code.expires_at_ms
-
-
-def certify(
-    operator: OperatorId, role: Role, *, name: str, site: str, public_key: bytes, now_ms: int, root: Signer
-) -> Certificate:
-    """A certificate of the operator root for a key, good for five years."""
-    return sign_certificate(
-        Certificate(
-            operator=operator,
-            role=role,
-            name=name,
-            site=site,
-            public_key=public_key,
-            not_before_ms=max(0, now_ms - CLOCK_SLACK_MS),
-            not_after_ms=now_ms + CERTIFICATE_DAYS * DAY_MS,
-            signature=b"",
-        ),
-        root,
-    )

@@ -1,4 +1,4 @@
-"""Restrictions: a reviewer's signed word, with a reason, an end, and a way to contest it."""
+"""Restrictions: two reviewers' signed word, with a reason, an end, and a way to contest it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,9 @@ from wire.ids import (
     SubjectId,
 )
 from wire.readable import unreadable
-from wire.signing import Signer, key_id_of, restriction_holds, sign_restriction
-from wire.values import Certificate, Restriction
+from wire.signing import DAY_MS, RESTRICTED_DAYS, key_id_of, restriction_holds
+from wire.values import REVIEWERS_TO_RESTRICT, Restriction
 
-DAY_MS = 86_400_000
-LONGEST_DAYS = 366
-"""A restriction without an end in sight is a punishment, not a precaution."""
 CONTEST_DAYS = 14
 """A contest that nobody settles within these days ends the restriction: silence is not a ruling."""
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -42,7 +39,7 @@ def contest_code(raw: bytes) -> ContestCode:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a reviewer decides: whom, for which purpose, why, until when."""
+    """What reviewers are asked to sign: whom, for which purpose, why, until when."""
 
     subject: SubjectId
     operator: OperatorId
@@ -54,52 +51,60 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A restriction as the store holds it; `lifted_at_ms` when it was ended before its time."""
+    """A restriction as the store holds it; `lifted_at_ms` when it was ended before its time.
+
+    `lifted_by`: the reviewer who lifted it; None where a ruling struck it.
+    """
 
     restriction: Restriction
     lifted_at_ms: int | None
+    lifted_by: ReviewerId | None = None
 
 
-def issue(
-    terms: Terms, reviewer: Signer, certificate: Certificate, issued_at_ms: int, drawn: bytes
-) -> Restriction:
-    """Sign a restriction with the reviewer's own key; `drawn` is 21 random bytes for id and contest code."""
-    return sign_restriction(
-        Restriction(
-            restriction_id=RestrictionId(drawn[:16].hex()),
-            subject=terms.subject,
-            operator=terms.operator,
-            purpose=terms.purpose,
-            reason=terms.reason,
-            reason_text=terms.reason_text,
-            contest_code=contest_code(drawn[16:21]),
-            issued_at_ms=issued_at_ms,
-            expires_at_ms=terms.expires_at_ms,
-            reviewer=ReviewerId(certificate.name),
-            certificate=certificate,
-            signature=b"",
-        ),
-        reviewer,
+def draft(terms: Terms, issued_at_ms: int, drawn: bytes) -> Restriction:
+    """A restriction for two reviewers to sign; `drawn` is 21 random bytes for id and contest code.
+
+    Raises RefusedError for terms that could not be admitted.
+    """
+    made = Restriction(
+        restriction_id=RestrictionId(drawn[:16].hex()),
+        subject=terms.subject,
+        operator=terms.operator,
+        purpose=terms.purpose,
+        reason=terms.reason,
+        reason_text=terms.reason_text,
+        contest_code=contest_code(drawn[16:21]),
+        issued_at_ms=issued_at_ms,
+        expires_at_ms=terms.expires_at_ms,
     )
+    _check_terms(made, issued_at_ms)
+    return made
 
 
-def check(restriction: Restriction, root_public_key: bytes, operator: OperatorId, at_ms: int) -> None:
-    """Admit a restriction to the store; raises RefusedError with the rule it breaks."""
-    if not restriction_holds(restriction, root_public_key, operator):
-        raise RefusedError("the restriction is not signed by a reviewer whom this operator's root certified")
-    # The date is the reviewer's own word: it must neither stretch the longest nor outlive the certificate.
-    if restriction.issued_at_ms > at_ms + CLOCK_SLACK_MS:
-        raise RefusedError("the restriction is dated in the future: check the reviewer's clock")
-    if at_ms > restriction.certificate.not_after_ms:
-        raise RefusedError("the reviewer's certificate is over: make the reviewer a new key")
+def _check_terms(restriction: Restriction, at_ms: int) -> None:
     if restriction.expires_at_ms <= at_ms:
         raise RefusedError("the restriction is over already: give an end in the future")
-    if restriction.expires_at_ms > restriction.issued_at_ms + LONGEST_DAYS * DAY_MS:
-        raise RefusedError(f"a restriction lasts at most {LONGEST_DAYS} days: give an earlier end")
+    if restriction.expires_at_ms > restriction.issued_at_ms + RESTRICTED_DAYS * DAY_MS:
+        raise RefusedError(f"a restriction lasts at most {RESTRICTED_DAYS} days: give an earlier end")
     if not restriction.reason_text.strip():
         raise RefusedError("a restriction needs a reason that a member can read")
     if (why := unreadable(restriction.reason_text)) is not None:
         raise RefusedError(f"the reason of a restriction {why}")
+
+
+def check(restriction: Restriction, root_public_key: bytes, operator: OperatorId, at_ms: int) -> None:
+    """Admit a restriction to the store; raises RefusedError with the rule it breaks."""
+    _check_terms(restriction, at_ms)
+    if not restriction_holds(restriction, root_public_key, operator):
+        raise RefusedError(
+            f"the restriction is not signed by {REVIEWERS_TO_RESTRICT} reviewers of different names and keys "
+            "whom this operator's root certified"
+        )
+    # The date is the reviewers' own word: it must neither stretch the longest nor outlive a certificate.
+    if restriction.issued_at_ms > at_ms + CLOCK_SLACK_MS:
+        raise RefusedError("the restriction is dated in the future: check central's clock")
+    if any(at_ms > each.certificate.not_after_ms for each in restriction.endorsements):
+        raise RefusedError("a reviewer's certificate is over: have the root sign a new request of theirs")
 
 
 def binds(
@@ -107,12 +112,12 @@ def binds(
 ) -> bool:
     """Whether a restriction holds at an instant.
 
-    It does not when it is over, when its reviewer's key is among `revoked`, or when a contest of it has
-    waited for CONTEST_DAYS since `contested_at_ms`.
+    It does not when it is over, when a reviewer's key under it is among `revoked`, or when a contest of it
+    has waited for CONTEST_DAYS since `contested_at_ms`.
     """
     return (
         at_ms < restriction.expires_at_ms
-        and key_id_of(restriction.certificate.public_key) not in revoked
+        and not any(key_id_of(each.certificate.public_key) in revoked for each in restriction.endorsements)
         and not lapsed(contested_at_ms, at_ms)
     )
 
@@ -127,7 +132,7 @@ class Tally:
     """Restrictions issued in a month (year * 100 + month, UTC), and how many followed a lowest-tier score."""
 
     purpose: Purpose
-    reviewer: ReviewerId
+    reviewers: tuple[ReviewerId, ...]
     reason: ReasonCode
     month: int
     issued: int

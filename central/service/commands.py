@@ -8,12 +8,13 @@ from typing import Protocol
 import msgspec
 
 from central.errors import RefusedError, UnknownError
-from central.rules.fleet import DAY_MS, Order
+from central.rules.fleet import Order
 from central.service.context import Context
 from central.service.kiosks import Kiosks
 from wire import fields as f
 from wire.fleet import Command, CommandAction, KioskState, OrderOutcome
 from wire.ids import NONCE_BYTES, SLUG_RULE, KioskId, Nonce, PassageId
+from wire.signing import DAY_MS
 
 LIFE_DEFAULT_S = 10
 LIFE_MAX_S = 60

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from central.rules.authority import Credentials
 from central.rules.enrolment import check_template
 from central.service.gallery_keys import GalleryKeys
 from wire.ids import GalleryName, OperatorId, SiteId, SubjectId
 from wire.pairing import SiteSecrets
 from wire.signing import Signer
-from wire.values import Certificate, SealedTemplate
+from wire.values import SealedTemplate
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Central's own keys, out of their files. `box_private` opens what is sealed for central."""
+    """Central's own keys, out of their files. `box_private` opens what is sealed for central.
 
-    root: Signer
+    `root_is_here`: a trial's, whose root lies beside central; otherwise the root is offline.
+    """
+
     signer: Signer
-    certificate: Certificate
+    issuer: Signer
+    credentials: Credentials
+    root_is_here: bool
     box_private: bytes = field(repr=False)
     pepper: bytes = field(repr=False)
     key_encryption_key: bytes = field(repr=False)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.rules.fleet import CODE_VALID_MS, Kiosk, PairingCode, Sighting, certify, usable
+from central.rules.authority import certify
+from central.rules.fleet import CODE_VALID_MS, Kiosk, PairingCode, Sighting, usable
 from central.service.context import Context
 from wire.canonical import canonical
 from wire.ids import KioskId, Purpose, SiteId
@@ -130,7 +131,12 @@ class Kiosks:
             raise ConflictError(
                 "kiosk", kiosk, "is paired or revoked already: add the new one under another id"
             )
-        now_ms = self._context.now_ms()
+        now_ms, held = self._context.now_ms(), self._context.identity.credentials
+        if now_ms > min(held.central.not_after_ms, held.issuer.not_after_ms):
+            raise RefusedError(
+                "central's certificates are over: no kiosk would believe it; "
+                "have the root sign central.request.json again (`stile central root sign`)"
+            )
         added = Kiosk(kiosk, self._context.site, purpose, self._context.gallery, now_ms, enrols=enrols)
         self._store.save_kiosk(added)
         code = self._context.draw(CODE_BYTES)
@@ -161,11 +167,12 @@ class Kiosks:
             site=known.site,
             public_key=request.public_key,
             now_ms=now_ms,
-            root=context.identity.root,
+            by=context.identity.issuer,
         )
         paired = replace(
             known,
             certificate=certificate,
+            issuer=context.identity.credentials.issuer,
             box_public_key=request.box_public_key,
             software=request.software,
         )
@@ -187,8 +194,9 @@ class Kiosks:
             kiosk=known.kiosk,
             purpose=known.purpose,
             gallery=known.gallery,
-            root_public_key=context.identity.root.public_key,
-            central_certificate=context.identity.certificate,
+            root_public_key=context.identity.credentials.root_public_key,
+            central_certificate=context.identity.credentials.central,
+            issuer_certificate=context.identity.credentials.issuer,
             kiosk_certificate=certificate,
             central_box_public_key=box_public_key(context.identity.box_private),
             sealed_secrets=sealed_secrets,

@@ -126,17 +126,23 @@ class Records:
         up_to = self._store.positions([kiosk.kiosk])[kiosk.kiosk].sequence
         heads = [head for head in self._store.chain_heads(kiosk.kiosk) if head.sequence <= up_to]
         links = self._store.stored_links(kiosk.kiosk, up_to)
-        return Chain(kiosk.kiosk, kiosk.certificate, links, heads)
+        return Chain(kiosk.kiosk, kiosk.certificate, kiosk.issuer, links, heads)
 
     def verify(self) -> list[ChainReport]:
         """Walk every kiosk's chain; each report names the first break."""
-        root, operator = self._context.identity.root.public_key, self._context.operator
+        root, operator = self._context.identity.credentials.root_public_key, self._context.operator
         return [
             verify(
                 chain.kiosk,
                 chain.records,
                 chain.heads,
-                kiosk_key(chain.kiosk, chain.certificate, root, operator),
+                kiosk_key(
+                    chain.kiosk,
+                    chain.certificate,
+                    chain.issuer,
+                    root_public_key=root,
+                    operator=operator,
+                ),
             )
             for chain in map(self._chain, self._store.kiosks())
         ]
@@ -144,7 +150,7 @@ class Records:
     def export(self) -> Iterator[bytes]:
         """Every chain as the lines of a file that `verify_export` can verify without this database."""
         context, identity = self._context, self._context.identity
-        root = identity.root.public_key
-        header = Header(1, context.operator, context.site, context.now_ms(), root)
+        root = identity.credentials.root_public_key
+        header = Header(2, context.operator, context.site, context.now_ms(), root)
         chains = map(self._chain, self._store.kiosks())
-        return export_lines(header, chains, identity.signer, identity.certificate)
+        return export_lines(header, chains, identity.signer, identity.credentials.central)

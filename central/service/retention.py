@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from central.rules.fleet import DAY_MS
 from central.rules.retention import Purged, RetentionConfig, SpentEvents, due
 from central.rules.scorecard import Scorecard
 from central.service.context import Context
 from wire.ids import SubjectId
+from wire.signing import DAY_MS
 
 
 class RetentionStore(Protocol):

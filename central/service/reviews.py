@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.rules.restriction import CONTEST_DAYS, DAY_MS, Held, Share, Tally, lapsed, share_of
+from central.rules.restriction import CONTEST_DAYS, Held, Share, Tally, lapsed, share_of
 from central.rules.review import (
     MEMBER,
     Case,
@@ -24,8 +24,8 @@ from central.rules.review import (
 from central.rules.scorecard import Event, lowest_tier
 from central.service.context import Context
 from central.service.standings import Standings
-from wire.ids import ContestCode, Purpose, ReasonCode, RestrictionId, ReviewerId, SubjectId
-from wire.signing import certificate_holds, key_id_of
+from wire.ids import ContestCode, KeyId, Purpose, ReasonCode, RestrictionId, ReviewerId, SubjectId
+from wire.signing import DAY_MS, key_id_of, root_certified
 from wire.values import Certificate, Role, Standing
 
 
@@ -38,6 +38,10 @@ class ReviewStore(Protocol):
 
     def add_reviewer(self, reviewer: Reviewer) -> bool:
         """List a reviewer's key; False when their name has another that is not revoked, or it is listed."""
+        ...
+
+    def renew_reviewer(self, key_id: KeyId, certificate: Certificate) -> bool:
+        """Keep a newer certificate of a listed key; False when it is not listed, or revoked."""
         ...
 
     def revoke_reviewer(self, reviewer: ReviewerId, now_ms: int) -> bool:
@@ -119,21 +123,23 @@ class Reviews:
         self._standings = standings
         self._store = store
 
-    def check_new(self, reviewer: ReviewerId) -> None:
-        """Whether a name can be given a key; raises RefusedError or ConflictError."""
-        check_name(reviewer)
-        if any(each.reviewer == reviewer and each.revoked_at_ms is None for each in self.reviewers()):
-            raise ConflictError("reviewer", reviewer, "has a key already: revoke it before making another")
-
     def add(self, certificate: Certificate) -> Reviewer:
-        """List a reviewer the operator root certified; raises RefusedError or ConflictError."""
+        """List a reviewer the operator root certified, or take their key's newer certificate.
+
+        Raises RefusedError or ConflictError.
+        """
         context, name = self._context, ReviewerId(certificate.name)
-        self.check_new(name)
-        root, now_ms = context.identity.root.public_key, context.now_ms()
-        holds = certificate_holds(certificate, root, context.operator, certificate.not_before_ms)
-        if certificate.role is not Role.REVIEWER or not holds:
-            raise RefusedError("the operator root did not certify this key for a reviewer")
+        check_name(name)
+        root, now_ms = context.identity.credentials.root_public_key, context.now_ms()
+        if not root_certified(certificate, Role.REVIEWER, root, context.operator, now_ms):
+            raise RefusedError("the operator root did not certify this key for a reviewer, or no longer does")
         added = Reviewer(name, key_id_of(certificate.public_key), certificate, now_ms)
+        known = [each for each in self.reviewers() if each.reviewer == name and each.revoked_at_ms is None]
+        if added.key_id in {each.key_id for each in known}:
+            self._store.renew_reviewer(added.key_id, certificate)
+            return added
+        if known:
+            raise ConflictError("reviewer", name, "has another key already: revoke it first")
         if not self._store.add_reviewer(added):
             raise ConflictError("reviewer", name, "is listed already")
         return added
@@ -147,10 +153,11 @@ class Reviews:
         """Every reviewer's key, revoked ones included."""
         return self._store.reviewers()
 
-    def reviewer_of(self, certificate: Certificate) -> ReviewerId:
-        """The listed reviewer a key is of; raises RefusedError."""
-        self._standings.check_reviewer(certificate)
-        return ReviewerId(certificate.name)
+    def listed(self, reviewer: ReviewerId) -> ReviewerId:
+        """A reviewer's name, as it stands in histories; raises UnknownError when they are not listed now."""
+        if not any(each.reviewer == reviewer and each.revoked_at_ms is None for each in self.reviewers()):
+            raise UnknownError("reviewer", reviewer)
+        return reviewer
 
     def dispute(self, event_id: str, note: str, opened_by: str = MEMBER) -> Case:
         """Dispute an event: it stops counting at once; raises UnknownError, ConflictError, RefusedError."""
@@ -205,19 +212,19 @@ class Reviews:
     def settle(self, ruling: Ruling) -> Case:
         """Admit a signed ruling and do as it says; raises RefusedError, UnknownError, ConflictError."""
         context, now_ms = self._context, self._context.now_ms()
-        if not ruling_holds(ruling, context.identity.root.public_key, context.operator):
+        if not ruling_holds(ruling, context.identity.credentials.root_public_key, context.operator):
             raise RefusedError("the ruling is not signed by a reviewer whom this operator's root certified")
         self._standings.check_reviewer(ruling.certificate)
         case = self.open_case(ruling.matter, ruling.target)
-        author: ReviewerId | None = None
+        authors: tuple[ReviewerId, ...] = ()
         if case.matter is Matter.RESTRICTION:
             held = self._store.held(RestrictionId(case.target))
-            author = None if held is None else held.restriction.reviewer
+            authors = () if held is None else held.restriction.reviewers
             if ruling.outcome is Outcome.UPHELD and lapsed(case.opened_at_ms, now_ms):
                 raise RefusedError(
                     f"the contest waited for more than {CONTEST_DAYS} days, which ended the restriction"
                 )
-        closed = settled(case, ruling, author, now_ms)
+        closed = settled(case, ruling, authors, now_ms)
         if not self._store.settle_case(closed):
             raise ConflictError(case.matter, case.target, "was settled meanwhile")
         self._standings.reissue(case.subject, case.purpose)
@@ -275,8 +282,8 @@ class Reviews:
         return Report(
             share_of(tallies, rates),
             {
-                name: share_of((each for each in tallies if each.reviewer == name), rates)
-                for name in sorted({each.reviewer for each in tallies})
+                name: share_of((each for each in tallies if name in each.reviewers), rates)
+                for name in sorted({name for each in tallies for name in each.reviewers})
             },
             {
                 code: share_of((each for each in tallies if each.reason == code), rates)

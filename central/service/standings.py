@@ -10,14 +10,22 @@ from typing import Protocol
 import msgspec
 
 from central.errors import ConflictError, RefusedError, UnknownError
-from central.rules.restriction import binds, check, lapsed, month_of
-from central.rules.review import Case, Matter, Reviewer
+from central.rules.restriction import Terms, binds, check, draft, lapsed, month_of
+from central.rules.review import (
+    Case,
+    Lifting,
+    Matter,
+    Reviewer,
+    check_dated_now,
+    check_note,
+    lifting_holds,
+)
 from central.rules.scorecard import Event, Scorecard, check_event, counts, lowest_tier
 from central.rules.standing import compute, due, restricted
 from central.rules.subjects import Subject
 from central.service.context import Context
-from wire.ids import Purpose, RestrictionId, SubjectId
-from wire.signing import key_id_of
+from wire.ids import Purpose, SubjectId
+from wire.signing import key_id_of, restriction_holds
 from wire.values import RESTRICTIONS_MAX, Certificate, Restriction, Standing, StandingEntry, Tombstone
 
 BATCH_SUBJECTS = 500
@@ -63,8 +71,8 @@ class StandingStore(Protocol):
         """All that were not lifted."""
         ...
 
-    def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
-        """Mark a restriction lifted; False when unknown, or lifted before."""
+    def lift(self, lifting: Lifting, now_ms: int) -> bool:
+        """Mark a restriction lifted, and by whom; False when unknown, or lifted before."""
         ...
 
     def reviewers(self) -> Sequence[Reviewer]:
@@ -156,14 +164,18 @@ class Standings:
             self._compute(self._scorecards[purpose], subject)
 
     def binding(self, restrictions: Sequence[Restriction]) -> list[Restriction]:
-        """Those that hold now: not over, of a reviewer who was not revoked, no contest left waiting."""
+        """Those that hold now: signed, not over, no reviewer of it revoked, no contest left waiting."""
         if not restrictions:
             return []
         now_ms = self._context.now_ms()
         revoked = {each.key_id for each in self._store.reviewers() if each.revoked_at_ms is not None}
         contested = {each.target: each.opened_at_ms for each in self._store.open_cases(Matter.RESTRICTION)}
+        root, operator = self._context.identity.credentials.root_public_key, self._context.operator
         return [
-            each for each in restrictions if binds(each, revoked, contested.get(each.restriction_id), now_ms)
+            each
+            for each in restrictions
+            if binds(each, revoked, contested.get(each.restriction_id), now_ms)
+            and restriction_holds(each, root, operator)
         ]
 
     def lapsed_between(self, after_ms: int, until_ms: int) -> list[SubjectId]:
@@ -250,11 +262,13 @@ class Standings:
         return Explanation(entry, card.version, counted, len(events) - counted - struck, struck)
 
     def add_restriction(self, restriction: Restriction) -> None:
-        """Admit a reviewer's signed restriction; raises RefusedError, UnknownError, ConflictError."""
+        """Admit a restriction that two reviewers signed; raises RefusedError, UnknownError, ConflictError."""
         card, now_ms = self._card(restriction.purpose), self._context.now_ms()
         self._active(restriction.subject)
-        check(restriction, self._context.identity.root.public_key, self._context.operator, now_ms)
-        self.check_reviewer(restriction.certificate)
+        root = self._context.identity.credentials.root_public_key
+        check(restriction, root, self._context.operator, now_ms)
+        for each in restriction.endorsements:
+            self.check_reviewer(each.certificate)
         held = self._store.restrictions_of(restriction.subject, restriction.purpose)
         if len(self.binding(held)) >= RESTRICTIONS_MAX:
             raise RefusedError(f"at most {RESTRICTIONS_MAX} restrictions for one purpose: lift one first")
@@ -276,7 +290,19 @@ class Standings:
         """All restrictions that were not lifted."""
         return self._store.restrictions()
 
-    def lift_restriction(self, restriction: RestrictionId) -> None:
-        """End a restriction before its time, as the operator may; raises UnknownError."""
-        if not self._store.lift(restriction, self._context.now_ms()):
-            raise UnknownError("restriction", restriction)
+    def draft(self, terms: Terms) -> Restriction:
+        """A restriction for two reviewers to sign; raises RefusedError, UnknownError, ConflictError."""
+        self._card(terms.purpose)
+        self._active(terms.subject)
+        return draft(terms, self._context.now_ms(), self._context.draw(21))
+
+    def lift_restriction(self, lifting: Lifting) -> None:
+        """End a restriction before its time, as any one reviewer may; raises RefusedError or UnknownError."""
+        context, now_ms = self._context, self._context.now_ms()
+        if not lifting_holds(lifting, context.identity.credentials.root_public_key, context.operator):
+            raise RefusedError("the lifting is not signed by a reviewer whom this operator's root certified")
+        self.check_reviewer(lifting.certificate)
+        check_dated_now(lifting.lifted_at_ms, now_ms)
+        check_note(lifting.note, "a lifting needs a reason, for the history")
+        if not self._store.lift(lifting, now_ms):
+            raise UnknownError("restriction", lifting.restriction_id)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from central.rules.authority import RENEW_DAYS
 from central.service.commands import Commands
 from central.service.context import Context
 from central.service.enrolling import Enrolling
@@ -21,6 +22,7 @@ from central.service.shadows import Shadows
 from central.service.standings import Standings
 from central.service.visits import Visits
 from central.service.withdrawals import Withdrawals
+from wire.signing import DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,15 @@ class UseCases:
 
 
 def state_fields(use_cases: UseCases) -> dict[str, Any]:
-    """What central says of itself: when retention last ran, and which rows it leaves out."""
+    """What central says of itself: its root, its certificates' end, retention, the rows it leaves out."""
+    identity = use_cases.context.identity
+    held, now_ms = identity.credentials, use_cases.context.now_ms()
+    ends_ms = min(held.central.not_after_ms, held.issuer.not_after_ms)
     return {
+        "root": "trial, beside central" if identity.root_is_here else "offline",
+        "root_public_key": held.root_public_key.hex(),
+        "certified_until_ms": ends_ms,
+        "certificates_due": now_ms > ends_ms - RENEW_DAYS * DAY_MS,
         "retention_ran_at_ms": use_cases.retention.ran_at_ms,
         "unreadable": dict(use_cases.unreadable),
     }

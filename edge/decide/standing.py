@@ -14,7 +14,7 @@ from wire.ids import OperatorId, Purpose
 from wire.values import Restriction, Standing, Tombstone
 
 VerifyRestriction = Callable[[Restriction], bool]
-"""Whether the signature is the reviewer's own and the reviewer's certificate chains to the operator root."""
+"""Whether two reviewers whom the operator root certified signed it."""
 
 AHEAD_MAX_MS = 120_000
 """A head signed this far in the future means a wrong clock, not a fresh cache; NTP keeps well within."""

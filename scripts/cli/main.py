@@ -14,6 +14,7 @@ from scripts.process import keep_memory_private
 PROGRAMS = {
     "kiosk": "scripts.cli.kiosk",
     "central": "scripts.cli.central.app",
+    "reviewer": "scripts.cli.reviewer",
     "models": "scripts.cli.models",
     "gate": "scripts.cli.gate.app",
     "demo": "scripts.stage.command",

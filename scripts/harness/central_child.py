@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,14 @@ from argon2 import PasswordHasher
 
 from central.app import (
     Central,
-    add_reviewer,
     init_central,
-    issue_restriction,
     load_config,
     open_central,
 )
 from central.rules.enrolment import Consent
-from central.rules.restriction import DAY_MS, Terms
+from central.rules.restriction import Terms
 from central.rules.scorecard import Event, EventKind, EventOutcome
+from central.trial import TrialReviewer, add_reviewer, issue_restriction, lift_restriction
 from edge.adapters.storage.vault import Vault
 from edge.compare.gallery import Template
 from scripts.harness.children import serve
@@ -46,7 +45,7 @@ from wire.ids import (
     ReviewerId,
     SubjectId,
 )
-from wire.signing import Signer
+from wire.signing import DAY_MS, Signer
 from wire.topics import Address, TopicKind
 from wire.values import Standing
 
@@ -67,11 +66,10 @@ ROWS_A_DELTA = 100
 class CentralVerbs:
     """A running central and what it is told to do."""
 
-    def __init__(self, central: Central, folder: Path, seed: int) -> None:
-        self._central, self._folder = central, folder
+    def __init__(self, central: Central, reviewers: Sequence[TrialReviewer], seed: int) -> None:
+        self._central, self._reviewers = central, reviewers
         self._dice = random.Random(seed)  # noqa: S311 - a run is repeated from its seed
         self._numbers = 0
-        self._reviewer = folder / "reviewer.key"
         self._sent: list[tuple[Address, bytes]] = []
 
     @property
@@ -134,12 +132,12 @@ class CentralVerbs:
                     "See staff",
                     began_ms + DAY_MS,
                 ),
-                self._reviewer,
+                self._reviewers,
             )
             for each in restrict
         ]
         for restriction in lift:
-            use_cases.standings.lift_restriction(RestrictionId(restriction))
+            lift_restriction(use_cases, RestrictionId(restriction), self._reviewers[0])
         for subject in withdraw:
             use_cases.members.withdraw(SubjectId(subject))
         for each in events:
@@ -238,9 +236,9 @@ async def main() -> None:
         async def open_(folder: str, host: str, port: int, head_every_s: int, seed: int) -> Mapping[str, Any]:
             at = Path(folder)
             config = load_config(write_config(at, host, port, head_every_s))
-            add_reviewer(config, ReviewerId("noor"), at / "reviewer.key")
+            reviewers = [add_reviewer(config, ReviewerId(name)) for name in ("noor", "rita")]
             central = await stack.enter_async_context(open_central(config, Environment(hasher=HASHER)))
-            verbs.update(CentralVerbs(central, at, seed).verbs)
+            verbs.update(CentralVerbs(central, reviewers, seed).verbs)
             return {"config": str(at / "central.toml"), "url": central.http_url}
 
         verbs: dict[str, Any] = {"open": open_}

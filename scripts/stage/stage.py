@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,15 +20,14 @@ import msgspec
 
 from central.app import (
     Central,
-    add_reviewer,
     init_central,
-    issue_restriction,
     load_config,
     open_central,
 )
 from central.rules.enrolment import Consent
-from central.rules.restriction import DAY_MS, Terms
+from central.rules.restriction import Terms
 from central.rules.scorecard import Event, EventKind, EventOutcome
+from central.trial import TrialReviewer, add_reviewer, issue_restriction, lift_restriction
 from edge.adapters.camera.clip import ClipDevice, clip_camera
 from edge.adapters.central.pairing import pair
 from edge.capture.sample import FailureToAcquire, Frame, Image
@@ -67,6 +66,7 @@ from wire.ids import (
     ReviewerId,
     SubjectId,
 )
+from wire.signing import DAY_MS
 
 OPERATOR, SITE, PURPOSE, KIOSK, GATE = "demo", "north", "ride", "turnstile-1", "gate-1"
 READY_WITHIN_S = 120.0
@@ -219,7 +219,7 @@ class Stage:
         studio: Studio,
         cast: Cast,
         enrolled: dict[str, Enrolled],
-        reviewer_key: Path,
+        reviewers: Sequence[TrialReviewer],
         patience: int,
     ) -> None:
         self.central, self.kiosk, self.config = central, kiosk, config
@@ -227,7 +227,7 @@ class Stage:
         self.gate_runs, self.gate_why = gate_runs, gate_why
         self.studio, self.cast, self.enrolled = studio, cast, enrolled
         self._central_life, self._kiosk_life = central_life, kiosk_life
-        self._reviewer_key = reviewer_key
+        self._reviewers = reviewers
         self._patience = patience
         self._takes = 0
 
@@ -261,7 +261,7 @@ class Stage:
             return await self.perform(part, scene)
         finally:
             if restriction is not None and claimant is not None:
-                self.central.use_cases.standings.lift_restriction(restriction)
+                lift_restriction(self.central.use_cases, restriction, self._reviewers[0])
                 await self._told(claimant.subject, RestrictionState.NONE)
 
     async def perform(self, part: Part, scene: Scene) -> PassReport | None:
@@ -323,17 +323,17 @@ class Stage:
         return settled.result()
 
     async def _restrict(self, claimant: Enrolled) -> RestrictionId:
-        """A reviewer signs the demo's restriction, and the kiosk has it."""
+        """Two reviewers sign the demo's restriction, and the kiosk has it."""
         now_ms = self.central.use_cases.context.now_ms()
         terms = Terms(
             claimant.subject,
             OperatorId(OPERATOR),
             Purpose(PURPOSE),
             ReasonCode("demonstration"),
-            "A restriction signed by the demo's reviewer, to show one.",
+            "A restriction signed by the demo's reviewers, to show one.",
             now_ms + DAY_MS,
         )
-        restriction = issue_restriction(self.central.use_cases, terms, self._reviewer_key)
+        restriction = issue_restriction(self.central.use_cases, terms, self._reviewers)
         await self._told(claimant.subject, RestrictionState.VERIFIED)
         return restriction.restriction_id
 
@@ -406,8 +406,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
         central_life = _Life(lambda: open_central(central_config, staging.environment))
         stack.push_async_callback(central_life.stack.aclose)
         central = await central_life.begin()
-        reviewer_key = folder / "reviewer.key"
-        add_reviewer(central_config, ReviewerId("rita"), reviewer_key)
+        reviewers = [add_reviewer(central_config, ReviewerId(name)) for name in ("rita", "bea")]
         gate_key_file = folder / "gate.key"
         gate_key = write_gate_key(gate_key_file)
         gate, gate_runs, gate_why = stack.enter_context(
@@ -474,7 +473,7 @@ async def open_stage(folder: Path, seed: int, staging: Staging | None = None) ->
             studio=studio,
             cast=cast,
             enrolled=enrolled,
-            reviewer_key=reviewer_key,
+            reviewers=reviewers,
             patience=staging.patience,
         )
         await opened.ready()

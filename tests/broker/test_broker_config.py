@@ -20,7 +20,8 @@ from central.adapters.broker.certificates import BrokerAuthority
 from central.adapters.broker.files import Listener, Written, write_broker
 from central.app import init_central, load_config
 from central.errors import ConfigError, RefusedError, SecretsError
-from central.rules.fleet import Kiosk, certify
+from central.rules.authority import certify
+from central.rules.fleet import Kiosk
 from edge.adapters.central.tls import certificate_request, make_key
 from scripts.cli.central.app import app
 from scripts.lab.deployment_sums import load, measured
@@ -37,7 +38,7 @@ ROOT = Signer.from_seed(b"r" * 32)
 
 def kiosk(name: str, purpose: str = "ride", **changes: object) -> Kiosk:
     certificate = certify(
-        METRO, Role.KIOSK, name=name, site=NORTH, public_key=b"k" * 32, now_ms=NOW_MS, root=ROOT
+        METRO, Role.KIOSK, name=name, site=NORTH, public_key=b"k" * 32, now_ms=NOW_MS, by=ROOT
     )
     made = Kiosk(KioskId(name), NORTH, Purpose(purpose), GalleryName("members"), NOW_MS, certificate)
     return dataclasses.replace(made, **changes)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from central.app import add_reviewer, issue_restriction, load_config
-from central.rules.restriction import DAY_MS, Terms
+from central.app import load_config
+from central.rules.restriction import Terms
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.service.feeds import LEASE_MS
+from central.trial import add_reviewer, issue_restriction
 from tests.doubles.central_rig import LOAN, RECIPE, RIDE, KioskEnd, Rig, kiosk_state
 from tests.doubles.waiting import eventually
 from wire.canonical import canonical
@@ -24,7 +25,7 @@ from wire.requests import (
     StandingRequest,
 )
 from wire.sealing import open_seal, template_binding
-from wire.signing import restriction_holds
+from wire.signing import DAY_MS, restriction_holds
 from wire.topics import TopicKind
 from wire.values import GalleryRow, Standing, Tombstone
 
@@ -200,17 +201,16 @@ async def test_a_revoked_claim_is_named_as_revoked(rig: Rig):
         assert row.revoked_digests == (end.claim_digest(claim),)
 
 
-async def test_a_restriction_reaches_the_kiosk_with_its_reviewers_signature(rig: Rig):
+async def test_a_restriction_reaches_the_kiosk_with_its_reviewers_signatures(rig: Rig):
     subject, _ = rig.add_member()
-    key_file = rig.config.parent / "ada.json"
     config = load_config(rig.config)
-    add_reviewer(config, ReviewerId("ada"), key_file)
-    # The reviewer's certificate is of today, the rig's clock is not.
+    reviewers = [add_reviewer(config, ReviewerId(name)) for name in ("ada", "bea")]
+    # The reviewers' certificates are of today, the rig's clock is not.
     rig.clock.advance(utc_ms() - rig.clock.ms)
     terms = Terms(
         subject, config.settings.operator, RIDE, ReasonCode("staff_assaulted"), "12", rig.clock.ms + DAY_MS
     )
-    made = issue_restriction(rig.central.use_cases, terms, key_file)
+    made = issue_restriction(rig.central.use_cases, terms, reviewers)
     async with rig.kiosk() as end:
         entry = (await end.ask(StandingRequest, subject=subject)).entry
         assert entry.restrictions == (made,)

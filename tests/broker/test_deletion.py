@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from central.rules.fleet import DAY_MS
 from tests.doubles.central_rig import Clock, Rig, new_config, running
 from tests.doubles.waiting import eventually
 from wire.ids import SubjectId
+from wire.signing import DAY_MS
 
 
 def found(folder: Path, *pieces: bytes) -> list[str]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
-from central.adapters.keyfiles import load_reviewer
-from central.app import add_reviewer, issue_restriction, load_config
-from central.rules.restriction import CONTEST_DAYS, DAY_MS, Terms
-from central.rules.review import Outcome, rule
+from central.app import load_config
+from central.rules.restriction import CONTEST_DAYS, Terms
+from central.rules.review import Outcome, lift, rule
+from central.trial import add_reviewer, issue_restriction
 from tests.doubles.central_rig import CONSENT, RIDE, Rig, member_body
 from wire.environment import utc_ms
 from wire.ids import ReasonCode, ReviewerId
-from wire.signing import Signer
+from wire.signing import DAY_MS
 
 
 async def test_a_member_is_enrolled_given_a_claim_and_a_pin_and_explained(rig: Rig):
@@ -71,15 +70,14 @@ async def test_without_the_token_nothing_answers_but_pairing_and_what_members_ma
         assert (await client.post("/v1/pair", content=b"{}")).status_code == 422
 
 
-async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles_it(rig: Rig, tmp_path: Path):
+async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles_it(rig: Rig):
     config, use_cases = load_config(rig.config), rig.central.use_cases
-    keys = [tmp_path / "ada.json", tmp_path / "bea.json"]
-    for key in keys:
-        await asyncio.to_thread(add_reviewer, config, ReviewerId(key.stem), key)
+    names = [ReviewerId(name) for name in ("ada", "cas", "bea")]
+    reviewers = [await asyncio.to_thread(add_reviewer, config, name) for name in names]
     rig.clock.advance(max(0, utc_ms() + 1 - rig.clock.ms))
     subject, _ = rig.add_member()
     terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), "Incident 12", rig.clock.ms + DAY_MS)
-    made = issue_restriction(use_cases, terms, keys[0])
+    made = issue_restriction(use_cases, terms, reviewers[:2])
     path = f"/v1/contests/{made.contest_code}"
     async with httpx.AsyncClient(base_url=rig.central.http_url) as member:
         told = await member.get(path)
@@ -89,23 +87,20 @@ async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles
         assert contested.json()["decide_by_ms"] == rig.clock.ms + CONTEST_DAYS * DAY_MS
         assert (await member.post(path, json={"note": "Again."})).status_code == 409
         assert (await member.post(path, json={"note": ""})).status_code == 422
-        for hidden in (subject, made.restriction_id, "ada"):
+        for hidden in (subject, made.restriction_id, "ada", "cas"):
             assert hidden not in told.text + contested.text
     (case,) = use_cases.reviews.open_cases()
-    rulings = []
-    for key in keys:
-        own = load_reviewer(key)
-        signer = Signer.from_seed(own.seed)
-        rulings.append(
-            rule(
-                case,
-                Outcome.STRUCK,
-                note="Mistaken.",
-                reviewer=signer,
-                certificate=own.certificate,
-                at_ms=rig.clock.ms,
-            )
+    rulings = [
+        rule(
+            case,
+            Outcome.STRUCK,
+            note="Mistaken.",
+            reviewer=own.signer,
+            certificate=own.certificate,
+            at_ms=rig.clock.ms,
         )
+        for own in reviewers[1:]
+    ]
     async with rig.http() as client:
         waiting = (await client.get("/v1/cases")).json()
         assert [each["target"] for each in waiting] == [made.restriction_id]
@@ -118,6 +113,31 @@ async def test_a_member_contests_by_code_alone_and_a_reviewers_signature_settles
         assert (answer.status_code, answer.json()["settled_by"]) == (201, "bea")
         (listed,) = (await client.get("/v1/restrictions")).json()
         assert (listed["state"], listed["contests"][0]["ruling"]) == ("struck", "Mistaken.")
+    assert use_cases.standings.issued(subject, RIDE).restrictions == ()
+
+
+async def test_a_restriction_is_lifted_over_http_by_one_reviewers_signature(rig: Rig):
+    config, use_cases = load_config(rig.config), rig.central.use_cases
+    names = [ReviewerId(name) for name in ("ada", "bea")]
+    reviewers = [await asyncio.to_thread(add_reviewer, config, name) for name in names]
+    rig.clock.ms = max(rig.clock.ms, utc_ms() + 1)
+    subject, _ = rig.add_member()
+    terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), "Incident 12", rig.clock.ms + DAY_MS)
+    made = issue_restriction(use_cases, terms, reviewers)
+    ada = reviewers[0]
+    signed = lift(
+        made.restriction_id,
+        note="Settled.",
+        reviewer=ada.signer,
+        certificate=ada.certificate,
+        at_ms=rig.clock.ms,
+    )
+    async with rig.http() as client:
+        for bent in (b"[]", msgspec.json.encode(msgspec.structs.replace(signed, note="Otherwise."))):
+            assert (await client.post("/v1/liftings", content=bent)).status_code == 422
+        assert len(use_cases.standings.issued(subject, RIDE).restrictions) == 1
+        answer = await client.post("/v1/liftings", content=msgspec.json.encode(signed))
+        assert (answer.status_code, answer.json()) == (201, {"lifted": made.restriction_id})
     assert use_cases.standings.issued(subject, RIDE).restrictions == ()
 
 

@@ -23,11 +23,12 @@ from central.adapters.http.member_pages.forms import (
 )
 from central.adapters.http.member_pages.texts import MESSAGES, chosen, read_messages
 from central.adapters.http.member_pages.tickets import KEPT_MAX, LIFE_MS, Step, Tickets
-from central.app import add_reviewer, issue_restriction, load_config
+from central.app import load_config
 from central.errors import UnknownError
-from central.rules.restriction import DAY_MS, Terms
+from central.rules.restriction import Terms
 from central.rules.subjects import FIRST_WAIT_MS, PIN_TRIES
 from central.service import visits
+from central.trial import add_reviewer, issue_restriction
 from edge.compare.claim import qr_text
 from edge.decide.verdict import Reason
 from tests.doubles.central_rig import RIDE, Rig, held, kiosk_state, new_config, running
@@ -38,6 +39,7 @@ from wire.claims import ClaimKind
 from wire.environment import utc_ms
 from wire.ids import ClaimId, ReasonCode, ReviewerId, SubjectId
 from wire.requests import ChargeReason
+from wire.signing import DAY_MS
 from wire.topics import TopicKind
 
 WORDS = read_messages()
@@ -60,23 +62,23 @@ def ticket_in(answer: httpx.Response) -> str:
     return found
 
 
-async def restricted(rig: Rig, folder: Path, text: str = "Incident 12") -> tuple[SubjectId, ClaimId, str]:
-    """A member with a restriction of ada's, and the contest code."""
-    config, key = load_config(rig.config), folder / "ada.json"
-    await asyncio.to_thread(add_reviewer, config, ReviewerId("ada"), key)
+async def restricted(rig: Rig, text: str = "Incident 12") -> tuple[SubjectId, ClaimId, str]:
+    """A member with a restriction of ada's and bea's, and the contest code."""
+    config, names = load_config(rig.config), [ReviewerId(name) for name in ("ada", "bea")]
+    reviewers = [await asyncio.to_thread(add_reviewer, config, name) for name in names]
     rig.clock.advance(max(0, utc_ms() + 1 - rig.clock.ms))
     subject, claim = rig.add_member(PIN)
     terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), text, rig.clock.ms + DAY_MS)
-    return subject, claim, issue_restriction(rig.central.use_cases, terms, key).contest_code
+    return subject, claim, issue_restriction(rig.central.use_cases, terms, reviewers).contest_code
 
 
 async def test_a_restriction_is_read_and_contested_by_its_code_alone(rig: Rig, tmp_path: Path) -> None:
-    subject, _, code = await restricted(rig, tmp_path, "Nobody may <b>shout</b> & run")
+    subject, _, code = await restricted(rig, "Nobody may <b>shout</b> & run")
     async with pages(rig) as member:
         told = await member.post("/contest", data={"contest": code.replace("-", " ").lower()})
         assert told.status_code == 200
         assert "Nobody may &lt;b&gt;shout&lt;/b&gt; &amp; run" in told.text
-        for sentence in (EN.state["in force"], "a reviewer of metro, a person", code):
+        for sentence in (EN.state["in force"], "two reviewers of metro, two people", code):
             assert sentence in said(told)
         empty = await member.post("/contest/note", data={"contest": code, "note": "  "})
         assert empty.status_code == 422
@@ -155,7 +157,7 @@ def iter_bytes():
 async def test_why_somebody_was_asked_is_told_with_the_factors_and_the_last_passages(
     rig: Rig, tmp_path: Path
 ) -> None:
-    subject, claim, code = await restricted(rig, tmp_path)
+    subject, claim, code = await restricted(rig)
     use_cases = rig.central.use_cases
     event = {
         "event_id": "fare-1",

@@ -24,7 +24,7 @@ async def test_a_kiosk_pairs_and_learns_who_it_is_and_whom_to_trust(rig: Rig):
     end = await pair(rig.central.http_url, code, rig.clock, rig.dice)
     grant = end.grant
     assert (grant.operator, grant.site, grant.kiosk, grant.purpose) == ("metro", "north", "gate-1", "locker")
-    assert grant.root_public_key == rig.central.use_cases.context.identity.root.public_key
+    assert grant.root_public_key == rig.central.use_cases.context.identity.credentials.root_public_key
     assert end.secrets == rig.central.use_cases.context.secrets
 
 

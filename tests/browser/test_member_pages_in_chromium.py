@@ -11,13 +11,15 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from central.adapters.http.member_pages.texts import Messages, read_messages
-from central.app import add_reviewer, issue_restriction, load_config
-from central.rules.restriction import DAY_MS, Terms
+from central.app import load_config
+from central.rules.restriction import Terms
+from central.trial import add_reviewer, issue_restriction
 from edge.compare.claim import qr_text
 from tests.doubles.axe import violations
 from tests.doubles.central_rig import RIDE, Clock, Rig, new_config, running
 from wire.environment import utc_ms
 from wire.ids import ReasonCode, ReviewerId
+from wire.signing import DAY_MS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 WORDS = read_messages()
@@ -83,10 +85,12 @@ async def test_a_member_contests_by_code_and_withdraws(
     words = WORDS[language]
     async with central_here(tmp_path) as rig, visited(browser, rig, language) as (page, faults):
         subject, claim = rig.add_member(PIN)
-        key = tmp_path / "ada.json"
-        await asyncio.to_thread(add_reviewer, load_config(rig.config), ReviewerId("ada"), key)
+        reviewers = [
+            await asyncio.to_thread(add_reviewer, load_config(rig.config), ReviewerId(name))
+            for name in ("ada", "bea")
+        ]
         terms = Terms(subject, "metro", RIDE, ReasonCode("assault"), "Incident <12>", rig.clock.ms + DAY_MS)
-        code = issue_restriction(rig.central.use_cases, terms, key).contest_code
+        code = issue_restriction(rig.central.use_cases, terms, reviewers).contest_code
 
         await sound(page, words)
         await page.get_by_role("link", name=words.contest.name, exact=True).first.click()

@@ -41,9 +41,16 @@ from wire.sealing import (
     secrets_binding,
     template_binding,
 )
-from wire.signing import KeyRing, Signer, TrustedKey, certificate_holds, sign_chain_head
+from wire.signing import (
+    KeyRing,
+    Signer,
+    TrustedKey,
+    kiosk_certified,
+    root_certified,
+    sign_chain_head,
+)
 from wire.topics import Address, TopicKind
-from wire.values import SealedTemplate
+from wire.values import Role, SealedTemplate
 
 RIDE, LOAN = Purpose("ride"), Purpose("locker")
 RECIPE = "ab" * 32
@@ -161,8 +168,9 @@ async def pair(url: str, code: str, clock: Clock, dice: random.Random, **changes
     reply = msgspec.json.decode(answer.content, type=PairReply)
     assert reply_holds(raw, request, reply)
     grant = reply.grant
-    for certificate in (grant.central_certificate, grant.kiosk_certificate):
-        assert certificate_holds(certificate, grant.root_public_key, grant.operator, clock.ms)
+    root, operator = grant.root_public_key, grant.operator
+    assert root_certified(grant.central_certificate, Role.CENTRAL, root, operator, clock.ms)
+    assert kiosk_certified(grant.kiosk_certificate, grant.issuer_certificate, root, operator, clock.ms)
     opened = open_box(box_private, grant.sealed_secrets, secrets_binding(grant.kiosk, request.nonce))
     secrets = msgspec.msgpack.decode(opened, type=SiteSecrets)
     return KioskEnd(grant, signer, box_private, secrets, clock, dice)

@@ -58,7 +58,7 @@ CENTRAL: dict[tuple[str, str], Caller] = {
     ("POST", "/v1/subjects/{subject}/events"): OPS,
     ("GET", "/v1/subjects/{subject}/standing/{purpose}"): OPS,
     ("POST", "/v1/restrictions"): OPS,
-    ("DELETE", "/v1/restrictions/{restriction_id}"): OPS,
+    ("POST", "/v1/liftings"): OPS,
     ("GET", "/v1/restrictions"): OPS,
     ("GET", "/v1/cases"): OPS,
     ("POST", "/v1/events/{event_id}/dispute"): OPS,

@@ -15,7 +15,6 @@ from wire.ids import (
     ReasonCode,
     RecordId,
     RestrictionId,
-    ReviewerId,
     SubjectId,
 )
 from wire.records import (
@@ -26,7 +25,7 @@ from wire.records import (
     RecordedCircumstances,
     StandingUsed,
 )
-from wire.values import Certificate, Factor, Limits, Restriction, Role, Standing
+from wire.values import Certificate, Endorsement, Factor, Limits, Restriction, Role, Standing
 
 METRO, RIDE = OperatorId("metro"), Purpose("ride")
 ISSUED_MS, DAY_MS = 1_795_000_000_000, 86_400_000
@@ -96,7 +95,10 @@ def standing(subject: SubjectId = SUBJECT, score: int = 500, **changes: Any) -> 
 
 def restriction(subject: SubjectId = SUBJECT, number: int = 1, **changes: Any) -> Restriction:
     """A restriction whose signatures are of the right size and hold for nothing."""
-    certificate = Certificate(METRO, Role.REVIEWER, "ada", "", b"k" * 32, 1, 2, b"s" * 64)
+    certificates = (
+        Certificate(METRO, Role.REVIEWER, name, "", name[:1].encode() * 32, 1, 2, b"s" * 64)
+        for name in ("ada", "bea")
+    )
     fields: dict[str, Any] = {
         "restriction_id": RestrictionId(f"{number:032x}"),
         "subject": subject,
@@ -107,8 +109,6 @@ def restriction(subject: SubjectId = SUBJECT, number: int = 1, **changes: Any) -
         "contest_code": ContestCode("K7PD-2MXW"),
         "issued_at_ms": ISSUED_MS,
         "expires_at_ms": ISSUED_MS + DAY_MS,
-        "reviewer": ReviewerId("ada"),
-        "certificate": certificate,
-        "signature": b"s" * 64,
+        "endorsements": tuple(Endorsement(each, b"s" * 64) for each in certificates),
     }
     return Restriction(**{**fields, **changes})

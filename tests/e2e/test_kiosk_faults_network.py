@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from central.trial import lift_restriction
 from edge.decide.standing import StandingConfig
 from edge.enact.display import Prompt
 from firmware_bridge.gate import LinkStatus
@@ -110,5 +111,5 @@ async def test_a_restricted_member_is_neither_refused_nor_let_through_while_the_
         assert record.reasons == ("restriction_unconfirmed", "clock_unsure")
         assert (record.restriction, record.contest_code) == (None, None)
     finally:
-        lane.stage.central.use_cases.standings.lift_restriction(restriction)
+        lift_restriction(lane.stage.central.use_cases, restriction, lane.stage._reviewers[0])
         lane.stage.central.publish_heads()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from central.app import add_reviewer, issue_restriction, load_config
-from central.rules.restriction import DAY_MS, Terms
+from central.app import load_config
+from central.rules.restriction import Terms
+from central.trial import add_reviewer, issue_restriction
 from edge.capture.detection import ZoneConfig
 from edge.capture.sample import Frame
 from edge.compare.claim import qr_text
@@ -20,6 +22,7 @@ from tests.doubles.lane import FACES, STRANGER, Lane
 from tests.doubles.waiting import WAIT_S, eventually
 from wire.ids import OperatorId, Purpose, ReasonCode, ReviewerId
 from wire.records import GateOutcome
+from wire.signing import DAY_MS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -144,14 +147,14 @@ async def test_a_wrong_pin_opens_nothing(lane: Lane):
 
 
 async def test_a_reviewers_restriction_denies_and_a_revoked_reviewers_does_not(lane: Lane):
-    key = lane.stage._reviewer_key.parent / "vera.json"
-    config = load_config(key.parent / "central" / "central.toml")
-    await asyncio.to_thread(add_reviewer, config, ReviewerId("vera"), key)
+    _, bea = lane.stage._reviewers
+    config = load_config(Path(lane.stage.config.kiosk.state_dir).parent / "central" / "central.toml")
+    vera = await asyncio.to_thread(add_reviewer, config, ReviewerId("vera"))
     amber, use_cases = lane.member("amber"), lane.stage.central.use_cases
     now_ms = use_cases.context.now_ms()
     why = (ReasonCode("staff_assaulted"), "Incident 12", now_ms + DAY_MS)
     made = issue_restriction(
-        use_cases, Terms(amber.subject, OperatorId(OPERATOR), Purpose(PURPOSE), *why), key
+        use_cases, Terms(amber.subject, OperatorId(OPERATOR), Purpose(PURPOSE), *why), (bea, vera)
     )
     await lane.stage._told(amber.subject, RestrictionState.VERIFIED)
     record = await lane.passes("amber")

@@ -6,16 +6,16 @@ import asyncio
 import os
 import socket
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from central.app import add_reviewer, issue_restriction, load_config
+from central.app import load_config
 from central.rules.enrolment import Consent
 from central.rules.restriction import Terms
 from central.service.feeds import FeedKind
+from central.trial import add_reviewer, issue_restriction
 from edge.adapters.central.uplink import Uplink
 from edge.adapters.storage.cache import FeedName
 from edge.adapters.storage.vault import Vault
@@ -145,16 +145,12 @@ async def test_a_member_who_withdraws_is_withdrawn_at_the_kiosk(rig: Rig, kiosk:
         assert len(uplink.members.gallery()) == 0
 
 
-async def test_a_restriction_of_a_certified_reviewer_is_verified_at_the_kiosk(
-    rig: Rig,
-    kiosk: Kiosk,
-    tmp_path: Path,
-):
+async def test_a_restriction_of_two_certified_reviewers_is_verified_at_the_kiosk(rig: Rig, kiosk: Kiosk):
     subject, _ = enrol(rig)
     loaded = load_config(rig.config)
-    add_reviewer(loaded, ReviewerId("noor"), tmp_path / "noor.key")
-    # The reviewer's certificate begins now, by the machine's clock; the rig's clock must not lie before it.
-    issued = issue_restriction_at(rig, subject, tmp_path / "noor.key")
+    reviewers = [add_reviewer(loaded, ReviewerId(name)) for name in ("noor", "rita")]
+    # Reviewers' certificates begin now, by the machine's clock; the rig's clock must not lie before it.
+    issued = issue_restriction_at(rig, subject, reviewers)
     rig.central.publish_heads()
     async with kiosk.running() as uplink:
         await eventually(
@@ -165,11 +161,11 @@ async def test_a_restriction_of_a_certified_reviewer_is_verified_at_the_kiosk(
         assert view.restriction == issued
 
 
-def issue_restriction_at(rig: Rig, subject, key: Path):
+def issue_restriction_at(rig: Rig, subject, reviewers):
     rig.clock.advance(max(0, utc_ms() + 1 - rig.clock.ms))
     until_ms = rig.clock.ms + 24 * HOUR_MS
     terms = Terms(subject, "metro", RIDE, ReasonCode("conduct"), "See staff", until_ms)
-    return issue_restriction(rig.central.use_cases, terms, key)
+    return issue_restriction(rig.central.use_cases, terms, reviewers)
 
 
 # --- without central, without a broker

@@ -41,7 +41,7 @@ async def test_a_paired_kiosk_reads_back_what_it_was_granted(rig: Rig, tmp_path:
     read = load_identity(tmp_path / "kiosk", os.urandom)
     assert (read.operator, read.site, read.kiosk, read.purpose) == ("metro", "north", "gate-1", "ride")
     assert read.secrets == made.secrets == rig.central.use_cases.context.secrets
-    assert read.root_public_key == rig.central.use_cases.context.identity.root.public_key
+    assert read.root_public_key == rig.central.use_cases.context.identity.credentials.root_public_key
     assert read.signer.public_key == made.signer.public_key
     assert {(tmp_path / "kiosk" / name).stat().st_mode & 0o777 for name in files(tmp_path / "kiosk")} == {
         0o600

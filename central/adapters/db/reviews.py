@@ -48,6 +48,13 @@ class ReviewTables(Database):
             return False
         return True
 
+    def renew_reviewer(self, key_id: KeyId, certificate: Certificate) -> bool:
+        """Keep a newer certificate of a listed key; False when it is not listed, or revoked."""
+        columns = t.REVIEWERS.c
+        active = update(t.REVIEWERS).where(columns.key_id == key_id, columns.revoked_at_ms.is_(None))
+        with self._change() as connection:
+            return connection.execute(active.values(certificate=canonical(certificate))).rowcount == 1
+
     def revoke_reviewer(self, reviewer: ReviewerId, now_ms: int) -> bool:
         """Revoke whatever key of a reviewer is not; False when there is none."""
         columns = t.REVIEWERS.c
@@ -128,7 +135,7 @@ class ReviewTables(Database):
         columns = t.RESTRICTION_TALLIES.c
         key = {
             "purpose": restriction.purpose,
-            "reviewer": restriction.reviewer,
+            "reviewers": "+".join(sorted(restriction.reviewers)),
             "reason": restriction.reason,
             "month": month,
         }
@@ -145,7 +152,7 @@ class ReviewTables(Database):
         return [
             Tally(
                 Purpose(row.purpose),
-                ReviewerId(row.reviewer),
+                tuple(map(ReviewerId, row.reviewers.split("+"))),
                 ReasonCode(row.reason),
                 row.month,
                 row.issued,

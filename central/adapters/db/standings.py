@@ -12,6 +12,7 @@ from central.adapters.db import tables as t
 from central.adapters.db.database import decoded
 from central.adapters.db.reviews import ReviewTables
 from central.rules.restriction import Held
+from central.rules.review import Lifting
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from wire.canonical import canonical
 from wire.ids import ContestCode, Purpose, RestrictionId, SubjectId
@@ -128,17 +129,18 @@ class StandingTables(ReviewTables):
         rows = self._all(t.RESTRICTIONS, "restriction_id")
         return self._each(t.RESTRICTIONS, rows, _held)
 
-    def lift(self, restriction: RestrictionId, now_ms: int) -> bool:
-        """Mark a restriction lifted; False when unknown, or lifted before."""
+    def lift(self, lifting: Lifting, now_ms: int) -> bool:
+        """Mark a restriction lifted, and by whom; False when unknown, or lifted before."""
         columns = t.RESTRICTIONS.c
-        row = self._one(t.RESTRICTIONS, restriction_id=restriction)
+        row = self._one(t.RESTRICTIONS, restriction_id=lifting.restriction_id)
         if row is None:
             return False
         with self._change(feeds=True, subjects=(row.subject,)) as connection:
             chosen = update(t.RESTRICTIONS).where(
-                columns.restriction_id == restriction, columns.lifted_at_ms.is_(None)
+                columns.restriction_id == lifting.restriction_id, columns.lifted_at_ms.is_(None)
             )
-            return connection.execute(chosen.values(lifted_at_ms=now_ms)).rowcount == 1
+            lifted = {"lifted_at_ms": now_ms, "lifting": canonical(lifting)}
+            return connection.execute(chosen.values(**lifted)).rowcount == 1
 
 
 def stored_standing(row: Row[Any]) -> Standing:
@@ -152,7 +154,8 @@ def stored_restriction(row: Row[Any]) -> Restriction:
 
 
 def _held(row: Row[Any]) -> Held:
-    return Held(stored_restriction(row), row.lifted_at_ms)
+    lifting = None if row.lifting is None else decoded(row.lifting, Lifting)
+    return Held(stored_restriction(row), row.lifted_at_ms, None if lifting is None else lifting.reviewer)
 
 
 def stored_event(row: Row[Any]) -> Event:

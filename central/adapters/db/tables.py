@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from wire.fields import AMOUNT_MAX_MINOR, FIELD_MAX_BYTES, SETTING_MAX, TEXT_MAX
 from wire.ids import CODE_MAX
+from wire.values import REVIEWERS_TO_RESTRICT
 
 ID_CHARS = 32
 """Slugs and 128-bit tokens alike."""
@@ -171,6 +172,7 @@ RESTRICTIONS = _table(
     _text("contest_code", 16, unique=True),
     _bytes("body", FIELD_MAX_BYTES),
     _number("lifted_at_ms", nullable=True),
+    _bytes("lifting", FIELD_MAX_BYTES, nullable=True),
 )
 REVIEWERS = _table(
     "reviewers",
@@ -196,7 +198,7 @@ CASES = _table(
 RESTRICTION_TALLIES = _table(
     "restriction_tallies",
     _text("purpose", ID_CHARS, primary_key=True),
-    _text("reviewer", ID_CHARS, primary_key=True),
+    _text("reviewers", REVIEWERS_TO_RESTRICT * (ID_CHARS + 1), primary_key=True),
     _text("reason", CODE_MAX, primary_key=True),
     Column("month", Integer, primary_key=True, autoincrement=False),
     Column("issued", Integer, nullable=False),
@@ -210,6 +212,7 @@ KIOSKS = _table(
     _text("gallery", ID_CHARS),
     _number("added_at_ms"),
     _bytes("certificate", SEALED_SMALL_MAX, nullable=True),
+    _bytes("issuer", SEALED_SMALL_MAX, nullable=True),
     _bytes("box_public_key", DIGEST_BYTES, nullable=True),
     _text("software", SMALL_MAX, nullable=True),
     _number("revoked_at_ms", nullable=True),

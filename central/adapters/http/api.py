@@ -29,7 +29,7 @@ from central.service.withdrawals import Reach
 from wire import fields as f
 from wire.claims import ClaimKind
 from wire.errors import MalformedIdError
-from wire.ids import KioskId, PassageId, Purpose, RestrictionId, SubjectId
+from wire.ids import KioskId, PassageId, Purpose, SubjectId
 from wire.pairing import PairRequest
 from wire.transport.guard import Access, ApiGuard, Guard, Names, problem
 from wire.transport.routes import Operation, Routes, as_json, document, mount, route
@@ -268,12 +268,6 @@ def _standings(use_cases: UseCases) -> Routes:
     def restrict(body: Restriction) -> Any:
         use_cases.standings.add_restriction(body)
         return {"restriction_id": body.restriction_id}
-
-    @routes.add("DELETE", "/restrictions/{restriction_id}")
-    @changes
-    def lift(restriction_id: b.TokenText) -> Any:
-        use_cases.standings.lift_restriction(RestrictionId(restriction_id))
-        return {"lifted": restriction_id}
 
     return routes
 

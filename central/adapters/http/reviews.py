@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from central.adapters.http import bodies as b
 from central.adapters.http.answers import changes
 from central.errors import UnknownError
-from central.rules.review import Case, Ruling
+from central.rules.review import Case, Lifting, Ruling
 from central.rules.scorecard import Scorecard, sentences
 from central.service.reviews import History
 from central.service.use_cases import UseCases
@@ -109,7 +109,7 @@ def as_fields(case: Case) -> dict[str, Any]:
 
 
 def reviews(use_cases: UseCases) -> Routes:
-    """Disputes, rulings and histories, behind the token; a ruling counts by its signature alone."""
+    """Disputes, rulings, liftings, histories, behind the token; reviewers' words count by signature."""
     routes = Routes()
 
     @routes.add("GET", "/restrictions")
@@ -119,7 +119,7 @@ def reviews(use_cases: UseCases) -> Routes:
                 **contested(history),
                 "restriction_id": history.held.restriction.restriction_id,
                 "subject": history.held.restriction.subject,
-                "reviewer": history.held.restriction.reviewer,
+                "reviewers": history.held.restriction.reviewers,
             }
             for history in use_cases.reviews.histories()
         ]
@@ -137,5 +137,11 @@ def reviews(use_cases: UseCases) -> Routes:
     @changes
     def ruling(body: Ruling) -> Any:
         return as_fields(use_cases.reviews.settle(body))
+
+    @routes.add("POST", "/liftings", status=201)
+    @changes
+    def lifting(body: Lifting) -> Any:
+        use_cases.standings.lift_restriction(body)
+        return {"lifted": body.restriction_id}
 
     return routes

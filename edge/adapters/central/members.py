@@ -214,7 +214,7 @@ class CachedMembers:
         return beside_gallery(view, None if gallery is None else gallery.issued_at_ms, now_ms, self._config)
 
     def verify(self, restriction: Restriction) -> bool:
-        """Whether a reviewer certified by the operator root signed a restriction."""
+        """Whether two reviewers certified by the operator root signed a restriction."""
         return restriction_holds(restriction, self._identity.root_public_key, self._identity.operator)
 
     def _cached(self, subject: SubjectId) -> CachedStanding | None:

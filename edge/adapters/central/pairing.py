@@ -22,7 +22,7 @@ from wire.errors import MalformedIdError, SealBrokenError, WireError
 from wire.ids import NONCE_BYTES, GalleryName, KioskId, Nonce, OperatorId, Purpose, SiteId
 from wire.pairing import PairGrant, PairReply, PairRequest, SiteSecrets, make_request, parse_code, reply_holds
 from wire.sealing import SEAL_KEY_BYTES, box_public_key, open_box, secrets_binding
-from wire.signing import KEY_BYTES, KeyRing, Signer, TrustedKey, certificate_holds
+from wire.signing import KEY_BYTES, KeyRing, Signer, TrustedKey, kiosk_certified, root_certified
 from wire.values import Role
 
 IDENTITY_FILE = "identity"
@@ -156,15 +156,15 @@ async def _post(client: httpx.AsyncClient, central_url: str, request: PairReques
 
 
 def _checked(grant: PairGrant, request: PairRequest, box_private: bytes) -> SiteSecrets:
-    for certificate, role, name in (
-        (grant.central_certificate, Role.CENTRAL, None),
-        (grant.kiosk_certificate, Role.KIOSK, grant.kiosk),
-    ):
-        if (
-            certificate.role is not role
-            or (name is not None and certificate.name != name)
-            or not certificate_holds(certificate, grant.root_public_key, grant.operator, grant.issued_at_ms)
-        ):
+    root, operator, at_ms = grant.root_public_key, grant.operator, grant.issued_at_ms
+    central, own = grant.central_certificate, grant.kiosk_certificate
+    held = {
+        Role.CENTRAL: root_certified(central, Role.CENTRAL, root, operator, at_ms),
+        Role.KIOSK: kiosk_certified(own, grant.issuer_certificate, root, operator, at_ms)
+        and own.name == grant.kiosk,
+    }
+    for role, certificate in ((Role.CENTRAL, central), (Role.KIOSK, own)):
+        if not held[role] or certificate.site != grant.site:
             raise PairingError(
                 f"the {role} certificate central sent is not valid: check central's keys and clock"
             )

@@ -20,15 +20,27 @@ from scripts.cli.central import ledger as central_ledger
 from scripts.cli.central import records as central_records
 from scripts.cli.central import reenrol as central_reenrol
 from scripts.cli.central import review as central_review
+from scripts.cli.central import root as central_root
 from scripts.cli.central import scorecard as central_scorecard
 from scripts.cli.central import subject as central_subject
 from scripts.cli.central import withdrawal as central_withdrawal
 from scripts.cli.central.broker import broker_config
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.cli.central.worker import work
-from scripts.output import AsJson, log_events, read_secret, refuse_secret, say, stopped, tell_json
+from scripts.output import (
+    EXIT_UNUSABLE,
+    AsJson,
+    fail,
+    log_events,
+    read_secret,
+    refuse_secret,
+    say,
+    stopped,
+    tell_json,
+)
 from wire.ids import (
     parse_kiosk_id,
+    parse_operator_id,
     parse_purpose,
     parse_subject_id,
 )
@@ -41,6 +53,7 @@ app = typer.Typer(help="The central service: members, standings, kiosks, records
 kiosk_app = typer.Typer(help="Kiosks: add, list, order, set, show, revoke.", no_args_is_help=True)
 subject_app = typer.Typer(help="Members: add, find, list, code, PIN, withdraw.", no_args_is_help=True)
 for name, sub in (
+    ("root", central_root.app),
     ("kiosk", kiosk_app),
     ("subject", subject_app),
     ("scorecard", central_scorecard.scorecard_app),
@@ -78,15 +91,36 @@ def init(
     purpose: Annotated[str, typer.Option(help="The one purpose to begin with.")] = "ride",
     mqtt_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 1883,
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8480,
+    root: Annotated[
+        Path | None, typer.Option(help="The operator root's file, made where there is none; kept offline.")
+    ] = None,
+    root_passphrase_file: central_root.PassphraseFile = None,
+    trial: Annotated[
+        bool, typer.Option("--trial", help="To try things out: a root beside central, without passphrase.")
+    ] = False,
 ) -> None:
-    """Write a configuration, a scorecard to start from, and fresh keys."""
+    """Write a configuration, a scorecard to start from, and fresh keys that the operator's root certifies."""
     from central.app import init_central
+    from central.errors import RefusedError
+    from central.setup import check_new
 
     with expected_errors():
-        path = init_central(folder, operator, site, purpose, mqtt_port=mqtt_port, http_port=http_port)
-    typer.echo(
-        f"{path}\nkeys are in {folder / 'keys'}: back them up, and keep root.key away from the network"
-    )
+        named = parse_operator_id(operator)
+        check_new(folder)
+        signer = None
+        if (root is None) is not trial:
+            why = "say where the root's file goes: --root FILE, on a medium that is taken away; or --trial"
+            fail(RefusedError(why), EXIT_UNUSABLE)
+        if root is not None:
+            without = f"{central_root.WITHOUT_TERMINAL}, or --trial"
+            make = central_root.open_root if root.exists() else central_root.make_root
+            signer = make(root, named, root_passphrase_file, without)
+        path = init_central(
+            folder, operator, site, purpose, mqtt_port=mqtt_port, http_port=http_port, root=signer
+        )
+    keys = f"keys are in {folder / 'keys'}: back them up"
+    where = "the root lies beside them: a trial" if root is None else f"take {root} off this machine"
+    typer.echo(f"{path}\n{keys}; {where}")
 
 
 @app.command()
@@ -110,7 +144,7 @@ async def _run(config: Path, *, as_json: bool) -> None:
 
 @app.command()
 def state(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Show when retention last ran, and which rows cannot be read."""
+    """Show where the root is, until when certificates last, when retention ran, and unreadable rows."""
     from central.app import load_config, open_use_cases, state_fields
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
@@ -128,6 +162,9 @@ def state(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         if ran_at_ms is None
         else f"{datetime.fromtimestamp(ran_at_ms // 1000, UTC):%Y-%m-%d %H:%M} UTC"
     )
+    until = f"{datetime.fromtimestamp(found['certified_until_ms'] // 1000, UTC):%Y-%m-%d}"
+    due = "; due: `stile central root sign`" if found["certificates_due"] else ""
+    typer.echo(f"root: {found['root']}\ncertified until {until}{due}")
     typer.echo(f"retention last ran: {when}")
     for row, why in found["unreadable"].items():
         typer.echo(f"left out: {row}: {why}")

@@ -11,13 +11,13 @@ from rich.table import Table
 
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.cli.central.review import (
-    KeyFile,
+    AskedBy,
     Note,
-    Outcome,
-    OwnKey,
     Purpose,
+    RulingFile,
     case_fields,
-    ruled_outcome,
+    opened_by,
+    settle,
     tell_case,
     when,
 )
@@ -125,37 +125,23 @@ def _state(disputed: bool, struck: bool) -> str:
 def event_dispute(
     event_id: str,
     note: Note,
-    key: OwnKey = None,
+    reviewer: AskedBy = None,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Dispute an event: it stops counting until a reviewer settles it."""
-    from central.app import load_config, open_use_cases, reviewer_of
-    from central.rules.review import MEMBER
+    from central.app import load_config, open_use_cases
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        case = use_cases.reviews.dispute(
-            event_id, note, MEMBER if key is None else reviewer_of(use_cases, key)
-        )
+        case = use_cases.reviews.dispute(event_id, note, opened_by(use_cases, reviewer))
     tell_case(case, as_json=as_json)
 
 
 @event_app.command("settle")
 def event_settle(
-    *,
-    event_id: str,
-    key: KeyFile,
-    outcome: Outcome,
-    note: Note,
+    file: RulingFile,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Settle a dispute with a reviewer's own key: the event counts again, or never."""
-    from central.app import load_config, open_use_cases, settle
-    from central.rules.review import Matter
-
-    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        case = settle(
-            use_cases, Matter.EVENT, target=event_id, outcome=ruled_outcome(outcome), note=note, key_file=key
-        )
-    tell_case(case, as_json=as_json)
+    """Settle a dispute by a reviewer's signed ruling: the event counts again, or never."""
+    settle(file, config, as_json=as_json)

@@ -137,7 +137,7 @@ def audit_export(
 
     lines = 0
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        root = use_cases.context.identity.root.public_key.hex()
+        root = use_cases.context.identity.credentials.root_public_key.hex()
         file.touch(mode=0o600, exist_ok=False)
         with file.open("wb") as written:
             for line in use_cases.records.export():

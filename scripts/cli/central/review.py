@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from central.rules.restriction import Share
     from central.rules.review import Case
     from central.service.reviews import History
+    from central.service.use_cases import UseCases
 
 reviewer_app = typer.Typer(
     help="Reviewers: people who sign restrictions and settle disputes.", no_args_is_help=True
@@ -36,11 +37,16 @@ restriction_app = typer.Typer(
     help="Restrictions: issue, show, contest, settle, report.", no_args_is_help=True
 )
 
-KeyFile = Annotated[Path, typer.Option("--key", help="The reviewer's own key file.")]
-OwnKey = Annotated[Path | None, typer.Option("--key", help="A reviewer's key, when a reviewer asks for it.")]
+AskedBy = Annotated[
+    str | None, typer.Option("--reviewer", help="A reviewer's id, when a reviewer asks for it.")
+]
+RulingFile = Annotated[Path, typer.Argument(help="A ruling, as `stile reviewer rule` wrote it.")]
 Note = Annotated[str, typer.Option(help="Why, in a sentence.")]
 Outcome = Annotated[str, typer.Option(help="upheld: as before; struck: never again.")]
 Purpose = Annotated[str, typer.Option(help="For which purpose.")]
+
+
+Decoded = TypeVar("Decoded")
 
 
 def when(at_ms: int) -> str:
@@ -54,16 +60,28 @@ def _percent(share: float | None) -> str:
 
 @reviewer_app.command("add")
 def reviewer_add(
-    reviewer: Annotated[str, typer.Argument(help="The reviewer's id.")],
-    key: Annotated[Path, typer.Option("--key", help="Where to write the reviewer's own key file.")],
+    certificate: Annotated[Path, typer.Argument(help="What the root made of the reviewer's own request.")],
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Make a key for a reviewer, certified by the operator root; give the file to that person alone."""
-    from central.app import add_reviewer, load_config
+    """List a reviewer whom the operator's root certified, or take a newer certificate of theirs."""
+    from central.app import load_config, open_use_cases
+    from wire.values import Certificate
 
-    with expected_errors():
-        add_reviewer(load_config(config), parse_reviewer_id(reviewer), key)
-    typer.echo(str(key))
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        added = use_cases.reviews.add(_decoded(certificate, Certificate))
+    typer.echo(f"{added.reviewer}, certified until {when(added.certificate.not_after_ms)} UTC")
+
+
+def _decoded(file: Path, kind: type[Decoded]) -> Decoded:
+    """What a file that somebody signed holds; raises SecretsError."""
+    import msgspec
+
+    from central.errors import SecretsError
+
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except msgspec.MsgspecError as error:
+        raise SecretsError(str(file), f"is no {kind.__name__.lower()}: {error}") from None
 
 
 @reviewer_app.command("revoke")
@@ -86,6 +104,7 @@ def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) 
                 "reviewer": each.reviewer,
                 "key_id": each.key_id,
                 "added_at_ms": each.added_at_ms,
+                "certified_until_ms": each.certificate.not_after_ms,
                 "revoked_at_ms": each.revoked_at_ms,
             }
             for each in use_cases.reviews.reviewers()
@@ -93,23 +112,24 @@ def reviewer_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) 
     if as_json:
         tell_json({"reviewers": rows})
         return
-    table = Table("reviewer", "key", "added", "revoked")
+    table = Table("reviewer", "key", "added", "certified until", "revoked")
     for row in rows:
         revoked = row["revoked_at_ms"]
         table.add_row(
             str(row["reviewer"]),
             str(row["key_id"]),
             when(int(row["added_at_ms"] or 0)),
+            when(int(row["certified_until_ms"] or 0)),
             "" if revoked is None else when(int(revoked)),
         )
     Console(markup=False).print(table)
 
 
-@restriction_app.command("issue")
-def restriction_issue(
+@restriction_app.command("draft")
+def restriction_draft(
     *,
     subject: str,
-    key: KeyFile,
+    out: Annotated[Path, typer.Option("--out", help="A new file, for two reviewers to sign.")],
     reason: Annotated[str, typer.Option(help="Reason code, as in staff_assaulted.")],
     text: Annotated[str, typer.Option(help="The reason, as the member reads it.")],
     until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day it ends, UTC.")],
@@ -117,8 +137,11 @@ def restriction_issue(
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a restriction with a reviewer's own key, and store it."""
-    from central.app import issue_restriction, load_config, open_use_cases
+    """Draft a restriction for two reviewers, who sign it with `stile reviewer sign`; it binds nobody yet."""
+    import msgspec
+
+    from central.adapters.keyfiles import write_private
+    from central.app import load_config, open_use_cases
     from central.rules.restriction import Terms
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
@@ -130,20 +153,38 @@ def restriction_issue(
             text,
             int(until.replace(tzinfo=UTC).timestamp() * 1000),
         )
-        made = issue_restriction(use_cases, terms, key)
+        made = use_cases.standings.draft(terms)
+        write_private(out, msgspec.json.encode(made).decode())
     if as_json:
         tell_json({"restriction_id": made.restriction_id, "contest_code": made.contest_code})
     else:
         typer.echo(f"restriction {made.restriction_id}\ncontest code {made.contest_code}")
 
 
-@restriction_app.command("lift")
-def restriction_lift(restriction: str, config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """End a restriction before its time, as the operator may."""
+@restriction_app.command("add")
+def restriction_add(
+    file: Annotated[Path, typer.Argument(help="A restriction that two reviewers signed.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Store a restriction that two reviewers signed: from now on it binds."""
     from central.app import load_config, open_use_cases
+    from wire.values import Restriction
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        use_cases.standings.lift_restriction(parse_restriction_id(restriction))
+        use_cases.standings.add_restriction(_decoded(file, Restriction))
+
+
+@restriction_app.command("lift")
+def restriction_lift(
+    file: Annotated[Path, typer.Argument(help="What `stile reviewer lift` wrote.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """End a restriction before its time, as any one reviewer may."""
+    from central.app import load_config, open_use_cases
+    from central.rules.review import Lifting
+
+    with expected_errors(), open_use_cases(load_config(config)) as use_cases:
+        use_cases.standings.lift_restriction(_decoded(file, Lifting))
 
 
 def _key(text: str) -> RestrictionId | ContestCode:
@@ -192,10 +233,11 @@ def _history_fields(history: History) -> dict[str, Any]:
         "reason": restriction.reason,
         "reason_text": restriction.reason_text,
         "contest_code": restriction.contest_code,
-        "reviewer": restriction.reviewer,
+        "reviewers": restriction.reviewers,
         "issued_at_ms": restriction.issued_at_ms,
         "expires_at_ms": restriction.expires_at_ms,
         "lifted_at_ms": history.held.lifted_at_ms,
+        "lifted_by": history.held.lifted_by,
         "binds": history.binds,
         "state": history.state,
         "cases": [case_fields(case) for case in history.cases],
@@ -217,7 +259,7 @@ def restriction_show(
         tell_json(_history_fields(history))
         return
     each = history.held.restriction
-    typer.echo(f"{when(each.issued_at_ms)}  {each.reviewer}: {each.reason}, {each.reason_text}")
+    typer.echo(f"{when(each.issued_at_ms)}  {', '.join(each.reviewers)}: {each.reason}, {each.reason_text}")
     typer.echo(f"  until {when(each.expires_at_ms)}; {history.state}")
     for case in history.cases:
         typer.echo(_case_line(case))
@@ -235,7 +277,9 @@ def restriction_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fals
         return
     for history in histories:
         each = history.held.restriction
-        said = f"{each.reason} by {each.reviewer} until {when(each.expires_at_ms)}: {history.state}"
+        said = (
+            f"{each.reason} by {', '.join(each.reviewers)} until {when(each.expires_at_ms)}: {history.state}"
+        )
         typer.echo(f"{each.restriction_id} of {each.subject}\n  {said}")
 
 
@@ -243,45 +287,43 @@ def restriction_list(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fals
 def restriction_contest(
     code: Annotated[str, typer.Argument(help="The contest code, as the member has it.")],
     note: Note,
-    key: OwnKey = None,
+    reviewer: AskedBy = None,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Contest a restriction: another reviewer has to settle it in 14 days, or it ends."""
-    from central.app import load_config, open_use_cases, reviewer_of
-    from central.rules.review import MEMBER
+    from central.app import load_config, open_use_cases
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        opened_by = MEMBER if key is None else reviewer_of(use_cases, key)
-        case = use_cases.reviews.contest(_key(code), note, opened_by)
+        case = use_cases.reviews.contest(_key(code), note, opened_by(use_cases, reviewer))
     tell_case(case, as_json=as_json)
 
 
 @restriction_app.command("settle")
 def restriction_settle(
-    *,
-    restriction: Annotated[str, typer.Argument(help="Its id or contest code.")],
-    key: KeyFile,
-    outcome: Outcome,
-    note: Note,
+    file: RulingFile,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Settle a contest, with the key of a reviewer other than who issued the restriction."""
-    from central.app import load_config, open_use_cases, settle
-    from central.rules.review import Matter
+    """Settle a contest by the signed ruling of a reviewer who did not sign the restriction."""
+    settle(file, config, as_json=as_json)
+
+
+def settle(file: Path, config: Path, *, as_json: bool) -> None:
+    """Settle a dispute or a contest by a signed ruling."""
+    from central.app import load_config, open_use_cases
+    from central.rules.review import Ruling
 
     with expected_errors(), open_use_cases(load_config(config)) as use_cases:
-        held = use_cases.reviews.history(_key(restriction)).held.restriction
-        case = settle(
-            use_cases,
-            Matter.RESTRICTION,
-            target=held.restriction_id,
-            outcome=ruled_outcome(outcome),
-            note=note,
-            key_file=key,
-        )
+        case = use_cases.reviews.settle(_decoded(file, Ruling))
     tell_case(case, as_json=as_json)
+
+
+def opened_by(use_cases: UseCases, reviewer: str | None) -> str:
+    """Who asks for a review: the member, or a reviewer who is listed; raises UnknownError."""
+    from central.rules.review import MEMBER
+
+    return MEMBER if reviewer is None else use_cases.reviews.listed(parse_reviewer_id(reviewer))
 
 
 def ruled_outcome(text: str) -> Any:

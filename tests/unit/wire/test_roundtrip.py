@@ -46,8 +46,9 @@ def drawn(node: i.Type) -> st.SearchStrategy[Any]:
             return st.none()
         case i.EnumType(cls=cls):
             return st.sampled_from(list(cls))
-        case i.VarTupleType(item_type=item, min_length=least):
-            return st.lists(drawn(item), min_size=least or 0, max_size=A_FEW).map(tuple)
+        case i.VarTupleType(item_type=item, min_length=least, max_length=most):
+            few = A_FEW if most is None else min(A_FEW, most)
+            return st.lists(drawn(item), min_size=least or 0, max_size=few).map(tuple)
         case i.UnionType(types=types):
             return st.one_of([drawn(each) for each in types])
         case i.StructType(cls=cls) if cls is SequencedRecord:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -20,19 +22,24 @@ from wire.pairing import (
 )
 from wire.records import Charge, ChargeOutcome
 from wire.signing import (
+    DAY_MS,
+    RESTRICTED_DAYS,
     Signer,
-    certificate_holds,
     chain_head_holds,
+    endorse,
+    kiosk_certified,
+    restriction_bytes,
     restriction_holds,
+    restriction_in,
+    root_certified,
     sign_certificate,
     sign_chain_head,
-    sign_restriction,
 )
 from wire.topics import Address, TopicKind, parse_topic
 from wire.values import AgreeBy, Certificate, Restriction, Role
 
 OPERATOR, SITE, KIOSK = OperatorId("metro"), SiteId("north"), KioskId("gate-1")
-ROOT, REVIEWER = Signer.from_seed(b"r" * 32), Signer.from_seed(b"v" * 32)
+ROOT, ADA, BEA, ISSUER = (Signer.from_seed(letter * 32) for letter in (b"r", b"a", b"b", b"i"))
 
 
 @pytest.mark.parametrize("text", ["", "Gate", "a/b", "+", "#", "a" * 33, "-a", "gate-1\n", "gäte"])
@@ -131,12 +138,24 @@ def test_claims_of_different_kinds_or_sites_have_different_digests():
     assert len(digests) == 6
 
 
-def certificate(role: Role = Role.REVIEWER, operator: str = "metro") -> Certificate:
-    made = Certificate(OperatorId(operator), role, "ada", "", REVIEWER.public_key, 10, 1000, b"")
-    return sign_certificate(made, ROOT)
+def certificate(
+    role: Role = Role.REVIEWER,
+    operator: str = "metro",
+    name: str = "ada",
+    of: Signer = ADA,
+    *,
+    by: Signer = ROOT,
+    site: str = "",
+    ends_ms: int = 1000,
+) -> Certificate:
+    made = Certificate(OperatorId(operator), role, name, site, of.public_key, 10, ends_ms, b"")
+    return sign_certificate(made, by)
 
 
-def restriction(**changes: object) -> Restriction:
+ADAS, BEAS = certificate(), certificate(name="bea", of=BEA)
+
+
+def restriction(*signed: tuple[Signer, Certificate], **changes: object) -> Restriction:
     made = Restriction(
         restriction_id=ids.RestrictionId("9" * 32),
         subject=ids.SubjectId("1" * 32),
@@ -147,34 +166,101 @@ def restriction(**changes: object) -> Restriction:
         contest_code=ids.ContestCode("K7PD-2MXW"),
         issued_at_ms=100,
         expires_at_ms=200,
-        reviewer=ids.ReviewerId("ada"),
-        certificate=certificate(),
-        signature=b"",
     )
-    return sign_restriction(msgspec.structs.replace(made, **changes), REVIEWER)
+    made = msgspec.structs.replace(made, **changes)
+    for signer, own in signed or ((ADA, ADAS), (BEA, BEAS)):
+        made = endorse(made, signer, own)
+    return made
 
 
-def test_a_certificate_holds_for_its_operator_and_time_only():
-    assert certificate_holds(certificate(), ROOT.public_key, OPERATOR, 10)
-    assert not certificate_holds(certificate(), ROOT.public_key, OPERATOR, 9)
-    assert not certificate_holds(certificate(), ROOT.public_key, OPERATOR, 1001)
-    assert not certificate_holds(certificate(), ROOT.public_key, OperatorId("bus"), 10)
-    assert not certificate_holds(certificate(), REVIEWER.public_key, OPERATOR, 10)
-    assert not certificate_holds(certificate(Role.ROOT), ROOT.public_key, OPERATOR, 10)
+def of_root(made: Certificate, role: Role = Role.REVIEWER, at_ms: int = 10) -> bool:
+    return root_certified(made, role, ROOT.public_key, OPERATOR, at_ms)
 
 
-def test_a_restriction_needs_a_certified_reviewers_own_signature():
-    assert restriction_holds(restriction(), ROOT.public_key, OPERATOR)
-    forged = msgspec.structs.replace(restriction(), expires_at_ms=10**9)
-    assert not restriction_holds(forged, ROOT.public_key, OPERATOR)
-    assert not restriction_holds(sign_restriction(restriction(), ROOT), ROOT.public_key, OPERATOR)
-    by_central = restriction(certificate=certificate(Role.CENTRAL))
-    assert not restriction_holds(by_central, ROOT.public_key, OPERATOR)
-    assert not restriction_holds(restriction(reviewer="eve"), ROOT.public_key, OPERATOR)
-    assert not restriction_holds(restriction(operator="bus"), ROOT.public_key, OPERATOR)
-    assert not restriction_holds(
-        restriction(issued_at_ms=1001, expires_at_ms=2000), ROOT.public_key, OPERATOR
-    )
+def test_a_certificate_of_the_root_holds_for_its_role_operator_and_time_only():
+    assert of_root(certificate())
+    assert not of_root(certificate(), at_ms=9)
+    assert not of_root(certificate(), at_ms=1001)
+    assert not of_root(certificate(), Role.CENTRAL)
+    assert not of_root(certificate(operator="bus"))
+    assert not of_root(certificate(by=ADA))
+    assert not of_root(certificate(Role.ROOT), Role.ROOT)
+    assert not of_root(certificate(Role.KIOSK), Role.KIOSK), "an issuer says who is a kiosk"
+
+
+def test_a_reviewers_certificate_of_more_than_90_days_holds_for_nothing():
+    longest_ms = 10 + 90 * DAY_MS
+    assert of_root(certificate(ends_ms=longest_ms))
+    assert not of_root(certificate(ends_ms=longest_ms + 1))
+    assert of_root(certificate(Role.CENTRAL, ends_ms=longest_ms + 1), Role.CENTRAL)
+
+
+def test_an_issuer_certifies_kiosks_of_its_site_and_nobody_else():
+    issuer = certificate(Role.ISSUER, name="issuer", of=ISSUER, site="north")
+
+    def kiosk(role: Role = Role.KIOSK, **changes: Any) -> Certificate:
+        return certificate(role, **{"name": "gate-1", "by": ISSUER, "site": "north", **changes})
+
+    def holds(made: Certificate, by: Certificate = issuer, at_ms: int = 10) -> bool:
+        return kiosk_certified(made, by, ROOT.public_key, OPERATOR, at_ms)
+
+    assert holds(kiosk())
+    for role in Role:
+        assert holds(kiosk(role)) is (role is Role.KIOSK)
+        assert not of_root(kiosk(role), role), "an issuer's word is never the root's"
+    assert not holds(kiosk(site="south"))
+    assert not holds(kiosk(by=ROOT)), "the root certifies no kiosk"
+    assert not holds(kiosk(operator="bus"))
+    assert not holds(kiosk(), at_ms=1001)
+    for role in set(Role) - {Role.ISSUER}:
+        assert not holds(kiosk(), certificate(role, name="issuer", of=ISSUER, site="north"))
+    self_made = certificate(Role.ISSUER, name="issuer", of=ISSUER, site="north", by=ISSUER)
+    assert not holds(kiosk(), self_made)
+
+
+def test_a_restriction_needs_two_reviewers_of_different_name_and_key_over_the_same_bytes():
+    twice = certificate(name="bea")  # another name for ada's key
+    namesake = certificate(of=BEA)  # another key for ada's name
+    central = certificate(Role.CENTRAL, name="cas", of=BEA)
+    issued = certificate(name="cas", of=BEA, by=ISSUER)
+    assert holds_here(restriction())
+    assert holds_here(restriction((BEA, BEAS), (ADA, ADAS)))
+    for other in (
+        restriction((ADA, ADAS)),
+        restriction((ADA, ADAS), (ADA, ADAS)),
+        restriction((ADA, ADAS), (ADA, twice)),
+        restriction((ADA, ADAS), (BEA, namesake)),
+        restriction((ADA, ADAS), (BEA, central)),
+        restriction((ADA, ADAS), (BEA, issued)),
+        restriction((ADA, ADAS), (ADA, BEAS)),
+        restriction((ROOT, ADAS), (BEA, BEAS)),
+        restriction((ADA, ADAS), (BEA, BEAS), (ISSUER, certificate(name="cas", of=ISSUER))),
+        msgspec.structs.replace(restriction(), endorsements=()),
+    ):
+        assert not holds_here(other), other.reviewers
+
+
+def holds_here(made: Restriction) -> bool:
+    return restriction_holds(made, ROOT.public_key, OPERATOR)
+
+
+def test_a_restriction_changed_after_signing_or_issued_when_a_signer_was_not_certified_does_not_hold():
+    assert not holds_here(msgspec.structs.replace(restriction(), expires_at_ms=10**9))
+    assert not holds_here(restriction(operator="bus"))
+    assert not holds_here(restriction(issued_at_ms=1001, expires_at_ms=2000))
+    ended = certificate(name="bea", of=BEA, ends_ms=99)
+    assert not holds_here(restriction((ADA, ADAS), (BEA, ended)))
+    longest_ms = 100 + RESTRICTED_DAYS * DAY_MS
+    assert holds_here(restriction(expires_at_ms=longest_ms))
+    assert not holds_here(restriction(expires_at_ms=longest_ms + 1))
+
+
+def test_what_a_reviewer_is_shown_comes_from_the_bytes_signed_and_from_no_others():
+    made = restriction()
+    assert restriction_in(restriction_bytes(made)) == msgspec.structs.replace(made, endorsements=())
+    for bent in (b"", restriction_bytes(made)[:-1], restriction_bytes(made) + b"x", b"x" * 99):
+        with pytest.raises((ValueError, msgspec.DecodeError)):
+            restriction_in(bent)
 
 
 def test_a_signer_needs_a_seed_of_32_bytes():

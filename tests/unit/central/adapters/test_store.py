@@ -20,10 +20,10 @@ from central.adapters.db.store import Store
 from central.adapters.db.tables import METADATA
 from central.errors import StorageError
 from central.rules.enrolment import Consent
-from central.rules.fleet import Kiosk, Order, PairingCode, Shadow, certify
-from central.rules.restriction import Terms, issue
+from central.rules.fleet import Kiosk, Order, PairingCode, Shadow
 from central.rules.scorecard import Event, EventKind, EventOutcome
 from central.rules.subjects import PinState, StoredClaim, Subject
+from tests.doubles import wire_samples
 from tests.doubles.postgres import NO_POSTGRES, Postgres
 from tests.doubles.waiting import WAIT_S
 from wire.claims import ClaimKind
@@ -41,8 +41,7 @@ from wire.ids import (
     SiteId,
     SubjectId,
 )
-from wire.signing import Signer
-from wire.values import Limits, Restriction, Role, SealedTemplate, Standing
+from wire.values import Limits, Restriction, SealedTemplate, Standing
 
 ADA, BOB = SubjectId("a" * 32), SubjectId("b" * 32)
 
@@ -168,18 +167,7 @@ def standing() -> Standing:
 
 
 def restriction() -> Restriction:
-    reviewer = Signer.from_seed(b"v" * 32)
-    own = certify(
-        OperatorId("metro"),
-        Role.REVIEWER,
-        name="ada",
-        site="",
-        public_key=reviewer.public_key,
-        now_ms=1,
-        root=reviewer,
-    )
-    terms = Terms(ADA, OperatorId("metro"), Purpose("ride"), ReasonCode("assault"), "Incident 12", 9)
-    return issue(terms, reviewer, own, 1, bytes(21))
+    return wire_samples.restriction(ADA)
 
 
 def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(tmp_path: Path):

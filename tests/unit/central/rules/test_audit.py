@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from central.rules.audit import StoredLink, kiosk_key, verify
+from central.rules.authority import certify
 from central.rules.export import (
     Chain,
     ExportReport,
@@ -18,7 +19,6 @@ from central.rules.export import (
     export_lines,
     verify_export,
 )
-from central.rules.fleet import certify
 from tests.doubles.wire_samples import pass_record
 from wire import chain
 from wire.ids import KioskId, OperatorId, SiteId
@@ -27,14 +27,17 @@ from wire.signing import Signer, sign_chain_head
 from wire.values import Certificate, Role
 
 METRO, NORTH, NOW_MS = OperatorId("metro"), SiteId("north"), 1_795_000_000_000
-ROOT, CENTRAL = Signer.from_seed(b"r" * 32), Signer.from_seed(b"c" * 32)
+ROOT, CENTRAL, ISSUER = (Signer.from_seed(letter * 32) for letter in (b"r", b"c", b"i"))
 KIOSKS = {KioskId("gate-1"): Signer.from_seed(b"1" * 32), KioskId("gate-2"): Signer.from_seed(b"2" * 32)}
 PURGED = 2
 SEED = 20261123
 
 
-def certificate(role: Role, name: str, signer: Signer, root: Signer = ROOT) -> Certificate:
-    return certify(METRO, role, name=name, site="", public_key=signer.public_key, now_ms=NOW_MS, root=root)
+def certificate(role: Role, name: str, signer: Signer, by: Signer = ROOT) -> Certificate:
+    return certify(METRO, role, name=name, site=NORTH, public_key=signer.public_key, now_ms=NOW_MS, by=by)
+
+
+ISSUED = certificate(Role.ISSUER, "issuer", ISSUER)
 
 
 def records_of(kiosk: KioskId, count: int) -> list[StoredLink]:
@@ -58,13 +61,13 @@ def chains() -> list[Chain]:
     made = []
     for kiosk, signer in KIOSKS.items():
         rows = records_of(kiosk, 5)
-        own = certificate(Role.KIOSK, kiosk, signer)
-        made.append(Chain(kiosk, own, rows, heads_of(kiosk, rows, 3, 5)))
+        own = certificate(Role.KIOSK, kiosk, signer, ISSUER)
+        made.append(Chain(kiosk, own, ISSUED, rows, heads_of(kiosk, rows, 3, 5)))
     return made
 
 
 def exported(of: list[Chain] | None = None, root: Signer = ROOT) -> list[bytes]:
-    header = Header(1, METRO, NORTH, NOW_MS, root.public_key)
+    header = Header(2, METRO, NORTH, NOW_MS, root.public_key)
     own = certificate(Role.CENTRAL, "central", CENTRAL, root)
     return list(export_lines(header, chains() if of is None else of, CENTRAL, own))
 
@@ -151,7 +154,7 @@ def test_a_missing_record_is_named_by_its_sequence():
 
 def test_a_chain_without_its_end_is_broken_where_it_was_cut_even_when_central_sealed_it():
     first, second = chains()
-    cut = Chain(first.kiosk, first.certificate, list(first.records)[:4], first.heads)
+    cut = Chain(first.kiosk, first.certificate, first.issuer, list(first.records)[:4], first.heads)
     report = read(b"".join(exported([cut, second])))
     assert (report.fault, broken(report)) == (None, [("gate-1", 5)])
     assert "signed up to 5" in report.kiosks[0].why
@@ -185,16 +188,25 @@ def test_a_file_that_rests_on_another_root_is_not_taken_for_ours():
     assert "another root key" in str(read(b"".join(theirs), ROOT.public_key).fault)
 
 
-def test_only_the_key_that_the_root_certified_for_a_kiosk_signs_its_chain():
+def test_only_the_key_that_an_issuer_of_the_root_certified_for_a_kiosk_signs_its_chain():
     kiosk, signer = KioskId("gate-1"), KIOSKS[KioskId("gate-1")]
-    assert kiosk_key(kiosk, certificate(Role.KIOSK, kiosk, signer), ROOT.public_key, METRO) is not None
+
+    def key(own: Certificate | None, issuer: Certificate | None = ISSUED) -> bytes | None:
+        return kiosk_key(kiosk, own, issuer, root_public_key=ROOT.public_key, operator=METRO)
+
+    right = certificate(Role.KIOSK, kiosk, signer, ISSUER)
+    assert key(right) == signer.public_key
     wrong = [
-        certificate(Role.REVIEWER, kiosk, signer),
-        certificate(Role.KIOSK, "gate-2", signer),
+        certificate(Role.REVIEWER, kiosk, signer, ISSUER),
+        certificate(Role.KIOSK, "gate-2", signer, ISSUER),
         certificate(Role.KIOSK, kiosk, signer, CENTRAL),
+        certificate(Role.KIOSK, kiosk, signer),
         None,
     ]
-    assert [kiosk_key(kiosk, each, ROOT.public_key, METRO) for each in wrong] == [None] * 4
+    assert [key(each) for each in wrong] == [None] * 5
+    assert [key(right, each) for each in (None, right, certificate(Role.CENTRAL, "issuer", ISSUER))] == [
+        None
+    ] * 3
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n", b"{}\n", b"\xff\xfe\n", b"[" * 5000 + b"\n"])

@@ -14,9 +14,9 @@ from central.app import init_central, open_use_cases
 from central.config import load_config
 from central.errors import ConfigError, ConflictError, RefusedError, SecretsError
 from central.rules.audit import Acceptable, Position, StoredLink, accept, verify
+from central.rules.authority import certify
 from central.rules.enrolment import Consent, check_consent, check_template, gallery_entry
-from central.rules.fleet import certify
-from central.rules.restriction import DAY_MS, LONGEST_DAYS, Terms, check, contest_code, issue
+from central.rules.restriction import Terms, check, contest_code, draft
 from central.rules.subjects import (
     FIRST_WAIT_MS,
     PIN_TRIES,
@@ -48,8 +48,8 @@ from wire.ids import (
 from wire.records import RecordBatch, RecordFault, SequencedRecord
 from wire.requests import PinOutcome
 from wire.sealing import seal, template_binding
-from wire.signing import Signer, sign_chain_head
-from wire.values import GalleryEntry, GalleryRow, Role, SealedTemplate, Tombstone
+from wire.signing import DAY_MS, RESTRICTED_DAYS, Signer, endorse, sign_chain_head
+from wire.values import GalleryEntry, GalleryRow, Restriction, Role, SealedTemplate, Tombstone
 
 KIOSK, ADA, METRO, NORTH = KioskId("gate-1"), SubjectId("a" * 32), OperatorId("metro"), SiteId("north")
 SIGNER, ROOT = Signer.from_seed(b"k" * 32), Signer.from_seed(b"r" * 32)
@@ -260,10 +260,17 @@ def test_consent_needs_version_and_language(consent: Consent):
 
 # Restrictions
 
-REVIEWER = Signer.from_seed(b"v" * 32)
-CERTIFICATE = certify(
-    METRO, Role.REVIEWER, name="ada", site="", public_key=REVIEWER.public_key, now_ms=NOW_MS, root=ROOT
-)
+REVIEWERS = {name: Signer.from_seed(name[:1].encode() * 32) for name in ("ada", "bea")}
+CERTIFICATES = {
+    name: certify(METRO, Role.REVIEWER, name=name, site="", public_key=own.public_key, now_ms=NOW_MS, by=ROOT)
+    for name, own in REVIEWERS.items()
+}
+
+
+def signed(drafted: Restriction) -> Restriction:
+    for name, own in REVIEWERS.items():
+        drafted = endorse(drafted, own, CERTIFICATES[name])
+    return drafted
 
 
 def terms(**changes: Any) -> Terms:
@@ -278,37 +285,43 @@ def terms(**changes: Any) -> Terms:
     return Terms(**{**fields, **changes})
 
 
-def test_a_reviewers_restriction_is_admitted():
-    made = issue(terms(), REVIEWER, CERTIFICATE, NOW_MS, bytes(range(21)))
-    check(made, ROOT.public_key, METRO, NOW_MS)
+def test_a_restriction_of_two_reviewers_is_admitted_and_one_of_one_is_not():
+    drafted = draft(terms(), NOW_MS, bytes(range(21)))
+    check(signed(drafted), ROOT.public_key, METRO, NOW_MS)
+    for few in (drafted, endorse(drafted, REVIEWERS["ada"], CERTIFICATES["ada"])):
+        with pytest.raises(RefusedError, match="not signed by 2 reviewers"):
+            check(few, ROOT.public_key, METRO, NOW_MS)
 
 
 @pytest.mark.parametrize(
     ("changed", "rule"),
     [
-        ({"expires_at_ms": NOW_MS + (LONGEST_DAYS + 1) * DAY_MS}, "at most 366 days"),
+        ({"expires_at_ms": NOW_MS + (RESTRICTED_DAYS + 1) * DAY_MS}, "at most 366 days"),
+        ({"expires_at_ms": NOW_MS}, "over already"),
         ({"reason_text": "  "}, "reason"),
         ({"reason_text": "Incident \u202e12"}, r"has U\+202E at place 10, which nobody sees"),
         ({"operator": OperatorId("bus")}, "not signed"),
     ],
 )
 def test_a_restriction_without_end_reason_or_right_is_refused(changed: dict[str, Any], rule: str):
-    made = issue(terms(**changed), REVIEWER, CERTIFICATE, NOW_MS, bytes(21))
     with pytest.raises(RefusedError, match=rule):
-        check(made, ROOT.public_key, METRO, NOW_MS)
+        check(signed(draft(terms(**changed), NOW_MS, bytes(21))), ROOT.public_key, METRO, NOW_MS)
+    made = msgspec.structs.replace(draft(terms(), NOW_MS, bytes(21)), **changed)
+    with pytest.raises(RefusedError, match=rule):
+        check(signed(made), ROOT.public_key, METRO, NOW_MS)
 
 
 def test_a_restriction_dated_ahead_does_not_outlast_the_longest():
-    ahead_ms = NOW_MS + 3 * LONGEST_DAYS * DAY_MS
-    made = issue(terms(expires_at_ms=ahead_ms + DAY_MS), REVIEWER, CERTIFICATE, ahead_ms, bytes(21))
+    ahead_ms = NOW_MS + 80 * DAY_MS
+    made = signed(draft(terms(expires_at_ms=ahead_ms + DAY_MS), ahead_ms, bytes(21)))
     with pytest.raises(RefusedError, match="in the future"):
         check(made, ROOT.public_key, METRO, NOW_MS)
 
 
 def test_a_reviewer_whose_certificate_is_over_cannot_date_a_restriction_back():
-    after_ms = CERTIFICATE.not_after_ms + 1
-    dated_ms = CERTIFICATE.not_after_ms - DAY_MS
-    made = issue(terms(expires_at_ms=after_ms + DAY_MS), REVIEWER, CERTIFICATE, dated_ms, bytes(21))
+    after_ms = CERTIFICATES["ada"].not_after_ms + 1
+    dated_ms = after_ms - DAY_MS
+    made = signed(draft(terms(expires_at_ms=after_ms + DAY_MS), dated_ms, bytes(21)))
     with pytest.raises(RefusedError, match="certificate"):
         check(made, ROOT.public_key, METRO, after_ms)
 
@@ -316,10 +329,11 @@ def test_a_reviewer_whose_certificate_is_over_cannot_date_a_restriction_back():
 def test_central_itself_cannot_restrict_anyone():
     central = Signer.from_seed(b"c" * 32)
     own = certify(
-        METRO, Role.CENTRAL, name="central", site="", public_key=central.public_key, now_ms=NOW_MS, root=ROOT
+        METRO, Role.CENTRAL, name="central", site="", public_key=central.public_key, now_ms=NOW_MS, by=ROOT
     )
-    made = issue(terms(), central, own, NOW_MS, bytes(21))
-    with pytest.raises(RefusedError, match="not signed by a reviewer"):
+    made = draft(terms(), NOW_MS, bytes(21))
+    made = endorse(endorse(made, REVIEWERS["ada"], CERTIFICATES["ada"]), central, own)
+    with pytest.raises(RefusedError, match="not signed by 2 reviewers"):
         check(made, ROOT.public_key, METRO, NOW_MS)
 
 
@@ -371,10 +385,10 @@ def test_keys_are_made_once_for_their_owner_alone_and_refused_when_others_may_re
     assert set(modes.values()) == {0o600}
     with pytest.raises(ConflictError, match="never overwritten"):
         init_central(tmp_path, "metro", "north", "ride")
-    (tmp_path / "keys" / "root.key").chmod(0o644)
+    (tmp_path / "keys" / "issuer.key").chmod(0o644)
     with pytest.raises(SecretsError, match="chmod 600"), open_use_cases(load_config(config)):
         pass
-    (tmp_path / "keys" / "root.key").chmod(0o600)
+    (tmp_path / "keys" / "issuer.key").chmod(0o600)
     (tmp_path / "keys" / "pepper.key").write_text("00")
     with (
         pytest.raises(SecretsError, match=r"pepper\.key: must hold 32 bytes"),

@@ -14,8 +14,9 @@ from central.adapters.db import reenrolments as reenrol_tables
 from central.adapters.db.store import Store
 from central.app import init_central, load_config, open_use_cases
 from central.errors import ConflictError, RefusedError
+from central.rules.authority import certify
 from central.rules.enrolment import Consent
-from central.rules.fleet import Sighting, certify
+from central.rules.fleet import Sighting
 from central.rules.reenrolment import Enrolled, Plan, Reporting, Stage, progress, waits
 from central.rules.subjects import Subject
 from central.service.use_cases import UseCases
@@ -80,10 +81,12 @@ def kiosk(use_cases: UseCases, name: str, recipe: str | None) -> None:
         site=context.site,
         public_key=key,
         now_ms=1,
-        root=context.identity.root,
+        by=context.identity.issuer,
     )
     (known,) = (each for each in use_cases.kiosks.all() if each.kiosk == name)
-    use_cases.kiosks._store.save_kiosk(replace(known, certificate=certificate))
+    use_cases.kiosks._store.save_kiosk(
+        replace(known, certificate=certificate, issuer=context.identity.credentials.issuer)
+    )
     if recipe is not None:
         use_cases.kiosks.saw(Sighting(KioskId(name), "ready", "d" * 32, 1, OTHER, recipe))
 

@@ -16,21 +16,20 @@ from typer.testing import CliRunner
 
 from central.app import (
     UseCases,
-    add_reviewer,
     init_central,
-    issue_restriction,
     load_config,
     open_use_cases,
-    settle,
 )
 from central.errors import ConfigError, ConflictError, UnknownError
+from central.rules.authority import certify
 from central.rules.enrolment import Consent
 from central.rules.export import verify_export
-from central.rules.fleet import Kiosk, certify
-from central.rules.restriction import DAY_MS, Terms
+from central.rules.fleet import Kiosk
+from central.rules.restriction import Terms
 from central.rules.retention import Purged, RetentionConfig, due
 from central.rules.review import Matter, Outcome
 from central.rules.scorecard import Event, EventKind, EventOutcome, score
+from central.trial import add_reviewer, issue_restriction, lift_restriction, settle
 from scripts.cli.central.app import app
 from tests.doubles.scorecards import ADA, NOW_MS, RIDE, card, events_drawn
 from tests.doubles.wire_samples import pass_record
@@ -39,7 +38,7 @@ from wire.canonical import canonical
 from wire.environment import Environment, utc_ms
 from wire.ids import GalleryName, KioskId, OperatorId, PassageId, ReasonCode, ReviewerId, SiteId, SubjectId
 from wire.records import RecordBatch
-from wire.signing import Signer, sign_chain_head
+from wire.signing import DAY_MS, Signer, sign_chain_head
 from wire.values import Role, Tombstone
 
 KIOSK, METRO = KioskId("gate-1"), OperatorId("metro")
@@ -104,7 +103,7 @@ def archive(tmp_path: Path, where: Path | str) -> Iterator[Archive]:
     with open_use_cases(
         load_config(config), Environment(utc_ms=lambda: clock[0], random_bytes=dice.randbytes)
     ) as use_cases:
-        root = use_cases.context.identity.root
+        identity = use_cases.context.identity
         own = certify(
             METRO,
             Role.KIOSK,
@@ -112,10 +111,10 @@ def archive(tmp_path: Path, where: Path | str) -> Iterator[Archive]:
             site="north",
             public_key=SIGNER.public_key,
             now_ms=clock[0],
-            root=root,
+            by=identity.issuer,
         )
         use_cases.kiosks._store.save_kiosk(
-            Kiosk(KIOSK, SiteId("north"), RIDE, GalleryName("members"), 1, own)
+            Kiosk(KIOSK, SiteId("north"), RIDE, GalleryName("members"), 1, own, identity.credentials.issuer)
         )
         yield Archive(use_cases, config, clock)
 
@@ -197,14 +196,14 @@ def test_events_go_when_they_can_count_no_more_and_a_dispute_of_them_too(archive
     assert archive.use_cases.retention.run().events == 1
 
 
-def test_restrictions_go_when_they_have_been_over_for_long_enough(archive: Archive, tmp_path: Path):
+def test_restrictions_go_when_they_have_been_over_for_long_enough(archive: Archive):
     member = archive.member()
-    add_reviewer(load_config(archive.config), ReviewerId("rita"), tmp_path / "rita.json")
+    reviewers = [add_reviewer(load_config(archive.config), ReviewerId(name)) for name in ("rita", "bea")]
     archive.clock[0] = utc_ms()
     ends_ms = archive.clock[0] + 10 * DAY_MS
     terms = Terms(member, METRO, RIDE, ReasonCode("assault"), "Incident 12", ends_ms)
-    made = [issue_restriction(archive.use_cases, terms, tmp_path / "rita.json") for _ in range(2)]
-    archive.use_cases.standings.lift_restriction(made[0].restriction_id)
+    made = [issue_restriction(archive.use_cases, terms, reviewers) for _ in range(2)]
+    lift_restriction(archive.use_cases, made[0].restriction_id, reviewers[0])
     archive.days_pass(60)
     archive.clock[0] += 1
     assert archive.use_cases.retention.run().restrictions == 1, "lifted ten days before the other was over"
@@ -264,9 +263,10 @@ def test_one_byte_changed_in_the_database_is_named_by_kiosk_and_sequence(archive
     assert (found.exit_code, json.loads(found.stdout)["first_break"]) == (1, told)
 
 
-def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Archive, tmp_path: Path):
-    for name in ("rita", "bea"):
-        add_reviewer(load_config(archive.config), ReviewerId(name), tmp_path / f"{name}.json")
+def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Archive):
+    rita, bea, cas = (
+        add_reviewer(load_config(archive.config), ReviewerId(name)) for name in ("rita", "bea", "cas")
+    )
     archive.clock[0] = utc_ms()
     member, use_cases = archive.member(), archive.use_cases
     archive.event(member, "fare-1")
@@ -279,13 +279,13 @@ def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Arc
         target="fare-1",
         outcome=Outcome.STRUCK,
         note="Indeed.",
-        key_file=tmp_path / "rita.json",
+        by=rita,
     )
     assert not use_cases.reviews._store.settle_case(closed), "another program was faster"
     assert use_cases.standings.explain(member, RIDE).events_struck == 1
     ends_ms = archive.clock[0] + DAY_MS
     terms = Terms(member, METRO, RIDE, ReasonCode("assault"), "Incident 12", ends_ms)
-    made = issue_restriction(use_cases, terms, tmp_path / "rita.json")
+    made = issue_restriction(use_cases, terms, (rita, bea))
     opened = use_cases.reviews.contest(made.contest_code, "I was not there.")
     assert not use_cases.reviews._store.open_case(opened), "another program was faster"
     settle(
@@ -294,7 +294,7 @@ def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Arc
         target=made.restriction_id,
         outcome=Outcome.STRUCK,
         note="Right.",
-        key_file=tmp_path / "bea.json",
+        by=cas,
     )
     assert use_cases.reviews.history(made.restriction_id).state == "struck"
     use_cases.reviews.revoke(ReviewerId("rita"))

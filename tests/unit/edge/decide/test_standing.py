@@ -34,8 +34,8 @@ from edge.decide.verdict import (
 from wire.ids import (
     ContestCode as WireContestCode,
 )
-from wire.ids import OperatorId, Purpose, ReasonCode, RestrictionId, ReviewerId, SubjectId
-from wire.signing import Signer, restriction_holds, sign_certificate, sign_restriction
+from wire.ids import OperatorId, Purpose, ReasonCode, RestrictionId, SubjectId
+from wire.signing import Signer, endorse, restriction_holds, sign_certificate
 from wire.values import Certificate, Limits, Restriction, Role, Standing, Tombstone
 
 OPERATOR, PURPOSE = OperatorId("metro"), Purpose("entry")
@@ -43,19 +43,18 @@ SUBJECT = SubjectId("5" * 32)
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
 CONFIG = StandingConfig()
-ROOT, REVIEWER, CENTRAL, NOBODY = (Signer.from_seed(bytes([n]) * 32) for n in (1, 2, 3, 4))
+ROOT, RITA, CENTRAL, NOBODY, BEA = (Signer.from_seed(bytes([n]) * 32) for n in (1, 2, 3, 4, 5))
 
 
-def certificate(signer: Signer, role: Role, root: Signer = ROOT) -> Certificate:
-    unsigned = Certificate(
-        OPERATOR, role, "rita", "", signer.public_key, NOW_MS - DAY_MS, NOW_MS + DAY_MS, b""
-    )
+def certificate(signer: Signer, role: Role, root: Signer = ROOT, name: str = "rita") -> Certificate:
+    unsigned = Certificate(OPERATOR, role, name, "", signer.public_key, NOW_MS - DAY_MS, NOW_MS + DAY_MS, b"")
     return sign_certificate(unsigned, root)
 
 
 def restriction(
-    signer: Signer = REVIEWER, certified: Certificate | None = None, expires_at_ms: int = NOW_MS + 1
+    signer: Signer = RITA, certified: Certificate | None = None, expires_at_ms: int = NOW_MS + 1
 ) -> Restriction:
+    """Signed by bea, and by somebody besides."""
     unsigned = Restriction(
         RestrictionId("6" * 32),
         SUBJECT,
@@ -66,11 +65,14 @@ def restriction(
         WireContestCode("K7PD-2MXW"),
         NOW_MS - 1_000,
         expires_at_ms,
-        ReviewerId("rita"),
-        certified or certificate(REVIEWER, Role.REVIEWER),
-        b"",
     )
-    return sign_restriction(unsigned, signer)
+    return signed(unsigned, signer, certified)
+
+
+def signed(unsigned: Restriction, signer: Signer = RITA, certified: Certificate | None = None) -> Restriction:
+    drafted = msgspec.structs.replace(unsigned, endorsements=())
+    once = endorse(drafted, BEA, certificate(BEA, Role.REVIEWER, name="bea"))
+    return endorse(once, signer, certified or certificate(RITA, Role.REVIEWER))
 
 
 def standing(*restrictions: Restriction, score: int = 500, tier: str = "standard") -> Standing:
@@ -187,20 +189,21 @@ FORGERIES = {
     "by a central key with a central certificate": restriction(CENTRAL, certificate(CENTRAL, Role.CENTRAL)),
     "by a kiosk's key": restriction(NOBODY, certificate(NOBODY, Role.KIOSK)),
     "by a reviewer of another root": restriction(NOBODY, certificate(NOBODY, Role.REVIEWER, NOBODY)),
-    "unsigned": msgspec.structs.replace(SOUND, signature=b""),
-    "of another subject": sign_restriction(
-        msgspec.structs.replace(SOUND, subject=SubjectId("7" * 32)), REVIEWER
+    "by a reviewer whom an issuer certified": restriction(
+        NOBODY, certificate(NOBODY, Role.REVIEWER, CENTRAL)
     ),
-    "of another purpose": sign_restriction(
-        msgspec.structs.replace(SOUND, purpose=Purpose("canteen")), REVIEWER
-    ),
+    "unsigned": msgspec.structs.replace(SOUND, endorsements=()),
+    "signed by one reviewer alone": msgspec.structs.replace(SOUND, endorsements=SOUND.endorsements[:1]),
+    "signed twice by one reviewer": msgspec.structs.replace(SOUND, endorsements=SOUND.endorsements[:1] * 2),
+    "of another subject": signed(msgspec.structs.replace(SOUND, subject=SubjectId("7" * 32))),
+    "of another purpose": signed(msgspec.structs.replace(SOUND, purpose=Purpose("canteen"))),
     "with its expiry changed after signing": msgspec.structs.replace(SOUND, expires_at_ms=NOW_MS + DAY_MS),
     "with its reason changed after signing": msgspec.structs.replace(SOUND, reason=ReasonCode("other")),
 }
 
 
 @pytest.mark.parametrize("forged", FORGERIES.values(), ids=FORGERIES.keys())
-def test_a_restriction_that_is_not_a_reviewers_own_word_refuses_nobody(forged: Restriction) -> None:
+def test_a_restriction_that_is_not_two_reviewers_own_word_refuses_nobody(forged: Restriction) -> None:
     view = view_of(standing(forged))
     assert view.restriction_state is RestrictionState.UNVERIFIED
     assert isinstance(verdict_on(view), Grant)

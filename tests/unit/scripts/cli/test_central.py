@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from central.app import load_config, open_use_cases
 from scripts.cli.central.app import app
+from scripts.cli.reviewer import app as reviewer_app
 from wire.claims import ClaimKind, claim_digest
 from wire.environment import utc_ms
 
@@ -21,7 +22,7 @@ from wire.environment import utc_ms
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     folder = tmp_path / "central"
-    made = run("init", str(folder), "--operator", "metro", "--site", "north")
+    made = run("init", str(folder), "--operator", "metro", "--site", "north", "--trial")
     assert made.exit_code == 0, made.output
     return folder / "central.toml"
 
@@ -37,20 +38,90 @@ def told(config: Path, *words: str) -> Any:
     return json.loads(found.stdout.splitlines()[-1])
 
 
+PASSPHRASE = "correct horse battery"
+
+
+class Desk:
+    """Reviewers on machines of their own, each with a key, and the root that certifies them."""
+
+    def __init__(self, config: Path, folder: Path) -> None:
+        self.config, self.folder, self.root = config, folder, config.parent / "keys" / "trial-root.key"
+        self.passphrase = folder / "passphrase"
+        self.passphrase.touch(mode=0o600)
+        self.passphrase.write_text(f"{PASSPHRASE}\n")
+        self._files = 0
+
+    def hire(self, name: str) -> None:
+        """Have a reviewer make a key, the root certify it, and central list them; once."""
+        key = self.folder / f"{name}.key"
+        if key.exists():
+            return
+        whose = (name, "--operator", "metro", "--key", str(key), "--passphrase-file", str(self.passphrase))
+        asked = review("request", *whose)
+        assert asked.exit_code == 0, asked.output
+        assert key.stat().st_mode & 0o777 == 0o600
+        made = run("root", "sign", str(self.root), str(key.with_suffix(".request.json")))
+        assert made.exit_code == 0, made.output
+        added = run("reviewer", "add", str(self.certificate(name)), "--config", str(self.config))
+        assert added.exit_code == 0, added.output
+
+    def certificate(self, name: str) -> Path:
+        """What the root made of a reviewer's request."""
+        return self.folder / f"{name}.certificate.json"
+
+    def own(self, name: str) -> tuple[str, ...]:
+        """The options that say whose key signs."""
+        self.hire(name)
+        return ("--key", str(self.folder / f"{name}.key"), "--passphrase-file", str(self.passphrase))
+
+    def file(self) -> Path:
+        """A new file's name."""
+        self._files += 1
+        return self.folder / f"{self._files}.json"
+
+    def draft(self, subject: str, text: str = "Incident 12") -> tuple[Path, Any]:
+        """A restriction that nobody signed yet, and what central said of it."""
+        terms = ["--reason", "staff_assaulted", "--text", text, "--until", in_two_days()]
+        file = self.file()
+        return file, told(self.config, "restriction", "draft", subject, "--out", str(file), *terms)
+
+    def restrict(self, subject: str, *names: str) -> Any:
+        """A restriction that reviewers signed one after the other, stored."""
+        for name in names:
+            self.hire(name)
+        file, drafted = self.draft(subject)
+        for name in names:
+            signed = review("sign", str(file), *self.own(name), "--yes")
+            assert signed.exit_code == 0, signed.output
+        added = run("restriction", "add", str(file), "--config", str(self.config))
+        assert added.exit_code == 0, added.output
+        return drafted
+
+    def signed(self, word: str, name: str, *said: str) -> str:
+        """The file of a ruling or a lifting."""
+        file = self.file()
+        made = review(word, *said, *self.own(name), "--out", str(file))
+        assert made.exit_code == 0, made.output
+        return str(file)
+
+
+def review(*words: str) -> Result:
+    return CliRunner().invoke(reviewer_app, list(words))
+
+
 def test_a_member_without_a_face_is_added_explained_restricted_and_withdrawn(config: Path, tmp_path: Path):
     member = told(config, "subject", "add", "--consent", "2026-11")
     assert {len(member["subject"]), len(member["claim_id"])} == {32}
-    key = tmp_path / "ada.json"
-    assert run("reviewer", "add", "ada", "--key", str(key), "--config", str(config)).exit_code == 0
-    assert key.stat().st_mode & 0o777 == 0o600
-    terms = ["--reason", "staff_assaulted", "--text", "Incident 12", "--until", in_two_days()]
-    issued = told(config, "restriction", "issue", member["subject"], "--key", str(key), *terms)
+    desk = Desk(config, tmp_path)
+    issued = desk.restrict(member["subject"], "ada", "bea")
     assert len(issued["contest_code"]) == 9
     standing = told(config, "standing", "explain", member["subject"])
     assert (standing["score"], standing["tier"]) == (500, "standard")
     assert standing["restrictions"] == [issued["restriction_id"]]
-    lifted = run("restriction", "lift", issued["restriction_id"], "--config", str(config))
-    assert lifted.exit_code == 0
+    lifting = desk.signed("lift", "bea", issued["restriction_id"], "--note", "It was somebody else.")
+    assert run("restriction", "lift", lifting, "--config", str(config)).exit_code == 0
+    shown = told(config, "restriction", "show", issued["restriction_id"])
+    assert (shown["reviewers"], shown["lifted_by"], shown["state"]) == (["ada", "bea"], "bea", "lifted")
     assert told(config, "standing", "explain", member["subject"])["restrictions"] == []
     assert run("subject", "withdraw", member["subject"], "--config", str(config)).exit_code == 0
     gone = run("standing", "explain", member["subject"], "--config", str(config))
@@ -129,11 +200,11 @@ def test_a_scorecard_is_shown_to_members_and_linted_by_file_alone(config: Path):
         assert len(refused.stderr.strip().splitlines()) == 1
 
 
-def test_an_event_is_disputed_and_settled_and_a_restriction_contested_upheld_and_ended(config: Path):
+def test_an_event_is_disputed_and_settled_and_a_restriction_contested_upheld_and_ended(
+    config: Path, tmp_path: Path
+):
     member = told(config, "subject", "add", "--consent", "2026-11")["subject"]
-    ada, bea = (str(config.parent / f"{name}.json") for name in ("ada", "bea"))
-    for name, key in (("ada", ada), ("bea", bea)):
-        assert run("reviewer", "add", name, "--key", key, "--config", str(config)).exit_code == 0
+    desk = Desk(config, tmp_path)
     event = ["--id", "f1", "--kind", "fare", "--outcome", "broken"]
     assert told(config, "event", "add", member, *event)["score"] == 440
     opened = told(config, "event", "dispute", "f1", "--note", "That was not me.")
@@ -141,18 +212,19 @@ def test_an_event_is_disputed_and_settled_and_a_restriction_contested_upheld_and
     assert told(config, "standing", "explain", member)["score"] == 500
     assert [each["target"] for each in told(config, "reviewer", "cases")["cases"]] == ["f1"]
     ruling = ["--outcome", "upheld", "--note", "The gate was fine."]
-    assert told(config, "event", "settle", "f1", "--key", ada, *ruling)["settled_by"] == "ada"
+    signed = desk.signed("rule", "ada", "event", "f1", *ruling)
+    assert told(config, "event", "settle", signed)["settled_by"] == "ada"
     (listed,) = told(config, "event", "list", member)["events"]
     assert (listed["state"], listed["cases"][0]["ruling"]) == ("counts", "The gate was fine.")
 
-    terms = ["--reason", "staff_assaulted", "--text", "Incident 12", "--until", in_two_days()]
-    issued = told(config, "restriction", "issue", member, "--key", ada, *terms)
+    issued = desk.restrict(member, "ada", "bea")
     told(config, "restriction", "contest", issued["contest_code"], "--note", "I was not there.")
-    own = run("restriction", "settle", issued["contest_code"], "--key", ada, *ruling, "--config", str(config))
+    case = ("restriction", issued["restriction_id"], *ruling)
+    own = run("restriction", "settle", desk.signed("rule", "ada", *case), "--config", str(config))
     assert (own.exit_code, "another reviewer has to settle it" in own.stderr) == (1, True)
-    told(config, "restriction", "settle", issued["contest_code"], "--key", bea, *ruling)
+    told(config, "restriction", "settle", desk.signed("rule", "cas", *case))
     shown = told(config, "restriction", "show", issued["contest_code"])
-    assert (shown["state"], shown["cases"][0]["settled_by"]) == ("in force", "bea")
+    assert (shown["state"], shown["cases"][0]["settled_by"]) == ("in force", "cas")
     report = told(config, "restriction", "report")
     assert report["overall"] == report["reviewers"]["ada"] == report["reasons"]["staff_assaulted"]
     assert (report["overall"]["issued"], report["overall"]["lowest_tier"], report["overall"]["low_n"]) == (
@@ -264,7 +336,7 @@ def test_a_configuration_that_cannot_be_used_is_exit_code_2_and_names_the_key(co
 
 
 def test_a_missing_key_file_is_exit_code_2_and_a_second_init_overwrites_nothing(config: Path):
-    again = run("init", str(config.parent), "--operator", "bus", "--site", "south")
+    again = run("init", str(config.parent), "--operator", "bus", "--site", "south", "--trial")
     assert again.exit_code == 1
     assert 'operator = "metro"' in config.read_text()
     (config.parent / "keys" / "box.key").unlink()

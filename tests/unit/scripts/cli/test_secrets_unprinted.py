@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from central.adapters.keyfiles import ReviewerKey
+from central.trial import TrialReviewer
 from edge.adapters.central.pairing import _Stored
 from edge.enact.display import PinEntered
 from edge.passage.effects import CheckPin
@@ -22,7 +22,7 @@ SECRETS = SiteSecrets((GalleryKey(1, SECRET, SECRET),), SECRET)
     [
         SECRETS,
         SECRETS.gallery_keys[0],
-        ReviewerKey(SECRET, None),  # type: ignore[arg-type]
+        TrialReviewer(Signer.from_seed(SECRET), None),  # type: ignore[arg-type]
         _Stored(SECRET, SECRET, None, SECRETS),  # type: ignore[arg-type]
         Signer.from_seed(SECRET),
         derive_keys(SECRET, "gate-1"),
