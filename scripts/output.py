@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -20,6 +21,11 @@ EXIT_UNUSABLE: Final = 2
 """A configuration, key file, pack, path or device that cannot be used."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Last line of standard output is one object.")]
+
+
+def date_of(at_ms: int) -> str:
+    """The day of an instant, UTC."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
 
 
 def fail(error: Exception, code: int) -> NoReturn:

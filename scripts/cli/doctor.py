@@ -19,7 +19,7 @@ from rich.text import Text
 from edge.config import KioskConfig, read_config
 from edge.errors import StileError
 from edge.modes.probes import running_kiosk
-from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, fail, tell_json
+from scripts.output import EXIT_FAILED, EXIT_UNUSABLE, AsJson, date_of, fail, tell_json
 from wire.environment import timesync_marker
 
 FREE_MIN_MB = 500
@@ -42,6 +42,7 @@ def main(
     config: Annotated[
         Path | None, typer.Option(help="A kiosk's configuration; without one the machine only.")
     ] = None,
+    central: Annotated[Path | None, typer.Option(help="Central's configuration, where it runs here.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at pack, broker, gate, camera, disk and clock; say what to do. Exits 1 if anything is wrong."""
@@ -49,7 +50,7 @@ def main(
         kiosk = read_config(config) if config is not None else None
     except StileError as error:
         fail(error, EXIT_UNUSABLE)
-    findings = list(examine(kiosk))
+    findings = [*examine(kiosk), *(() if central is None else _authority(central))]
     # No markup: what stands in brackets is a section of the configuration.
     _show(findings, Console(stderr=as_json, markup=False))
     fine = all(finding.ok for finding in findings)
@@ -73,6 +74,25 @@ def examine(kiosk: KioskConfig | None) -> Iterator[Finding]:
         yield _camera(kiosk) if running is None or kiosk.camera.in_browser else _in_use("camera", running)
     if kiosk is not None and kiosk.kiosk.mode == "enrol":
         yield _consent(kiosk)
+
+
+def _authority(config: Path) -> Iterator[Finding]:
+    """Where the operator's root is, and until when what it certified for central lasts."""
+    from central.app import load_config, open_use_cases, state_fields
+    from central.errors import CentralError
+
+    try:
+        with open_use_cases(load_config(config)) as use_cases:
+            told = state_fields(use_cases)
+    except CentralError as error:
+        yield Finding("root", False, str(error), "put back the file, or see central/README.md")
+        return
+    offline = told["root"] == "offline"
+    remedy = "" if offline else "for a site, set up central with --root FILE and pair its kiosks with that"
+    yield Finding("root", offline, told["root"], remedy)
+    until, due = date_of(told["certified_until_ms"]), told["certificates_due"]
+    renew = "have the root sign central.request.json again: `stile central root sign`"
+    yield Finding("certificates", not due, f"central's last until {until}", renew if due else "")
 
 
 def _show(findings: list[Finding], console: Console) -> None:

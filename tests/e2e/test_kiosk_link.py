@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from central.app import load_config
+from central.rules.authority import certify
 from central.rules.enrolment import Consent
 from central.rules.restriction import Terms
 from central.service.feeds import FeedKind
@@ -37,9 +38,9 @@ from wire.ids import ClaimId, GateId, KioskId, Nonce, ReasonCode, ReviewerId
 from wire.records import Receipt
 from wire.requests import StandingReply
 from wire.sealing import open_seal, template_binding
-from wire.signing import Signer
+from wire.signing import Signer, endorse
 from wire.topics import Address, TopicKind
-from wire.values import Tombstone
+from wire.values import Role, Tombstone
 
 KIOSK = KioskId("gate-1")
 STRANGER = Signer.from_seed(b"x" * 32)
@@ -159,6 +160,39 @@ async def test_a_restriction_of_two_certified_reviewers_is_verified_at_the_kiosk
         view = await uplink.members.standing(subject)
         assert view.restriction_state is RestrictionState.VERIFIED
         assert view.restriction == issued
+
+
+async def test_a_restriction_forged_with_all_of_centrals_keys_refuses_nobody_at_the_kiosk(
+    rig: Rig, kiosk: Kiosk, monkeypatch: pytest.MonkeyPatch
+):
+    subject, _ = enrol(rig)
+    use_cases, identity = rig.central.use_cases, rig.central.use_cases.context.identity
+    until_ms = rig.clock.ms + 24 * HOUR_MS
+    forged = use_cases.standings.draft(
+        Terms(subject, "metro", RIDE, ReasonCode("conduct"), "See staff", until_ms)
+    )
+    for name, own, by in (("noor", identity.signer, identity.issuer), ("rita", identity.issuer, STRANGER)):
+        made = certify(
+            "metro",
+            Role.REVIEWER,
+            name=name,
+            site="",
+            public_key=own.public_key,
+            now_ms=rig.clock.ms,
+            by=by,
+        )
+        forged = endorse(forged, own, made)
+    # A thief's central checks nothing of what it stores and tells.
+    assert use_cases.standings._store.add_restriction(forged, 202611, lowest_tier=False)
+    monkeypatch.setattr(use_cases.standings, "binding", list)
+    rig.central.publish_heads()
+    async with kiosk.running() as uplink:
+        await eventually(
+            lambda: uplink.cache.standing(subject) and uplink.cache.standing(subject).restrictions
+        )
+        view = await uplink.members.standing(subject)
+        assert view.restriction == forged
+        assert view.restriction_state is RestrictionState.UNVERIFIED
 
 
 def issue_restriction_at(rig: Rig, subject, reviewers):

@@ -30,6 +30,7 @@ from scripts.cli.central.worker import work
 from scripts.output import (
     EXIT_UNUSABLE,
     AsJson,
+    date_of,
     fail,
     log_events,
     read_secret,
@@ -162,7 +163,7 @@ def state(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         if ran_at_ms is None
         else f"{datetime.fromtimestamp(ran_at_ms // 1000, UTC):%Y-%m-%d %H:%M} UTC"
     )
-    until = f"{datetime.fromtimestamp(found['certified_until_ms'] // 1000, UTC):%Y-%m-%d}"
+    until = date_of(found["certified_until_ms"])
     due = "; due: `stile central root sign`" if found["certificates_due"] else ""
     typer.echo(f"root: {found['root']}\ncertified until {until}{due}")
     typer.echo(f"retention last ran: {when}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from scripts.cli.central.options import DEFAULT_CONFIG, ConfigFile, expected_errors
 from scripts.cli.passphrase import read_passphrase
-from scripts.output import EXIT_FAILED, AsJson, tell_json
+from scripts.output import EXIT_FAILED, AsJson, date_of, tell_json
 from wire.ids import OperatorId, parse_operator_id
 
 if TYPE_CHECKING:
@@ -121,11 +120,7 @@ def sign(
     if as_json:
         tell_json({"file": str(written), "until_ms": until_ms})
     else:
-        typer.echo(f"{written}: until {_day(until_ms)}")
-
-
-def _day(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}"
+        typer.echo(f"{written}: until {date_of(until_ms)}")
 
 
 @app.command()
@@ -169,6 +164,6 @@ def check(
         if fits is not None:
             typer.echo(f"{root}: {'opens, and is this one' if fits else 'opens, and is ANOTHER root'}")
         for name, end_ms in ends.items():
-            typer.echo(f"{name}: {'OVER since' if name in over else 'until'} {_day(end_ms)}")
+            typer.echo(f"{name}: {'OVER since' if name in over else 'until'} {date_of(end_ms)}")
     if over or fits is False:
         raise typer.Exit(EXIT_FAILED)

@@ -298,4 +298,4 @@ def test_a_case_is_opened_once_settled_once_and_does_what_was_ruled(archive: Arc
     )
     assert use_cases.reviews.history(made.restriction_id).state == "struck"
     use_cases.reviews.revoke(ReviewerId("rita"))
-    assert [each.revoked_at_ms for each in use_cases.reviews.reviewers()] == [archive.clock[0], None]
+    assert [each.revoked_at_ms for each in use_cases.reviews.reviewers()] == [archive.clock[0], None, None]
