@@ -38,14 +38,14 @@ def write_private(path: Path, text: str) -> None:
         path.touch(mode=0o600, exist_ok=False)
     except FileExistsError:
         raise ConflictError("key file", str(path), "exists already; it is never overwritten") from None
-    path.write_text(text, encoding="ascii")
+    path.write_text(text, encoding="utf-8")
 
 
 def read_private(path: Path, remedy: str = "`stile central init` makes it") -> str:
     """A file that nobody else may read; raises SecretsError."""
     try:
         mode = path.stat().st_mode & 0o777
-        text = path.read_text(encoding="ascii")
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         raise SecretsError(str(path), f"cannot be read; {remedy}") from None
     if mode & 0o077:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -49,7 +50,8 @@ class SealedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _key_of(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=KEY_BYTES, n=SCRYPT_COST, r=8, p=1).derive(passphrase.encode())
+    typed = unicodedata.normalize("NFC", passphrase)  # another keyboard may compose letters otherwise
+    return Scrypt(salt=salt, length=KEY_BYTES, n=SCRYPT_COST, r=8, p=1).derive(typed.encode())
 
 
 def check_passphrase(passphrase: str) -> None:

@@ -77,7 +77,7 @@ class RestrictionState(StrEnum):
     """A restriction after its signature chain and expiry were checked."""
 
     NONE = "none"
-    VERIFIED = "verified"  # signed by a reviewer's key, chained to the operator root, unexpired
+    VERIFIED = "verified"  # signed by two reviewers whom the operator root certified, unexpired
     EXPIRED = "expired"
     UNVERIFIED = "unverified"
 
@@ -208,7 +208,7 @@ class Refer:
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """A reviewer's restriction holds: its reason, and the code with which to contest it."""
+    """A restriction of two reviewers holds: its reason, and the code with which to contest it."""
 
     restriction_reason: str
     contest_code: ContestCode

@@ -96,7 +96,7 @@ class SandboxCentral:
         return [Person(SubjectId(each["subject"]), ClaimId(each["claim"]), PIN) for each in self._rig.members]
 
     def restrict(self, member: Person, purpose: str = "ride") -> str:
-        """A reviewer restricts somebody; the restriction's id."""
+        """Two reviewers restrict somebody; the restriction's id."""
         turned = self._turn(restrict=[{"subject": member.subject, "purpose": purpose}])
         return str(turned["restrictions"][0])
 

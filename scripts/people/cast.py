@@ -1,7 +1,7 @@
 """Who plays whom in the demo: one table of members, one of passes, and the pictures each is enrolled from.
 
 Four people may be shown: three are members, the fourth is never enrolled. Nobody is enrolled as two subjects,
-so the pass with a restriction shows a member whom the demo's reviewer restricts for that pass alone.
+so the pass with a restriction shows a member whom the demo's reviewers restrict for that pass alone.
 
 One of them has several photographs. He enrols from two and is shown in a third; the stranger is cut from
 that same third photograph, which therefore is only ever shown. Of the other two members one photograph each

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from central.adapters.sealed_keys import open_sealed
 from central.rules.authority import CentralRequest, Credentials
 from scripts.cli.main import build
 from tests.doubles.desk import PASSPHRASE, Desk, review, run, told
@@ -68,6 +69,15 @@ def test_the_roots_file_opens_with_its_passphrase_and_no_other(stick: Path, site
     assert (refused.exit_code, "does not open with this passphrase" in refused.stderr) == (2, True)
     found = run(*asked, str(tmp_path / "root-passphrase"))
     assert (found.exit_code, "opens, and is this one" in found.stdout) == (0, True)
+
+
+def test_a_passphrase_is_the_same_however_its_letters_are_composed(tmp_path: Path):
+    file, key = tmp_path / "passphrase", tmp_path / "ada.key"
+    file.touch(mode=0o600)
+    file.write_text("Gr\u00fc\u00dfe vom S\u00fcdtor")
+    whose = ("--operator", "metro", "--key", str(key), "--passphrase-file", str(file))
+    assert review("request", "ada", *whose).exit_code == 0
+    assert open_sealed(key, "reviewer", "Gru\u0308\u00dfe vom Su\u0308dtor").public_key
 
 
 def test_a_root_that_is_not_this_ones_is_said_to_be_another(site: Path, tmp_path: Path, passphrase: str):
@@ -183,9 +193,9 @@ def desk(site: Path, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_reviewer_sees_reason_end_and_subject_from_the_bytes_before_signing(site: Path, desk: Desk):
-    member, file = draft(site, desk)
+    member, file = draft(site, desk, "Vorfall 12, Südtor")
     shown = review("show", str(file)).stdout
-    for said in (member, "staff_assaulted: Incident 12", "until", "UTC"):
+    for said in (member, "staff_assaulted: Vorfall 12, Südtor", "until", "UTC"):
         assert said in shown
     declined = CliRunner().invoke(
         build(["reviewer"]), ["reviewer", "sign", str(file), *desk.own("ada")], input="n\n"
