@@ -6,6 +6,7 @@ Nothing here reaches central: requests, certificates and what is signed are file
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from scripts.cli.central.options import expected_errors
 from scripts.cli.central.review import Note, Outcome, ruled_outcome, when
 from scripts.cli.passphrase import read_passphrase
 from wire.ids import parse_operator_id, parse_restriction_id, parse_reviewer_id
+from wire.readable import NAME_PATTERN
 
 if TYPE_CHECKING:
     from wire.signing import Signer
@@ -105,7 +107,7 @@ def _lines(signed: bytes) -> Iterator[str]:
     from wire.signing import restriction_in
 
     said = restriction_in(signed)
-    if not said.reason_text.isprintable():
+    if not re.match(NAME_PATTERN, said.reason_text):
         raise RefusedError("its reason holds characters that are not shown: have it drafted anew")
     yield f"subject   {said.subject}"
     yield f"purpose   {said.purpose}, of operator {said.operator}"
@@ -196,14 +198,15 @@ def rule(
 
     from central.adapters.keyfiles import write_private
     from central.errors import RefusedError
-    from central.rules.review import CASES_MAX, Matter, readable, ruling
+    from central.rules.review import CASES_MAX, Matter, check_note, ruling
     from wire.environment import utc_ms
 
     with expected_errors():
         if matter not in {each.value for each in Matter}:
             raise RefusedError(f"a case is about an event or a restriction, not {matter!r}")
-        if number > CASES_MAX or not readable(note):
-            raise RefusedError(f"give a reason, and a case number up to {CASES_MAX}")
+        check_note(note, "give a reason, for the member")
+        if number > CASES_MAX:
+            raise RefusedError(f"nothing is reviewed more than {CASES_MAX} times")
         own, certified = _own(key, certificate, passphrase_file)
         made = ruling(
             Matter(matter),
@@ -233,14 +236,12 @@ def lift(
     import msgspec
 
     from central.adapters.keyfiles import write_private
-    from central.errors import RefusedError
+    from central.rules.review import check_note
     from central.rules.review import lift as lifted
-    from central.rules.review import readable
     from wire.environment import utc_ms
 
     with expected_errors():
-        if not readable(note):
-            raise RefusedError("give a reason, for the history")
+        check_note(note, "give a reason, for the history")
         own, certified = _own(key, certificate, passphrase_file)
         made = lifted(
             parse_restriction_id(restriction),
