@@ -67,6 +67,7 @@ async def test_retention_runs_by_itself_each_day_and_leaves_no_body_and_no_salt(
         assert found(tmp_path, *pieces) == [], "while it runs"
         async with rig.http() as http:
             state = (await http.get("/v1/state")).json()
-        assert state == {"retention_ran_at_ms": clock.ms, "unreadable": {}, "broker_trouble": ""}
+        wanted = {"retention_ran_at_ms": clock.ms, "unreadable": {}, "broker_trouble": ""}
+        assert {name: state[name] for name in wanted} == wanted
         assert [each.broken_at for each in use_cases.records.verify()] == [None]
     assert found(tmp_path, *pieces) == [], "and after"
