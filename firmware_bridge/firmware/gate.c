@@ -11,7 +11,7 @@
 #define LIFE (GATE_INPUT_FIRE | GATE_INPUT_EMERGENCY)
 #define LETS_OUT (LIFE | GATE_INPUT_REQUEST_TO_EXIT)
 
-/* A pulse that only one round sees is not enough, however long that round was. */
+/* A pulse that only one round sees is not enough, however long that round was; what the round before saw too is. */
 enum { LOOK_MAX_MS = GATE_DEBOUNCE_MS / 2 };
 
 /* What the beams say happened, beside GATE_DIRECTION_: PROTOCOL.md 7. */
@@ -291,6 +291,8 @@ static void sum_up(uint8_t i, bool active, uint8_t passed_ms)
     const uint16_t bit = (uint16_t)1 << i;
     if (active) {
         raw_since_ms[i] = now_ms;
+        if (!(raw_before & bit) && passed_ms > LOOK_MAX_MS)
+            passed_ms = LOOK_MAX_MS;
         if (active_ms[i] < GATE_DEBOUNCE_MS)
             active_ms[i] = (uint8_t)(active_ms[i] + passed_ms);
         if (active_ms[i] >= GATE_DEBOUNCE_MS)
@@ -467,7 +469,7 @@ void gate_tick(uint32_t uptime_ms, uint16_t raw_inputs, uint8_t contacts)
     const uint16_t before = inputs;
     const uint32_t passed_ms = uptime_ms - now_ms;
     now_ms = uptime_ms;
-    debounce(raw_inputs, passed_ms < LOOK_MAX_MS ? (uint8_t)passed_ms : LOOK_MAX_MS);
+    debounce(raw_inputs, passed_ms < GATE_DEBOUNCE_MS ? (uint8_t)passed_ms : GATE_DEBOUNCE_MS);
     watch_life_safety(before);
     expire(&closed_until);
     expire(&buzzer_until);

@@ -34,7 +34,7 @@ _LIFE = Inputs.FIRE | Inputs.EMERGENCY
 _LETS_OUT = _LIFE | Inputs.REQUEST_TO_EXIT
 
 LOOK_MAX_MS = messages.DEBOUNCE_MS // 2
-"""As much active time as one look at an input counts for: a pulse that only one round sees is not enough."""
+"""As much as the first look at an active input counts for: a pulse that only one round sees is not enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Controller:
         passed_ms = uptime_difference(now_ms, self._now_ms)
         self._now_ms = now_ms
         before = self.inputs
-        self._debounce(raw, min(passed_ms, LOOK_MAX_MS))
+        self._debounce(raw, passed_ms)
         self._follow_life_safety(before)
         if self._closed_by is not None and not self._is_before(self._closed_by[1]):
             self._closed_by = None
@@ -145,7 +145,8 @@ class Controller:
         # be steady.
         if active:
             self._last_active_ms[bit] = self._now_ms
-            self._active_ms[bit] = self._active_ms.get(bit, 0) + passed_ms
+            seen_ms = passed_ms if self._raw & bit else min(passed_ms, LOOK_MAX_MS)
+            self._active_ms[bit] = self._active_ms.get(bit, 0) + seen_ms
             if self._active_ms[bit] >= messages.DEBOUNCE_MS:
                 self.inputs |= bit
         elif bit in self._active_ms and self._has_passed(self._last_active_ms[bit], messages.LIFE_SAFETY_MS):
