@@ -250,10 +250,13 @@ class KioskEnd:
         nonce = fields.pop("nonce", None) or self.nonce()
         not_after_ms = self.clock.ms + (-1 if late else 5000)
         assert self.link is not None
+        question = kind(nonce=nonce, not_after_ms=not_after_ms, **fields)
+        address, grant = self.address(TopicKind.REQUEST), self.grant
+        payload = encode(address, question, self.signer, grant.operator, grant.purpose)
         # A busy machine may have lost the connection, which comes back by itself.
         async with asyncio.timeout(WAIT_S):
-            await self.link.connected.wait()
-        self.send(TopicKind.REQUEST, kind(nonce=nonce, not_after_ms=not_after_ms, **fields))
+            while not self.link.publish(address, payload):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
         return await self.wait_for(
             lambda: next((r.message for r in self.heard if getattr(r.message, "nonce", None) == nonce), None)
         )
