@@ -219,7 +219,7 @@ def test_a_pin_that_many_have_is_refused_in_one_line(config: Path):
 
 
 def test_a_pin_on_the_command_line_is_told_where_it_goes(config: Path):
-    refused = run("subject", "add", "--consent", "1", "--config", str(config))
+    refused = run("subject", "add", "--pin", "4711", "--consent", "1", "--config", str(config))
     assert refused.exit_code == 2
     assert "a PIN on a command line can be read by everybody on this machine" in refused.stderr
     assert "--pin-file FILE" in refused.stderr
