@@ -179,7 +179,7 @@ async def open_central(
     """Run central while the context lasts: broker (if embedded), MQTT, HTTP.
 
     It is connected once entered, unless the broker is elsewhere and does not answer: then it goes on trying.
-    Raises SecretsError, StorageError, ConfigError for an address of HTTP, OSError for the broker's port.
+    Raises SecretsError, StorageError, ConfigError for an address or port that is taken.
     """
     settings, environment = config.settings, environment or Environment()
     async with contextlib.AsyncExitStack() as stack:
@@ -194,7 +194,12 @@ async def open_central(
         if settings.mqtt.embedded:
             embedded = EmbeddedBroker(settings.mqtt.port)
             stack.push_async_callback(asyncio.to_thread, embedded.stop)
-            broker = await asyncio.to_thread(embedded.start)
+            try:
+                broker = await asyncio.to_thread(embedded.start)
+            except (OSError, RuntimeError) as error:
+                where, wanted = str(config.folder / CONFIG_FILE), f"the broker cannot listen there ({error})"
+                remedy = "end what has the port, or give another"
+                raise ConfigError(where, "mqtt.port", settings.mqtt.port, f"{wanted}: {remedy}") from error
         admission = _open_admission(config)
         if admission is not None:
             admission.keep(use_cases.kiosks.all())
