@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ async def test_a_broker_that_confirms_nothing_is_left_with_a_sentence_and_tried_
         assert "has not confirmed for" in caplog.text
         assert caplog.text.count("has not confirmed for") == 1, "once, however often it is tried"
         broker.confirms = lambda _: True
-        await eventually(lambda: connection.connected and b"birth" in broker.heard and not broker.held)
+        await eventually(lambda: connection.connected and connection._outgoing.confirmed_count)
         broker.disconnect(SHUTTING_DOWN)
         await eventually(lambda: connection.pause_s <= 2 * BACKOFF_FIRST_S)
 
@@ -151,7 +152,7 @@ async def test_two_with_one_name_do_not_take_the_connection_from_each_other_with
     async with connected(broker) as connection:
         for life in range(1, 4):
             await eventually(lambda life=life: connection.connected and broker.connects == life)
-            await eventually(lambda: not broker.held and connection._outgoing.confirmed_count)
+            await eventually(lambda: connection._outgoing.confirmed_count)
             broker.disconnect(TAKEN_OVER)
             await eventually(lambda life=life: broker.connects > life)
         assert connection.pause_s >= 8 * BACKOFF_FIRST_S
@@ -164,3 +165,19 @@ async def test_a_publication_that_the_broker_refuses_is_told(caplog: pytest.LogC
         await eventually(lambda: "Not authorized" in connection.complaint)
         assert connection.connected
     assert "see its ACL" in caplog.text
+
+
+async def test_what_is_said_at_the_very_beginning_leaves_though_the_thread_that_opened_it_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = asyncio.Event()
+
+    async def slowly(client: Any) -> None:
+        await asyncio.to_thread(client.reconnect)
+        await opened.wait()  # the socket is there, and nobody has been told
+
+    monkeypatch.setattr(Connection, "_open", staticmethod(slowly))
+    broker = ScriptedBroker()
+    async with connected(broker):
+        await eventually(lambda: broker.heard == [b"birth"])
+        opened.set()

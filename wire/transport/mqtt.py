@@ -213,8 +213,9 @@ class Connection:
             if self._endpoint.tls is not None:
                 client.tls_set_context(await asyncio.to_thread(self._endpoint.tls))
                 client.on_log = life.on_log
-            await self._open(client)
+            # Before: the broker may have accepted the connection by the time that opening it is known here.
             self._client = client
+            await self._open(client)
             async with asyncio.timeout(CONNACK_TIMEOUT_S):
                 while not self._ready and not self._ended.is_set():
                     await life.progress()
